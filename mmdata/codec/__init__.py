@@ -1,0 +1,1 @@
+"""Bytes to typed parts and back. The only package that knows a media format."""

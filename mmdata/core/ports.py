@@ -1,0 +1,110 @@
+"""The plugs: what a source, an encoder of parts and an executor must offer, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from mmdata.core.sample import Blob, Part, Sample
+
+Item = TypeVar("Item", contravariant=True)
+Result = TypeVar("Result", covariant=True)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One part of an entry: where its bytes lie, and what changes when they do.
+
+    Args:
+        part: the part's name. pointer: `str(Pointer)`, relative to the source's root. size: bytes.
+        signature: equal for equal contents, as far as can be told without reading them: mtime or etag, or a digest.
+    """
+
+    part: str
+    pointer: str
+    size: int
+    signature: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sample as its source lists it, before any of its bytes is read.
+
+    Args:
+        key: unique in the store: SOURCE_NAME/relative/path.
+        members: its parts, in order of their names.
+        meta: metadata known from the listing (label, columns); JSON values.
+    """
+
+    key: str
+    members: tuple[Member, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return sum(member.size for member in self.members)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something a source found that can't become a sample: a collision, a loop of links, a folder that can't be read.
+
+    Args:
+        key: as the sample's would have been. kind: a constant in snake_case. error: what a person is told.
+        pointer: the file or folder.
+    """
+
+    key: str
+    kind: str
+    error: str
+    pointer: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All that a source holds, in order of key.
+
+    Args:
+        entries: samples. faults: what is counted as read and rejected.
+        unmatched: files that belong to no sample (a README, a sidecar of nothing): reported, not counted.
+    """
+
+    entries: Sequence[Entry]
+    faults: Sequence[Fault] = ()
+    unmatched: Sequence[str] = ()
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where samples come from. A frozen dataclass; its constructor touches nothing."""
+
+    @property
+    def name(self) -> str:
+        """The first part of every key."""
+
+    def scan(self) -> Scan:
+        """List what is there. Reads names, sizes and times, headers of archives and rows of tables; no media."""
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[Sample]:
+        """The entries' samples in the same order; every part is a `Blob` that reads its bytes when asked."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A part as it is stored.
+
+    Args:
+        blob: the bytes. extension: without a dot, "jpg". as_read: the part that decoding the bytes would give.
+    """
+
+    blob: Blob
+    extension: str
+    as_read: Part
+
+
+class Executor(Protocol):
+    """Runs work on items, in any order, and knows nothing of samples."""
+
+    def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Yield `work(item)` for every item as it is done. `work` and items can be sent to another process."""

@@ -1,0 +1,242 @@
+"""The nouns: a sample and its typed parts. All are immutable; a step returns new ones and never writes into an array.
+
+A decoded part carries its `origin`, the blob whose plain decoding it is, for as long as nothing changed it: the store
+then keeps the blob's own bytes. Whatever changes a part makes a new one without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, Self
+
+import numpy as np
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.spans import SpaceMap, TimeMap
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Where bytes lie: a whole file, a range of one (a tar's member), or a row of a table's column.
+
+    Args:
+        uri: the file, relative to its source's root, so that moving a corpus changes nothing.
+        offset: first byte. length: how many; None is to the end.
+        row, column: a cell of a table instead of a range.
+    """
+
+    uri: str
+    offset: int = 0
+    length: int | None = None
+    row: int | None = None
+    column: str | None = None
+
+    def __str__(self) -> str:
+        if self.row is not None:
+            return f"{self.uri}#row={self.row},column={self.column}"
+        return self.uri if self.length is None else f"{self.uri}#bytes={self.offset}-{self.offset + self.length}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The pointer that `str` wrote; a plain path is a whole file."""
+        uri, _, tail = text.rpartition("#")
+        if tail.startswith("row=") and uri:
+            row, _, column = tail.removeprefix("row=").partition(",column=")
+            return cls(uri, row=int(row), column=column)
+        if tail.startswith("bytes=") and uri:
+            first, _, last = tail.removeprefix("bytes=").partition("-")
+            return cls(uri, int(first), int(last) - int(first))
+        return cls(text)
+
+
+@dataclass(frozen=True, eq=False)
+class Blob:
+    """Undecoded bytes, read when first asked for and then kept for as long as the blob is.
+
+    Args:
+        pointer: where they lie. size: how many there are, in bytes.
+        load: reads them. It raises `Unreadable` when they can't be had.
+        name: the file's name, a hint for messages only: what it is is sniffed from content.
+    """
+
+    pointer: Pointer
+    size: int
+    load: Callable[[], bytes]
+    name: str = ""
+    _kept: list[bytes] = field(default_factory=list, init=False, repr=False)
+
+    @classmethod
+    def of(cls, data: bytes, *, name: str = "") -> Self:
+        """A blob that holds its bytes already."""
+        return cls(Pointer(name), len(data), lambda: data, name)
+
+    def data(self) -> bytes:
+        if not self._kept:
+            self._kept.append(self.load())
+        return self._kept[0]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Unicode text."""
+
+    text: str
+    origin: Blob | None = field(default=None, compare=False, repr=False)
+
+    def changed(self, text: str) -> Self:
+        """This part with another text; itself when the text is the same."""
+        return self if text == self.text else replace(self, text=text, origin=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture.
+
+    Args:
+        pixels: uint8 [height, width, channel], RGB, or one channel of grey.
+        orientation: EXIF's number, 1 to 8, of how the pixels are still to be turned; 1 is upright.
+        space_map: which source pixel each pixel shows.
+    """
+
+    pixels: np.ndarray
+    orientation: int = 1
+    space_map: SpaceMap = SpaceMap()
+    origin: Blob | None = field(default=None, repr=False)
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    def changed(self, pixels: np.ndarray, *, space_map: SpaceMap | None = None, orientation: int | None = None) -> Self:
+        """This picture with other pixels, and the map that the change left."""
+        return replace(
+            self,
+            pixels=pixels,
+            space_map=self.space_map if space_map is None else space_map,
+            orientation=self.orientation if orientation is None else orientation,
+            origin=None,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Sound.
+
+    Args:
+        samples: float32 [channel, time], full scale is -1 to 1.
+        rate_hz: samples a second.
+        time_map: which source time each moment plays; `None` stands for all of it, untouched.
+    """
+
+    samples: np.ndarray
+    rate_hz: int
+    time_map: TimeMap | None = None
+    origin: Blob | None = field(default=None, repr=False)
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.samples.shape[1])
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_samples / self.rate_hz
+
+    @property
+    def clock(self) -> TimeMap:
+        """The time map, spelled out."""
+        return TimeMap.identity(Fraction(self.n_samples, self.rate_hz)) if self.time_map is None else self.time_map
+
+    def changed(self, samples: np.ndarray, *, rate_hz: int | None = None, time_map: TimeMap | None = None) -> Self:
+        """This sound with other samples. Give `time_map` when the change moved time; it is kept otherwise."""
+        kept = self.time_map if time_map is None else time_map
+        return replace(self, samples=samples, rate_hz=rate_hz or self.rate_hz, time_map=kept, origin=None)
+
+    def cut(self, first: int, last: int) -> Self:
+        """The samples [first, last), with the time map that says where they were; itself when that is all of them."""
+        first, last = max(0, first), min(last, self.n_samples)
+        if first == 0 and last == self.n_samples:
+            return self
+        clock = self.clock.cut(Fraction(first, self.rate_hz), Fraction(last, self.rate_hz))
+        return self.changed(self.samples[:, first:last], time_map=clock)
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """A film, still in its container: what a probe said of it. Frames are decoded by `codec.video.DecodeFrames`.
+
+    Args:
+        blob: the container's bytes.
+        width, height: pixels, as shown, after rotation.
+        fps: average frames a second. duration_s: of the picture track.
+        n_frames: None where the container doesn't say. rotation_deg: clockwise turn that a player applies.
+        codec: FFmpeg's name. has_audio: whether there is a sound track.
+    """
+
+    blob: Blob
+    width: int
+    height: int
+    fps: float
+    duration_s: float
+    n_frames: int | None = None
+    rotation_deg: int = 0
+    codec: str = ""
+    has_audio: bool = False
+
+    @property
+    def origin(self) -> Blob:
+        return self.blob
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Decoded frames of a film.
+
+    Args:
+        pixels: uint8 [time, height, width, channel], RGB.
+        times_s: float64 [time], when each is shown, on the source's clock.
+        is_key: bool [time], whether the frame stands for one that the codec stored whole (an I-frame).
+    """
+
+    pixels: np.ndarray
+    times_s: np.ndarray
+    is_key: np.ndarray
+    origin: None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """Numbers that came with a sample, or that a step made."""
+
+    values: np.ndarray
+    spec: ArraySpec
+    origin: Blob | None = field(default=None, repr=False)
+
+
+Part = Blob | Text | Image | Audio | Video | Frames | Array
+Meta = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training example: a key, named typed parts, and metadata (JSON values; `label` has a column of its own)."""
+
+    key: str
+    parts: Mapping[str, Part]
+    meta: Meta = field(default_factory=dict)
+    parent: str | None = None
+
+    def with_part(self, name: str, part: Part) -> Sample:
+        return Sample(self.key, {**self.parts, name: part}, self.meta, self.parent)
+
+    def with_meta(self, **values: Any) -> Sample:
+        return Sample(self.key, self.parts, {**self.meta, **values}, self.parent)
+
+    def child(self, suffix: str, **parts: Part) -> Sample:
+        """A sample split off from this one: its key is extended by `@suffix`, its parts are replaced by name."""
+        return Sample(f"{self.key}@{suffix}", {**self.parts, **parts}, self.meta, self.key)

@@ -1,0 +1,194 @@
+"""The verbs: kinds of step, each with one method. A step is a frozen dataclass; its fields are its configuration.
+
+A step counts nothing, catches nothing, reads and writes nothing and holds no state: the engine does all of that. What
+it takes and gives is read off its type arguments, so that a pipeline is checked before anything is read:
+
+    class DropBlurred(Filter[Image])            on "image": keep(image) -> True | Drop
+    class FixOrientation(Map[Image, Image])     on "image": map(image) -> Image | Drop
+    class KeepPaired(Filter[Sample])            on None: the whole sample
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get_origin
+
+import numpy as np
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.fingerprint import fingerprint
+from mmdata.core.sample import Part, Sample
+
+Takes = TypeVar("Takes")
+Gives = TypeVar("Gives")
+Promise = ArraySpec | Mapping[str, ArraySpec]
+Arrays = np.ndarray | Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A step's decision against a sample. The reason is a constant in snake_case: it becomes a column."""
+
+    reason: str
+
+
+def address(cls: type) -> str:
+    """The name of a step in a pipeline file: its import path, for our own without `mmdata.`.
+
+    A module that has become a folder keeps the address of its steps: `clean.audio.TrimSilence` wherever in
+    `clean/audio/` the class stands.
+    """
+    module = cls.__module__
+    if module.startswith("mmdata."):
+        module = ".".join(module.split(".")[1:3])
+    return f"{module}.{cls.__qualname__}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(ABC):
+    """What every kind of step has.
+
+    Args:
+        on: the part that the step works on; None is the whole sample. A sample without the part passes untouched.
+    """
+
+    version: ClassVar[int] = 1  # raise it when the same settings come to give other results
+    extra: ClassVar[str | None] = None  # the extra of mmdata that it needs: "audio" for mmdata[audio]
+    takes: ClassVar[type] = object
+    gives: ClassVar[type] = object
+
+    on: str | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            if isinstance(get_origin(base), type) and issubclass(cast(type, get_origin(base)), Step):
+                types = [argument for argument in get_args(base) if isinstance(argument, type)]
+                if types:
+                    cls.takes, cls.gives = types[0], types[-1]
+
+    @property
+    def name(self) -> str:
+        return address(type(self))
+
+    def settings(self) -> dict[str, Any]:
+        """The fields that decide what it computes: all but the names of the parts it reads and writes."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in fields.items() if name not in ("on", "into")}
+
+    def fingerprint(self) -> str:
+        """A hash of name, version and settings. A step whose result hangs on more (weights) overrides `settings`."""
+        return fingerprint(self.name, self.version, _plain(self.settings()))
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON can say it: tuples as lists, nested dataclasses as objects."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map(Step, Generic[Takes, Gives]):
+    """One value in, one out, or a reason to drop the sample. `into` names the part written; None is the one read."""
+
+    into: str | None = None
+
+    @abstractmethod
+    def map(self, value: Takes, /) -> Gives | Drop:
+        """Return the changed value; the very same object when there was nothing to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomMap(Step, Generic[Takes, Gives]):
+    """A map that is given its randomness, fixed by seed, step and sample key."""
+
+    into: str | None = None
+
+    @abstractmethod
+    def map(self, value: Takes, rng: np.random.Generator, /) -> Gives | Drop:
+        """Return the changed value. All randomness comes from `rng`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Step, Generic[Takes]):
+    """Keeps a sample or drops it."""
+
+    @abstractmethod
+    def keep(self, value: Takes, /) -> Literal[True] | Drop:
+        """True, or why not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split(Step, Generic[Takes]):
+    """Cuts one sample into several. Children come from `sample.child(suffix, ...)`, so that keys stay unique."""
+
+    takes = Sample
+    gives = Sample
+
+    @abstractmethod
+    def split(self, sample: Sample, /) -> Sequence[Sample] | Drop:
+        """The children, at least one; or the sample itself, alone, where there is nothing to cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract(Step, Generic[Takes]):
+    """Computes arrays of a promised form: a family of features.
+
+    Args:
+        into: the family's name, `PART.FEATURE`. When `on` is given and `into` is not, it follows: Mfcc(on="speech")
+            writes "speech.mfcc".
+    """
+
+    into: str = ""
+
+    def __post_init__(self) -> None:
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        usual, given = defaults["into"], self.on
+        if self.into == usual and isinstance(given, str) and given != defaults["on"]:
+            object.__setattr__(self, "into", f"{given}.{str(usual).partition('.')[2]}")
+
+    @abstractmethod
+    def spec(self) -> Promise:
+        """The form of the array; or of several arrays by name, where one computation gives more than one.
+
+        The name "" is the family itself, any other is appended to it: {"": flow, "motion": score} of "frames.flow" are
+        the columns "frames.flow" and "frames.flow.motion".
+        """
+
+    @abstractmethod
+    def extract(self, value: Takes, /) -> Arrays:
+        """The array, or the arrays by the names that `spec` promised."""
+
+    def extract_many(self, values: Sequence[Takes], /) -> Sequence[Arrays]:
+        """The same for many values at once, in order. Override it where a batch is cheaper: the engine groups."""
+        return [self.extract(value) for value in values]
+
+    def columns(self) -> dict[str, ArraySpec]:
+        """The promised arrays by column name."""
+        promise = self.spec()
+        if isinstance(promise, ArraySpec):
+            return {self.into: promise}
+        return {f"{self.into}.{name}" if name else self.into: spec for name, spec in promise.items()}
+
+    def named(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        """What `extract` returned, by column name."""
+        if isinstance(arrays, Mapping):
+            return {f"{self.into}.{name}" if name else self.into: array for name, array in arrays.items()}
+        return {self.into: arrays}
+
+
+def is_abstract(cls: type) -> bool:
+    """Whether a class is a kind of step rather than a step."""
+    return inspect.isabstract(cls)
+
+
+Written = Part | Sample
