@@ -17,7 +17,7 @@ class ArraySpec:
     Args:
         dims: axis names in order, such as ("time", "mel"); () is a scalar.
         sizes: sizes of the axes whose length is fixed; an axis that is not named here varies from sample to sample.
-        dtype: a numpy dtype of fixed width, little-endian where it has an order: "float32", "float16", "uint8", "bool"...
+        dtype: a numpy dtype of fixed width, "float32", "float16", "uint8", "bool"...; little-endian where it is stored.
         hop_s: seconds between rows of the first axis, where that is time.
 
     >>> spec = ArraySpec(dims=("time", "mel"), sizes={"mel": 80}, hop_s=0.01)

@@ -17,6 +17,9 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.spans import SpaceMap, TimeMap
 
 
+UNMOVED = SpaceMap()
+
+
 @dataclass(frozen=True)
 class Pointer:
     """Where bytes lie: a whole file, a range of one (a tar's member), or a row of a table's column.
@@ -102,7 +105,7 @@ class Image:
 
     pixels: np.ndarray
     orientation: int = 1
-    space_map: SpaceMap = SpaceMap()
+    space_map: SpaceMap = UNMOVED
     origin: Blob | None = field(default=None, repr=False)
 
     @property

@@ -46,7 +46,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Segment:
-    """Output time [start_s, start_s + length_s) plays source time from source_s on, at `speed` source seconds a second."""
+    """Output time [start_s, start_s + length_s) plays the source from source_s on, at `speed` times its pace."""
 
     start_s: Fraction
     length_s: Fraction
