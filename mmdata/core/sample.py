@@ -16,7 +16,6 @@ import numpy as np
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.spans import SpaceMap, TimeMap
 
-
 UNMOVED = SpaceMap()
 
 
