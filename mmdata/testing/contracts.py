@@ -1,0 +1,224 @@
+"""What holds for every step, as tests: a subclass with one fixture gets them all.
+
+    class TestFlipImage(StepContract):
+        @pytest.fixture
+        def case(self) -> Case:
+            return Case(FlipImage(p=1.0), picture(64, 48))
+
+One class can take many cases: `@pytest.fixture(params=[...], ids=str)`. Steps of other packages
+are tested the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pickle
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from mmdata.core.rng import rng_for
+from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Part, Sample, Text
+from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap, Split, Step
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A step and what it is tried on.
+
+    Args:
+        step: with settings under which it does something to `value`.
+        value: what the step takes: a part, or a whole sample. Its arrays are made read-only.
+        unchanged: a value that the step has nothing to change in (Map and RandomMap): the very same object must come
+            back. None where there is no such value.
+        others: by setting, a value unlike the step's, where the contract can't guess one.
+    """
+
+    step: Step
+    value: Part | Sample
+    unchanged: Part | Sample | None = None
+    others: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.step.name
+
+
+class StepContract:
+    """Tests of one step, or of each of several."""
+
+    @pytest.fixture
+    def case(self) -> Case:
+        raise NotImplementedError("a subclass of StepContract gives a fixture `case` that returns a Case")
+
+    @pytest.fixture(autouse=True)
+    def arrays_are_read_only(self, case: Case) -> None:
+        freeze(case.value)
+        freeze(case.unchanged)
+
+    def test_takes_the_value_it_is_tried_on(self, case: Case) -> None:
+        assert isinstance(case.value, case.step.takes)
+
+    def test_settings_survive_json(self, case: Case) -> None:
+        fields = {entry.name: getattr(case.step, entry.name) for entry in dataclasses.fields(case.step)}
+        again = TypeAdapter(type(case.step)).validate_python(json.loads(json.dumps(fields, allow_nan=False)))
+        assert again == case.step
+        assert again.fingerprint() == case.step.fingerprint()
+
+    def test_survives_the_way_to_another_process(self, case: Case) -> None:
+        again = pickle.loads(pickle.dumps(case.step))  # noqa: S301  bytes of our own, as `spawn` sends them
+        assert again == case.step
+        assert digest(run(again, case.value)) == digest(run(case.step, case.value))
+
+    def test_every_setting_changes_the_fingerprint(self, case: Case) -> None:
+        before = case.step.fingerprint()
+        for name in case.step.settings():
+            setting: dict[str, Any] = {name: another(case, name)}
+            changed = dataclasses.replace(case.step, **setting)
+            assert changed.fingerprint() != before, f"fingerprint does not change with {name!r}"
+
+    def test_part_names_do_not_change_the_fingerprint(self, case: Case) -> None:
+        names = [entry.name for entry in dataclasses.fields(case.step) if entry.name in ("on", "into")]
+        moved = dataclasses.replace(case.step, **dict.fromkeys(names, "elsewhere.name"))
+        assert moved.fingerprint() == case.step.fingerprint()
+
+    def test_leaves_its_input_as_it_was(self, case: Case) -> None:
+        before = digest(case.value)
+        run(case.step, case.value)
+        assert digest(case.value) == before
+
+    def test_gives_the_same_again(self, case: Case) -> None:
+        assert digest(run(case.step, case.value)) == digest(run(case.step, case.value))
+
+    def test_gives_what_it_says_it_gives(self, case: Case) -> None:
+        result = run(case.step, case.value)
+        if isinstance(result, Drop):
+            assert re.fullmatch(r"[a-z][a-z0-9_]*", result.reason), f"a reason is a constant: {result.reason!r}"
+        elif isinstance(case.step, Filter):
+            assert result is True
+        elif isinstance(case.step, Map | RandomMap):
+            assert isinstance(result, case.step.gives)
+
+    def test_a_changed_part_has_no_origin(self, case: Case) -> None:
+        if not isinstance(case.step, Map | RandomMap) or not isinstance(case.value, Text | Image | Audio | Array):
+            pytest.skip("for steps that give a part back")
+        read = dataclasses.replace(case.value, origin=Blob.of(b"as it was read"))
+        result = run(case.step, read)
+        assert result is read or getattr(result, "origin", None) is None, "the store would keep the unchanged bytes"
+
+    def test_gives_the_very_object_back_when_nothing_changes(self, case: Case) -> None:
+        if case.unchanged is None:
+            pytest.skip("the case names no value that stays as it is")
+        assert run(case.step, case.unchanged) is case.unchanged
+
+    def test_arrays_are_as_promised(self, case: Case) -> None:
+        if not isinstance(case.step, Extract):
+            pytest.skip("for extractors")
+        arrays = case.step.named(case.step.extract(case.value))
+        columns = case.step.columns()
+        assert list(arrays) == list(columns)
+        assert {name: columns[name].fault(array) for name, array in arrays.items()} == dict.fromkeys(columns)
+
+    def test_a_batch_equals_its_values_one_by_one(self, case: Case) -> None:
+        if not isinstance(case.step, Extract):
+            pytest.skip("for extractors")
+        one = digest(case.step.named(case.step.extract(case.value)))
+        for size in (0, 1, 3):
+            many = case.step.extract_many([case.value] * size)
+            assert [digest(case.step.named(arrays)) for arrays in many] == [one] * size
+
+
+def run(step: Step, value: Any) -> Any:
+    """What a step makes of a value; a random one gets the same generator each time."""
+    match step:
+        case Map():
+            return step.map(value)
+        case RandomMap():
+            return step.map(value, rng_for(7, step.name, "contract"))
+        case Filter():
+            return step.keep(value)
+        case Split():
+            return step.split(value)
+        case Extract():
+            return step.extract(value)
+    raise TypeError(f"{step.name} is of no kind that the contract knows")
+
+
+def another(case: Case, name: str) -> object:
+    """A value for a setting unlike the one it has: the case's own, or one guessed from its type."""
+    if name in case.others:
+        return case.others[name]
+    value = getattr(case.step, name)
+    hint = typing.get_type_hints(type(case.step))[name]
+    for choice in _choices(hint):
+        if choice != value:
+            return choice
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, str):
+        return value + "x"
+    raise TypeError(
+        f"no other value for {name!r} of {case.step.name} could be guessed: give Case(others={{{name!r}: ...}})"
+    )
+
+
+def _choices(hint: object) -> list[object]:
+    """The members of a Literal, also of one inside a union."""
+    if typing.get_origin(hint) is typing.Literal:
+        return list(typing.get_args(hint))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [choice for part in typing.get_args(hint) for choice in _choices(part)]
+    return []
+
+
+def freeze(value: object) -> None:
+    """Make every array of a part or sample read-only, so that a step that writes into one fails at once."""
+    for array in _arrays(value):
+        array.flags.writeable = False
+
+
+def _arrays(value: object) -> list[np.ndarray]:
+    if isinstance(value, Sample):
+        return [array for part in value.parts.values() for array in _arrays(part)]
+    if isinstance(value, Image | Frames | Audio | Array):
+        fields = (getattr(value, entry.name) for entry in dataclasses.fields(value))
+        return [entry for entry in fields if isinstance(entry, np.ndarray)]
+    return []
+
+
+def digest(value: object) -> str:
+    """A hash of all that a value holds: equal for equal parts, samples, arrays and drops."""
+    state = hashlib.blake2b(digest_size=16)
+    _feed(state, value)
+    return state.hexdigest()
+
+
+def _feed(state: hashlib.blake2b, value: object) -> None:
+    if isinstance(value, np.ndarray):
+        state.update(f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, Blob):
+        state.update(value.data())
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            state.update(repr(key).encode())
+            _feed(state, item)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        state.update(f"{len(value)}".encode())
+        for item in value:
+            _feed(state, item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        state.update(type(value).__name__.encode())
+        for entry in dataclasses.fields(value):
+            _feed(state, getattr(value, entry.name))
+    else:
+        state.update(repr(value).encode())

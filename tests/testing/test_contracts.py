@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import pytest
+from annotated_types import Ge
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.sample import Blob, Image, Text
+from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap
+from mmdata.testing.contracts import Case, StepContract, another, digest, freeze
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shout(Map[Text, Text]):
+    on: str = "text"
+    signs: Annotated[int, Ge(0)] = 1
+    mood: Literal["glad", "cross"] | None = None
+
+    def map(self, text: Text) -> Text | Drop:
+        return text.changed(text.text.upper().rstrip("!") + "!" * self.signs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(Extract[Image]):
+    on: str = "image"
+    into: str = "image.mean"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec(dims=("channel",), sizes={"channel": 3})
+
+    def extract(self, image: Image) -> np.ndarray:
+        return np.asarray(image.pixels.mean(axis=(0, 1), dtype=np.float32))
+
+
+class TestGoodSteps(StepContract):
+    @pytest.fixture(
+        params=[
+            Case(Shout(), Text("hello"), unchanged=Text("HELLO!")),
+            Case(Shout(mood="glad", signs=3), Text("hello")),
+            Case(Mean(), Image(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))),
+        ],
+        ids=str,
+    )
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        case: Case = request.param
+        return case
+
+
+class Writes(Mean):
+    def extract(self, image: Image) -> np.ndarray:
+        image.pixels[0] = 0
+        return super().extract(image)
+
+
+class Promises(Mean):
+    def extract(self, image: Image) -> np.ndarray:
+        return super().extract(image)[:2]
+
+
+class Doubles(Mean):
+    def extract(self, image: Image) -> np.ndarray:
+        return super().extract(image).astype(np.float64)
+
+
+class BatchesBadly(Mean):
+    def extract_many(self, values: object) -> list[np.ndarray]:
+        return [np.zeros(3, np.float32)]
+
+
+class Wanders(Mean):
+    state: ClassVar[list[int]] = []
+
+    def extract(self, image: Image) -> np.ndarray:
+        self.state.append(0)
+        return super().extract(image) + np.float32(len(self.state))
+
+
+class ForgetsSetting(Shout):
+    def settings(self) -> dict[str, object]:
+        return {"signs": 1, "mood": self.mood}
+
+
+class CountsPartNames(Shout):
+    def settings(self) -> dict[str, object]:
+        return {"on": self.on, "signs": self.signs}
+
+
+class Copies(Shout):
+    def map(self, text: Text) -> Text | Drop:
+        return Text(text.text.upper(), text.origin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RambleDrop(Filter[Text]):
+    on: str = "text"
+
+    def keep(self, text: Text) -> Literal[True] | Drop:
+        return Drop(f"Too short: {len(text.text)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holds(RandomMap[Text, Text]):
+    on: str = "text"
+    by: frozenset[int] = frozenset()
+
+    def map(self, text: Text, rng: np.random.Generator) -> Text | Drop:
+        return text
+
+
+PICTURE = Image(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
+TEXT = Text("hello")
+
+
+@pytest.mark.parametrize(
+    ("case", "test"),
+    [
+        (Case(Writes(), PICTURE), "test_leaves_its_input_as_it_was"),
+        (Case(Promises(), PICTURE), "test_arrays_are_as_promised"),
+        (Case(Doubles(), PICTURE), "test_arrays_are_as_promised"),
+        (Case(BatchesBadly(), PICTURE), "test_a_batch_equals_its_values_one_by_one"),
+        (Case(Wanders(), PICTURE), "test_gives_the_same_again"),
+        (Case(ForgetsSetting(), TEXT), "test_every_setting_changes_the_fingerprint"),
+        (Case(CountsPartNames(), TEXT), "test_part_names_do_not_change_the_fingerprint"),
+        (Case(Copies(), TEXT), "test_a_changed_part_has_no_origin"),
+        (Case(Copies(), TEXT, unchanged=Text("HELLO")), "test_gives_the_very_object_back_when_nothing_changes"),
+        (Case(RambleDrop(), TEXT), "test_gives_what_it_says_it_gives"),
+        (Case(Mean(), TEXT), "test_takes_the_value_it_is_tried_on"),
+        (Case(Holds(by=frozenset([1])), TEXT), "test_settings_survive_json"),
+        (Case(Shout(signs=-1), TEXT), "test_settings_survive_json"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.step.name,
+)
+def test_a_step_that_breaks_the_contract_is_found(case: Case, test: str) -> None:
+    freeze(case.value)
+    with pytest.raises((AssertionError, ValueError, TypeError)):
+        getattr(StepContract(), test)(case)
+
+
+def test_a_setting_of_a_type_nobody_can_guess_asks_for_another_value() -> None:
+    with pytest.raises(TypeError, match="Case\\(others="):
+        another(Case(Holds(), TEXT), "by")
+    assert another(Case(Holds(), TEXT, others={"by": frozenset()}), "by") == frozenset()
+
+
+def test_digest_tells_dtype_shape_and_content_apart() -> None:
+    values = [
+        np.zeros(4, np.float32),
+        np.zeros(4, np.int32),
+        np.zeros((2, 2), np.float32),
+        np.ones(4, np.float32),
+        {"a": np.zeros(4, np.float32)},
+        Text("a"),
+        Text("b"),
+        Text("a", Blob.of(b"x")),
+        Drop("a"),
+        True,
+    ]
+    assert len({digest(value) for value in values}) == len(values)
