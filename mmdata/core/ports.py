@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from mmdata.core.sample import Blob, Part, Sample
 
@@ -28,25 +28,6 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One sample as its source lists it, before any of its bytes is read.
-
-    Args:
-        key: unique in the store: SOURCE_NAME/relative/path.
-        members: its parts, in order of their names.
-        meta: metadata known from the listing (label, columns); JSON values.
-    """
-
-    key: str
-    members: tuple[Member, ...]
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        return sum(member.size for member in self.members)
-
-
-@dataclass(frozen=True)
 class Fault:
     """Something a source found that can't become a sample: a collision, a loop of links, a folder that can't be read.
 
@@ -59,6 +40,37 @@ class Fault:
     kind: str
     error: str
     pointer: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sample as its source lists it, before any of its bytes is read.
+
+    Args:
+        key: unique in the store: SOURCE_NAME/relative/path.
+        members: its parts, in order of their names.
+        meta: metadata known from the listing (label, columns); JSON values.
+        fault: why it can't become a sample: it is counted as read and rejected.
+    """
+
+    key: str
+    members: tuple[Member, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    fault: Fault | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        members = [[m.part, m.pointer, m.size, m.signature] for m in self.members]
+        fault = [self.fault.kind, self.fault.error, self.fault.pointer] if self.fault else None
+        return {"key": self.key, "members": members, "meta": dict(self.meta), "fault": fault}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        fault = Fault(value["key"], *value["fault"]) if value["fault"] else None
+        return cls(value["key"], tuple(Member(*row) for row in value["members"]), value["meta"], fault)
+
+    @property
+    def size(self) -> int:
+        return sum(member.size for member in self.members)
 
 
 @dataclass(frozen=True)
