@@ -10,7 +10,9 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.ports import Source
@@ -38,8 +40,23 @@ class Pipeline:
     source: Source | None = None
     ingest: tuple[Step, ...] = ()
     store: Mapping[str, str] | None = None
-    features: tuple[Extract[Any], ...] = ()
+    features: tuple[Step, ...] = ()
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a source is divided, and when to give up.
+
+    Args:
+        shard_samples: samples a shard; None lets their number decide (128 to 8,192).
+        shard_bytes: bytes of source media a shard, at most (one sample may be larger).
+        max_rejects: share of the samples read (0 to 1) that may be rejected before the run stops.
+    """
+
+    shard_samples: Annotated[int, Ge(1)] | None = None
+    shard_bytes: Annotated[int, Ge(1)] = 256_000_000
+    max_rejects: Annotated[float, Ge(0), Le(1)] = 1.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +156,8 @@ def compile_pipeline(
     """Check a pipeline and put everything in its place.
 
     Args:
-        pipeline: what to check. codecs: which decoders and encodings there are.
+        pipeline: what to check.
+        codecs: which decoders and encodings there are.
         parts: the part names that the source gives; None when they are not known yet: then any name is taken.
         where: what a message calls the pipeline.
 
@@ -263,7 +281,7 @@ class _Compiler:
         self.faults.append(f"{place}: {encoding!r} holds {wanted}, but {part!r} is {given}")
         return None
 
-    def _families(self, features: Sequence[Extract[Any]], kept: Mapping[str, Kept]) -> tuple[Family, ...]:
+    def _families(self, features: Sequence[Step], kept: Mapping[str, Kept]) -> tuple[Family, ...]:
         families = []
         names: Counter[str] = Counter()
         for index, step in enumerate(features):

@@ -1,0 +1,238 @@
+"""A pipeline file to frozen dataclasses, reporting every fault at once, each with a guess."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from mmdata.config.names import UnknownName, missing_extra, resolve
+from mmdata.core.pipeline import Pipeline, RunSettings, guess
+from mmdata.core.ports import Source
+from mmdata.core.step import Extract, Step, address
+from mmdata.errors import ConfigError
+
+Built = TypeVar("Built")
+SECTIONS = ("plugins", "seed", "source", "ingest", "store", "features", "select", "train", "run")
+MAX_BYTES = 1_000_000  # no pipeline is longer; a data file given by mistake often is
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineFile:
+    """A whole pipeline file: what the store is made of, and what is made of the store.
+
+    Args:
+        pipeline: source, ingest, store, features, seed. run: how it is divided.
+        select: settings of the selection; train: settings of the training. Both are checked by who uses them.
+        text: the file as it was read, for the store's records.
+    """
+
+    pipeline: Pipeline
+    run: RunSettings = field(default_factory=RunSettings)
+    select: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    where: str = "pipeline"
+    text: str = ""
+
+
+def load(path: str | Path, *, source: str | None = None) -> PipelineFile:
+    """Read a pipeline file.
+
+    Args:
+        path: a YAML file.
+        source: a location that replaces the file's own.
+
+    Raises:
+        ConfigError: with all the faults of the file.
+    """
+    where = str(path)
+    try:
+        raw = Path(path).read_bytes()
+        text = raw[: MAX_BYTES + 1].decode("utf-8")
+    except OSError as error:
+        raise ConfigError(where, [f"can't be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(where, ["is not UTF-8 text; a pipeline file is YAML"]) from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(where, [f"is {len(raw):,} bytes long; a pipeline file is YAML of a few lines"])
+    return parse(text, where=where, source=source)
+
+
+def parse(text: str, *, where: str = "pipeline", source: str | None = None) -> PipelineFile:
+    """The same for a pipeline's text."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise ConfigError(where, [f"is not YAML{line}: {getattr(error, 'problem', None) or error}"]) from error
+    if not isinstance(value, Mapping):
+        raise ConfigError(where, [f"holds {_kind(value)}, expected sections: {', '.join(SECTIONS)}"])
+    return _Reader(where).read(value, source, text)
+
+
+@dataclass
+class _Reader:
+    where: str
+    faults: list[str] = field(default_factory=list)
+    plugins: tuple[str, ...] = ()
+
+    def read(self, value: Mapping[str, Any], source: str | None, text: str) -> PipelineFile:
+        for name in value:
+            if name not in SECTIONS:
+                self.faults.append(f"no section {name!r}{guess(str(name), SECTIONS)}")
+        self.plugins = tuple(str(name) for name in self._list(value, "plugins"))
+        pipeline = Pipeline(
+            source=self._source(value.get("source"), source),
+            ingest=tuple(self._steps(value, "ingest", Step)),
+            store=self._encodings(value.get("store")),
+            features=tuple(self._steps(value, "features", Extract)),
+            seed=self._seed(value.get("seed", 0)),
+        )
+        run = self._build("run", RunSettings, self._mapping(value, "run"))
+        file = PipelineFile(
+            pipeline=pipeline,
+            run=run or RunSettings(),
+            select=self._mapping(value, "select"),
+            train=self._mapping(value, "train"),
+            where=self.where,
+            text=text,
+        )
+        if self.faults:
+            raise ConfigError(self.where, self.faults)
+        return file
+
+    def _seed(self, value: Any) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        self.faults.append(f"seed: expected a whole number, not {value!r}")
+        return 0
+
+    def _mapping(self, value: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+        given = value.get(section)
+        if given is None:
+            return {}
+        if isinstance(given, Mapping):
+            return given
+        self.faults.append(f"{section}: expected settings by name, not {_kind(given)}")
+        return {}
+
+    def _list(self, value: Mapping[str, Any], section: str) -> list[Any]:
+        given = value.get(section)
+        if given is None:
+            return []
+        if isinstance(given, list):
+            return given
+        self.faults.append(f"{section}: expected a list, not {_kind(given)}")
+        return []
+
+    def _encodings(self, value: Any) -> Mapping[str, str] | None:
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            self.faults.append(f"store: expected encodings by part, not {_kind(value)}")
+            return None
+        for part, encoding in value.items():
+            if not isinstance(encoding, str):
+                self.faults.append(f"store.{part}: expected an encoding's name, not {_kind(encoding)}")
+        return {str(part): str(encoding) for part, encoding in value.items()}
+
+    def _source(self, value: Any, location: str | None) -> Source | None:
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            self.faults.append(f"source: expected 'use' and settings, not {_kind(value)}")
+            return None
+        cls = self._class("source", value)
+        if cls is None:
+            return None
+        settings = {str(name): item for name, item in value.items() if name != "use"}
+        where = dataclasses.fields(cls)[0].name  # a source's first field is its location
+        if location is not None:
+            settings[where] = location
+        elif where not in settings:
+            self.faults.append(f"source: no location; give {where}: here, or --source")
+            return None
+        built = self._build("source", cls, settings)
+        if built is not None and not isinstance(built, Source):
+            self.faults.append(f"source: {value['use']} is no source")
+            return None
+        return built
+
+    def _steps(self, value: Mapping[str, Any], section: str, kind: type[Step]) -> list[Any]:
+        built = []
+        for index, item in enumerate(self._list(value, section)):
+            place = f"{section}[{index}]"
+            item = {"use": item} if isinstance(item, str) else item
+            if not isinstance(item, Mapping):
+                self.faults.append(f"{place}: expected 'use' and settings, not {_kind(item)}")
+                continue
+            cls = self._class(place, item)
+            if cls is None:
+                continue
+            step = self._step(place, cls, item)
+            if step is not None and not isinstance(step, kind):
+                self.faults.append(f"{place}: {item['use']} makes no feature: it belongs under ingest")
+            elif step is not None:
+                built.append(step)
+        return built
+
+    def _step(self, place: str, cls: type[Any], item: Mapping[str, Any]) -> Step | None:
+        if not issubclass(cls, Step):
+            self.faults.append(f"{place}: {item['use']} is no step")
+            return None
+        if fault := missing_extra(cls):
+            self.faults.append(f"{place}: {item['use']} {fault}")
+            return None
+        return self._build(place, cls, {name: given for name, given in item.items() if name != "use"})
+
+    def _class(self, place: str, item: Mapping[str, Any]) -> type[Any] | None:
+        name = item.get("use")
+        if not isinstance(name, str):
+            self.faults.append(f"{place}: has no 'use', the step's name")
+            return None
+        try:
+            return resolve(name, self.plugins)
+        except UnknownName as error:
+            self.faults.append(f"{place}: {error}")
+        except ImportError as error:
+            self.faults.append(f"{place}: {name} can't be imported: {error}")
+        return None
+
+    def _build(self, place: str, cls: type[Built], settings: Mapping[str, Any]) -> Built | None:
+        built, faults = build(cls, settings)
+        self.faults += [f"{place}{fault}" for fault in faults]
+        return built
+
+
+def build(cls: type[Built], settings: Mapping[str, Any]) -> tuple[Built | None, list[str]]:
+    """A checked dataclass of its settings, or its faults, each beginning with `: ` or `.setting: `."""
+    known = {field.name for field in dataclasses.fields(cast(Any, cls)) if field.init}
+    owner = address(cls) if issubclass(cls, Step) else cls.__name__
+    faults = [
+        f": {owner} has no setting {str(name)!r}{guess(str(name), known)}" for name in settings if name not in known
+    ]
+    try:
+        built = TypeAdapter(cls).validate_python({name: value for name, value in settings.items() if name in known})
+    except ValidationError as error:
+        return None, faults + [_fault(detail) for detail in error.errors()]
+    return (None if faults else built), faults
+
+
+def _fault(detail: Any) -> str:
+    path = ".".join(str(step) for step in detail["loc"])
+    if detail["type"] == "missing":
+        return f": setting {path!r} is missing"
+    given = "" if detail["type"] == "value_error" else f", not {detail['input']!r}"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ").strip()
+    return f".{path}: expected {message}{given}" if given else f".{path}: {message}"
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "settings", list: "a list", str: "text", type(None): "nothing", bool: "a truth value"}
+    return names.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,98 @@
+"""From the name in a pipeline file to the class: an import path, nothing is registered anywhere."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import Any
+
+from mmdata.core.pipeline import guess
+from mmdata.core.ports import Source
+from mmdata.core.step import Step, address
+
+STAGES = ("codec", "clean", "augment", "align", "features")
+# what an import of each extra's packages is called, for the message when it is missing
+EXTRAS = {
+    "text": ("ftfy",),
+    "image": ("cv2",),
+    "audio": ("scipy", "soundfile", "soxr"),
+    "video": ("av", "cv2"),
+    "select": ("duckdb",),
+    "torch": ("torch",),
+}
+
+
+class UnknownName(LookupError):
+    """A name that leads to no step or source; the text says what was expected."""
+
+
+def resolve(name: str, plugins: tuple[str, ...] = ()) -> type[Any]:
+    """The class of a name: `clean.audio.TrimSilence`, or a full import path of a package listed under `plugins`.
+
+    Raises:
+        UnknownName: with a guess.
+    """
+    module_name, _, class_name = name.rpartition(".")
+    package = name.partition(".")[0]
+    if package in (*STAGES, "source"):
+        module_name = f"mmdata.{module_name}"
+    elif package not in plugins:
+        hint = f"; to use a step of your own, list {package!r} under plugins" if module_name else ""
+        raise UnknownName(f"no step {name!r}{guess(name, known_names())}{hint}")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise UnknownName(f"no step {name!r}{guess(name, known_names())}") from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and is_dataclass(found)):
+        raise UnknownName(f"no step {name!r}{guess(name, known_names())}")
+    return found
+
+
+def known_names() -> list[str]:
+    """Every step and source that mmdata brings, by its name in a pipeline file."""
+    return sorted(address(cls) for cls in [*steps(), *sources()])
+
+
+def steps() -> Iterator[type[Step]]:
+    """The concrete steps of every stage."""
+    for stage in STAGES:
+        for cls in _classes(stage):
+            if issubclass(cls, Step) and not inspect.isabstract(cls):
+                yield cls
+
+
+def sources() -> Iterator[type]:
+    """The sources: dataclasses that can list and read."""
+    for cls in _classes("source"):
+        if is_dataclass(cls) and all(callable(getattr(cls, verb, None)) for verb in ("scan", "read")):
+            yield cls
+
+
+def missing_extra(step: type[Step] | Step | Source) -> str | None:
+    """What to install before a step can work, as a fault; None when all is there."""
+    extra = getattr(step, "extra", None)
+    lacking = [name for name in EXTRAS.get(extra or "", ()) if importlib.util.find_spec(name) is None]
+    if not lacking:
+        return None
+    return f"needs {' and '.join(lacking)}; install it with: pip install 'mmdata[{extra}]'"
+
+
+def _classes(stage: str) -> Iterator[type]:
+    if importlib.util.find_spec(f"mmdata.{stage}") is None:
+        return
+    package = importlib.import_module(f"mmdata.{stage}")
+    seen: set[type] = set()
+    for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        module = importlib.import_module(f"mmdata.{stage}.{found.name}")
+        for _, cls in sorted(inspect.getmembers(module, inspect.isclass)):
+            own = cls.__module__ == module.__name__ or cls.__module__.startswith(f"{module.__name__}.")
+            if own and not cls.__name__.startswith("_") and cls not in seen:
+                seen.add(cls)
+                yield cls
