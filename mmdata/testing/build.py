@@ -1,0 +1,28 @@
+"""Builders of data with a known answer: sounds, pictures, films, texts, whole files and whole corpora.
+
+Everything is a function of its arguments (seeds included), the same on every machine.
+"""
+
+from mmdata.testing.films import moving_shapes, shots
+from mmdata.testing.media import flac_bytes, jpeg_bytes, mp4_bytes, png_bytes, wav_bytes
+from mmdata.testing.pictures import drift, picture, shape
+from mmdata.testing.sounds import click_track, noise, silence, tone
+from mmdata.testing.texts import caption
+
+__all__ = [
+    "caption",
+    "click_track",
+    "drift",
+    "flac_bytes",
+    "jpeg_bytes",
+    "moving_shapes",
+    "mp4_bytes",
+    "noise",
+    "picture",
+    "png_bytes",
+    "shape",
+    "shots",
+    "silence",
+    "tone",
+    "wav_bytes",
+]

@@ -1,0 +1,86 @@
+"""Whole files as bytes, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import numpy as np
+
+from mmdata.core.sample import Audio, Frames, Image
+
+
+def jpeg_bytes(image: Image, *, quality: int = 95) -> bytes:
+    """A baseline JPEG."""
+    import cv2
+
+    return _encoded(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def png_bytes(image: Image) -> bytes:
+    """A PNG, 8 bit, RGB or grey."""
+    return _encoded(image, ".png", [])
+
+
+def _encoded(image: Image, extension: str, settings: list[int]) -> bytes:
+    import cv2
+
+    pixels = image.pixels if image.pixels.shape[2] == 1 else image.pixels[..., ::-1]  # OpenCV's order is BGR
+    done, data = cv2.imencode(extension, pixels, settings)
+    if not done:
+        raise ValueError(f"OpenCV can't write {image.pixels.shape} as {extension}")
+    return data.tobytes()
+
+
+def wav_bytes(audio: Audio, *, subtype: str = "PCM_16") -> bytes:
+    """A WAV file; `subtype` is soundfile's: PCM_16, PCM_24, FLOAT."""
+    return _written(audio, "WAV", subtype)
+
+
+def flac_bytes(audio: Audio, *, subtype: str = "PCM_16") -> bytes:
+    """A FLAC file, 16 or 24 bits a sample."""
+    return _written(audio, "FLAC", subtype)
+
+
+def _written(audio: Audio, container: str, subtype: str) -> bytes:
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, audio.samples.T, audio.rate_hz, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def mp4_bytes(frames: Frames, fps: int = 8, audio: Audio | None = None, *, crf: int = 18) -> bytes:
+    """An MP4 of H.264 pictures (width and height even) and, with `audio`, an AAC sound track, both from time 0.
+
+    A frame that `is_key` says is key is written as one.
+    """
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        film = container.add_stream(
+            "libx264", rate=fps, options={"crf": str(crf), "flags": "+bitexact", "threads": "1"}
+        )
+        film.height, film.width = frames.pixels.shape[1:3]
+        film.pix_fmt = "yuv420p"
+        sound = container.add_stream("aac", rate=audio.rate_hz, layout=_layout(audio)) if audio is not None else None
+        for index, pixels in enumerate(frames.pixels):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, fps)
+            if frames.is_key[index]:
+                frame.pict_type = av.video.frame.PictureType.I
+            container.mux(film.encode(frame))
+        container.mux(film.encode(None))
+        if audio is not None and sound is not None:
+            heard = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(audio.samples), format="fltp", layout=_layout(audio)
+            )
+            heard.rate, heard.pts, heard.time_base = audio.rate_hz, 0, Fraction(1, audio.rate_hz)
+            container.mux(sound.encode(heard))
+            container.mux(sound.encode(None))
+    return file.getvalue()
+
+
+def _layout(audio: Audio) -> str:
+    return "mono" if len(audio.samples) == 1 else "stereo"
