@@ -115,8 +115,19 @@ class Encoded:
     as_read: Part
 
 
+@dataclass(frozen=True)
+class Died:
+    """What an executor gives in place of a result when the worker that held an item is gone."""
+
+    item: Any
+    error: str
+
+
 class Executor(Protocol):
     """Runs work on items, in any order, and knows nothing of samples."""
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `work(item)` for every item as it is done. `work` and items can be sent to another process."""
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | Died]:
+        """Yield `work(item)` for every item as it is done, or `Died`. `work` and items can be sent to other processes.
+
+        An exception of the work is raised where the results are read. Closing the iterator ends all workers.
+        """

@@ -1,0 +1,107 @@
+"""The division of a source into shards, and what becomes of it when the source changes.
+
+A shard is a fixed list of entries; its id hashes what they are and nothing else. A division is recorded in the store
+before work starts and then only amended: new entries make new shards, a changed or deleted entry replaces its shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mmdata.core.fingerprint import fingerprint
+from mmdata.core.pipeline import RunSettings
+from mmdata.core.ports import Entry, Scan
+
+SMALLEST, LARGEST = 128, 8192  # samples a shard, where the setting leaves it to their number
+SHARDS_WANTED = 64  # enough for workers to share evenly, and for a killed run to lose little
+
+
+@dataclass(frozen=True)
+class Division:
+    """An amendment of a recorded division.
+
+    Args:
+        keep: shards that stay as they are. add: new ones. remove: those that leave.
+        replaces: for an added shard, the removed one whose entries it takes over.
+        new, changed, gone: how many entries.
+    """
+
+    keep: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    add: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    remove: Sequence[str] = ()
+    replaces: Mapping[str, str] = field(default_factory=dict)
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+
+    @property
+    def shards(self) -> dict[str, Sequence[Entry]]:
+        """All shards that the source is divided into once the amendment is made."""
+        return {**self.keep, **self.add}
+
+
+def entries_of(scan: Scan) -> list[Entry]:
+    """What a scan found, in order of key: samples, and faults as entries that will be rejected.
+
+    A fault whose key a sample has too gets a key of its own, as both must be counted.
+    """
+    taken = {entry.key for entry in scan.entries}
+    entries = list(scan.entries)
+    for fault in scan.faults:
+        key, count = fault.key, 1
+        while key in taken:
+            count += 1
+            key = f"{fault.key}#{count}"
+        taken.add(key)
+        entries.append(Entry(key, (), {}, fault))
+    return sorted(entries, key=lambda entry: entry.key)
+
+
+def shard_id(entries: Sequence[Entry]) -> str:
+    """16 hex digits of the entries: keys, members with their signatures, metadata."""
+    return fingerprint("shard", [entry.to_json() for entry in entries])
+
+
+def divide(entries: Sequence[Entry], settings: RunSettings) -> dict[str, list[Entry]]:
+    """Cut entries, in their order, into shards of like numbers, none above the limits."""
+    wanted = settings.shard_samples or min(max(-(-len(entries) // SHARDS_WANTED), SMALLEST), LARGEST)
+    n_shards = max(1, -(-len(entries) // wanted))
+    shards: list[list[Entry]] = []
+    for index in range(n_shards):
+        stretch = entries[len(entries) * index // n_shards : len(entries) * (index + 1) // n_shards]
+        shards.append([])
+        room = settings.shard_bytes
+        for entry in stretch:
+            if shards[-1] and room < entry.size:
+                shards.append([])
+                room = settings.shard_bytes
+            shards[-1].append(entry)
+            room -= entry.size
+    return {shard_id(shard): shard for shard in shards if shard}
+
+
+def amend(planned: Mapping[str, Sequence[Entry]], found: Sequence[Entry], settings: RunSettings) -> Division:
+    """Compare what a source holds with its recorded division."""
+    current = {entry.key: entry for entry in found}
+    known: set[str] = set()
+    keep: dict[str, Sequence[Entry]] = {}
+    add: dict[str, Sequence[Entry]] = {}
+    replaces: dict[str, str] = {}
+    remove: list[str] = []
+    changed = gone = 0
+    for shard, entries in planned.items():
+        known.update(entry.key for entry in entries)
+        fresh = [current[entry.key] for entry in entries if entry.key in current]
+        n_changed = sum(current[entry.key] != entry for entry in entries if entry.key in current)
+        changed, gone = changed + n_changed, gone + len(entries) - len(fresh)
+        if len(fresh) == len(entries) and not n_changed:
+            keep[shard] = entries
+            continue
+        remove.append(shard)
+        if fresh:
+            add[shard_id(fresh)] = fresh
+            replaces[shard_id(fresh)] = shard
+    new = [entry for entry in found if entry.key not in known]
+    add |= divide(new, settings)
+    return Division(keep, add, remove, replaces, len(new), changed, gone)
