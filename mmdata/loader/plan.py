@@ -1,0 +1,227 @@
+"""The order of training data, as arithmetic: no files, no clock, no worker has a say in it.
+
+A chunk is a run of selected rows that are stored together. An epoch's *sequence* holds every row once: chunks are
+shuffled across shards, the shuffled chunks are taken together in windows, and rows are shuffled within a window. The
+sequence is cut into equal *lanes*, each read from its own place on, so that one batch mixes rows from many windows.
+Global batch t takes the t-th slice of every lane, lane after lane; a rank's batch is its part of the global batch, in
+rank order. So the global batches are the same for every number of ranks that divides their size, and a rank that has
+whole lanes reads only what it gives.
+
+    sequence   |------ lane 0 ------|------ lane 1 ------|------ lane 2 ------|------ lane 3 ------|
+    batch t        ..[ t ]              ..[ t ]              ..[ t ]              ..[ t ]
+    of 2 ranks     rank 0               rank 0               rank 1               rank 1
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import gcd
+from typing import Literal
+
+import numpy as np
+
+Tail = Literal["drop", "repeat", "mask", "short"]
+TAILS: tuple[Tail, ...] = ("drop", "repeat", "mask", "short")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Positions [start, stop) of the sequence; `real` is False where they only fill up the last batch."""
+
+    start: int
+    stop: int
+    real: bool = True
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What fixes the order, all of it.
+
+    Args:
+        chunk_rows: selected rows of each chunk, in stored order; each at least 1.
+        global_batch_size: rows of a step, over all ranks.
+        seed: of the shuffle. shuffle: without it the sequence is the stored order, and there is one lane.
+        window_rows: chunks are taken together until a window has about so many rows.
+        lanes: how many places of the sequence are read at once; the greatest divisor that the batch size shares counts.
+        tail: what becomes of the rows that don't fill a last batch. "drop": left out of this epoch. "repeat": filled up
+            with rows from the sequence's start. "mask": the same, and the batch tells them apart. "short": the last
+            batch is shorter, and may be empty on some ranks. Every rank has the same number of steps in each case.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    chunk_rows: tuple[int, ...]
+    global_batch_size: int
+    seed: int = 0
+    shuffle: bool = True
+    window_rows: int = 4096
+    lanes: int = 8
+    tail: Tail = "drop"
+
+    def __post_init__(self) -> None:
+        for name in ("global_batch_size", "window_rows", "lanes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.tail not in TAILS:
+            raise ValueError(f"tail must be one of {', '.join(TAILS)}, not {self.tail!r}")
+        if any(rows < 1 for rows in self.chunk_rows):
+            raise ValueError("a chunk has at least one row")
+
+    @cached_property
+    def n_rows(self) -> int:
+        return sum(self.chunk_rows)
+
+    @property
+    def n_lanes(self) -> int:
+        return gcd(self.lanes, self.global_batch_size) if self.shuffle else 1
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of an epoch, the same on every rank."""
+        spare = 0 if self.tail == "drop" else self.global_batch_size - 1
+        return (self.n_rows + spare) // self.global_batch_size
+
+    def batch_size(self, world: int) -> int:
+        """Rows of one rank's step. Raises ValueError unless the world divides the global batch."""
+        if world < 1 or self.global_batch_size % world:
+            raise ValueError(f"{world} ranks can't share a global batch of {self.global_batch_size} rows equally")
+        return self.global_batch_size // world
+
+    def share(self, step: int, *, rank: int = 0, world: int = 1) -> list[Run]:
+        """Where in the sequence a rank's batch of one step lies, in the batch's order."""
+        size = self.batch_size(world)
+        if not 0 <= rank < world or not 0 <= step < self.n_steps:
+            raise ValueError(f"there is no rank {rank} of {world}, step {step} of {self.n_steps}")
+        width = self.global_batch_size // self.n_lanes
+        first, last = rank * size, (rank + 1) * size
+        runs: list[Run] = []
+        for lane in range(first // width, -(-last // width)):
+            low, high = max(first - lane * width, 0), min(last - lane * width, width)
+            runs.extend(self._slice(step, lane, low, high))
+        return runs
+
+    def lane_end(self, lane: int) -> int:
+        """The position after a lane's last row."""
+        return self._lane_start(lane + 1)
+
+    @cached_property
+    def _last_rows(self) -> int:
+        """Real rows of the last step."""
+        return min(self.global_batch_size, self.n_rows - (self.n_steps - 1) * self.global_batch_size)
+
+    def _lane_start(self, lane: int) -> int:
+        full = self.global_batch_size // self.n_lanes * (self.n_steps - 1)
+        return lane * full + self._last_rows * lane // self.n_lanes
+
+    def _slice(self, step: int, lane: int, low: int, high: int) -> Iterator[Run]:
+        """Rows [low, high) of a lane's slice of a step: real ones, then fillers."""
+        width = self.global_batch_size // self.n_lanes
+        start = self._lane_start(lane) + step * width
+        real = width if step < self.n_steps - 1 else self._lane_start(lane + 1) - start
+        if low < min(high, real):
+            yield Run(start + low, start + min(high, real))
+        if max(low, real) < high:
+            before = lane * width - self._last_rows * lane // self.n_lanes  # fillers of the lanes before
+            yield from self._fillers(before + max(low, real) - real, high - max(low, real))
+
+    def _fillers(self, first: int, count: int) -> Iterator[Run]:
+        """`count` rows from the sequence's start on, after `first` that others took, round and round."""
+        while count:
+            start = first % self.n_rows
+            stop = min(start + count, self.n_rows)
+            yield Run(start, stop, real=False)
+            first, count = first + stop - start, count - (stop - start)
+
+    def epoch(self, epoch: int) -> Epoch:
+        """The sequence of one epoch; costs a sort of the chunks."""
+        order = np.arange(len(self.chunk_rows), dtype=np.int64)
+        if self.shuffle:
+            order = permutation(len(order), self.seed, epoch, "chunks")
+        starts = np.concatenate([[0], np.cumsum(np.array(self.chunk_rows, dtype=np.int64)[order])])
+        firsts = np.flatnonzero(np.diff(starts[:-1] // self.window_rows, prepend=-1))
+        bounds = np.append(firsts, len(order))
+        return Epoch(self, epoch, order, starts, bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """Which rows the sequence of one epoch holds, window by window.
+
+    Args:
+        plan, epoch: what it was made from.
+        chunks: int64 [chunk], chunk numbers in order of the sequence.
+        starts: int64 [chunk + 1], the position at which each of them starts.
+        bounds: int64 [window + 1], which of `chunks` each window starts with.
+    """
+
+    plan: Plan
+    epoch: int
+    chunks: np.ndarray
+    starts: np.ndarray
+    bounds: np.ndarray
+
+    @property
+    def n_windows(self) -> int:
+        return len(self.bounds) - 1
+
+    @cached_property
+    def window_starts(self) -> np.ndarray:
+        """int64 [window + 1], the position at which each window starts."""
+        return np.asarray(self.starts[self.bounds])
+
+    def window_at(self, position: int) -> int:
+        """The window that holds a position of the sequence."""
+        return int(np.searchsorted(self.window_starts, position, side="right")) - 1
+
+    def window(self, window: int) -> tuple[np.ndarray, np.ndarray]:
+        """A window's chunks, and the place of each of their rows.
+
+        Returns:
+            int64 [chunk], the numbers of its chunks; int64 [row], for the chunks' rows one after another, where in the
+            window each stands.
+        """
+        first, last = self.bounds[window], self.bounds[window + 1]
+        n_rows = int(self.starts[last] - self.starts[first])
+        places = np.arange(n_rows, dtype=np.int64)
+        if self.plan.shuffle:
+            places[permutation(n_rows, self.plan.seed, self.epoch, window)] = np.arange(n_rows)
+        return self.chunks[first:last], places
+
+    def sequence(self) -> tuple[np.ndarray, np.ndarray]:
+        """The whole order: int64 [row] chunk numbers, int64 [row] rows within their chunks."""
+        chunk, row = np.empty(self.plan.n_rows, np.int64), np.empty(self.plan.n_rows, np.int64)
+        for window in range(self.n_windows):
+            chunks, places = self.window(window)
+            counts = [self.plan.chunk_rows[number] for number in chunks]
+            places += self.window_starts[window]
+            chunk[places] = np.repeat(chunks, counts)
+            row[places] = np.concatenate([np.arange(count) for count in counts])
+        return chunk, row
+
+
+def permutation(n: int, *key: int | str) -> np.ndarray:
+    """A permutation of range(n) fixed by the key: int64 [n].
+
+    Numbers are ordered by a hash (SplitMix64's finalizer, Steele et al. 2014) of themselves and of the key. numpy's own
+    shuffles may change from version to version (NEP 19), and a resumed run must not.
+
+    >>> permutation(5, 7, "chunks").tolist() == permutation(5, 7, "chunks").tolist()
+    True
+    """
+    digest = hashlib.blake2b("\x00".join(str(part) for part in key).encode(), digest_size=8).digest()
+    numbers = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = _mix(_mix(numbers) ^ np.uint64(int.from_bytes(digest, "little")))
+    return np.argsort(mixed, kind="stable").astype(np.int64, copy=False)
+
+
+def _mix(state: np.ndarray) -> np.ndarray:
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(state ^ (state >> np.uint64(31)))
