@@ -7,6 +7,7 @@ MMDataError
 │   ├── DecodeError        its bytes are not sound media
 │   └── Unreadable         its bytes can't be had: gone, forbidden, changed while it was read
 ├── StepError              a step is wrong: its sample is rejected and marked `bug`
+├── CorpusUnavailable      real media for tests and demo can't be fetched; generated media do instead
 ├── RunStopped             the run ended early: too many rejects, a step that always fails, lost workers
 │   └── TooManyRejects     more samples were rejected than `--max-rejects` allows
 └── StoreError             the store can't do what was asked
@@ -69,6 +70,10 @@ class StepError(MMDataError):
     """A step raised what it should not have: a bug in the step, not in the sample."""
 
     kind = "bug"
+
+
+class CorpusUnavailable(MMDataError):
+    """A corpus of real media can't be fetched here; generated media do instead."""
 
 
 class RunStopped(MMDataError):

@@ -1,0 +1,35 @@
+"""Fixtures for all tests: the real corpora, or a skip that says why there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmdata.errors import CorpusUnavailable
+from mmdata.testing.corpora import media
+
+
+def _media_or_skip(name: str) -> Path:
+    try:
+        return media(name)
+    except CorpusUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def stamps() -> Path:
+    """The Tux Paint stamps: a folder a class, STEM.png with STEM.txt and STEM_desc_LANG.ogg."""
+    return _media_or_skip("tuxpaint-stamps-default")
+
+
+@pytest.fixture(scope="session")
+def prompts() -> Path:
+    """The asterisk prompts: en_US_f_Allison/**/*.wav, 8 kHz mono."""
+    return _media_or_skip("asterisk-core-sounds-en-wav")
+
+
+@pytest.fixture(scope="session")
+def prompt_texts() -> Path:
+    """The folder of core-sounds-en.txt.gz, lines of `key: text`."""
+    return _media_or_skip("asterisk-core-sounds-en")
