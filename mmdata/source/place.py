@@ -1,0 +1,114 @@
+"""A place that holds files: a local folder, or any that fsspec knows. What is read is what was listed, or an error."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Literal, Protocol
+
+import xxhash
+
+from mmdata.core.ports import Fault, Member
+from mmdata.core.sample import Blob, Pointer
+from mmdata.errors import Unreadable
+from mmdata.source.names import escapes, unquoted
+
+Check = Literal["stat", "content"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of a place.
+
+    Args:
+        path: relative, with `/`, as the disk spells it. size: bytes. signature: "mtime:NANOSECONDS" or "etag:...".
+        problem: why it can't be read, as a fault's kind and its error; None for a sound file.
+    """
+
+    path: str
+    size: int = 0
+    signature: str = ""
+    problem: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """All that a place holds.
+
+    Args:
+        files: in order of path. faults: folders that can't be walked. ignored: hidden files, droppings of editors, and
+            folders that are listed elsewhere.
+    """
+
+    files: list[Found]
+    faults: list[Fault]
+    ignored: list[str]
+
+
+class Place(Protocol):
+    """What sources need of a folder. Paths are relative to it, and never lead out."""
+
+    def holds(self) -> Literal["file", "folder"] | None:
+        """What stands at the location itself."""
+
+    def walk(self, name: str) -> Listing:
+        """Every file below; `name` begins the faults' keys."""
+
+    def stat(self, path: str) -> Found:
+        """One file; with its problem when there is none."""
+
+    def open(self, path: str) -> BinaryIO:
+        """A file for reading with seeks. Raises Unreadable."""
+
+    def load(self, path: str, *, offset: int, size: int, whole: bool, signature: str) -> bytes:
+        """`size` bytes from `offset` on, which are the `whole` file or a range of it.
+
+        Raises:
+            Unreadable: they can't be had, or the file is not the one that had this signature ("" asks for none).
+        """
+
+
+def place(location: str, *, follow_links: bool = False) -> Place:
+    """The place of a path or URL; nothing is touched yet."""
+    from mmdata.source.local import LocalPlace
+    from mmdata.source.remote import RemotePlace
+
+    location = location.removeprefix("file://")
+    if "://" in location or "::" in location:
+        return RemotePlace(location)
+    return LocalPlace(os.path.expanduser(location), follow_links)
+
+
+def blob(where: Place, member: Member) -> Blob:
+    """A member's bytes, to be read when asked."""
+    pointer = Pointer.parse(member.pointer)
+    name = unquoted(pointer.uri).rpartition("/")[2]
+    return Blob(pointer, member.size, partial(load, where, pointer, member.size, member.signature), name)
+
+
+def load(where: Place, pointer: Pointer, size: int, signature: str) -> bytes:
+    """The bytes that a member promised.
+
+    Raises:
+        Unreadable: they are gone, forbidden, outside of the place, or others than when they were listed.
+    """
+    path = unquoted(pointer.uri)
+    if escapes(path):
+        raise Unreadable(f"{path!r} leads out of the source's folder: it is not read")
+    digest = signature if signature.startswith("xxh3:") else ""
+    whole = pointer.length is None
+    data = where.load(path, offset=pointer.offset, size=size, whole=whole, signature="" if digest else signature)
+    if digest and content_signature(data) != digest:
+        raise Unreadable(changed(path, "its content is another"))
+    return data
+
+
+def content_signature(data: bytes) -> str:
+    """The signature of bytes that have been read."""
+    return f"xxh3:{xxhash.xxh3_128_hexdigest(data)}"
+
+
+def changed(path: str, how: str) -> str:
+    """What is said of a file that is not what was listed."""
+    return f"{path}: changed since it was listed ({how}); run again to list it anew"
