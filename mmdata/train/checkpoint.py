@@ -1,0 +1,152 @@
+"""One file that holds a whole run: weights now and at their best, optimiser, place in the stream, randomness, scores.
+
+The file is torch's own archive, read with `weights_only=True`: tensors and plain values, nothing that runs code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdata.errors import SchemaMismatch
+from mmdata.train.config import FREE_TO_CHANGE, TrainConfig
+from mmdata.train.metrics import Metrics
+from mmdata.train.model import FusionClassifier, ModelPlan
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one epoch came to: mean training loss in nats, and the validation split's scores where there is one."""
+
+    epoch: int
+    train_loss: float
+    val: Metrics | None = None
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Args:
+        epoch, step: both whole ones, counted from the beginning. stream: state of the training stream.
+        loss_sum, n_summed: of the epoch under way, over samples that have a class.
+        history: the epochs behind. stale: epochs since the best one. best_epoch: None before the first is through.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    stream: dict[str, Any] | None = None
+    loss_sum: float = 0.0
+    n_summed: int = 0
+    history: list[Epoch] = field(default_factory=list)
+    stale: int = 0
+    best_epoch: int | None = None
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Progress:
+        history = [Epoch(**{**row, "val": row["val"] and Metrics(**row["val"])}) for row in value["history"]]
+        return cls(**{**value, "history": history})
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """A run as it stands.
+
+    Args:
+        plan: the model's form. progress: how far it has come. model, best: weights now and of the best epoch.
+        optimizer: its state. random: torch's generator on the processor, and on the device where it has its own.
+    """
+
+    plan: ModelPlan
+    progress: Progress
+    model: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    random: dict[str, Tensor]
+
+
+def save(path: Path, state: Checkpoint) -> None:
+    """Write the file whole or not at all: a reader, or the next run, finds this state or the one before."""
+    plain = {"format": FORMAT, "plan": state.plan.to_json(), "progress": asdict(state.progress)}
+    tensors = {"model": state.model, "best": state.best, "optimizer": state.optimizer, "random": state.random}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save({"json": json.dumps(plain), **tensors}, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read what `save` wrote.
+
+    Raises:
+        SchemaMismatch: the file is damaged, is something else, or was written by a newer mmdata.
+        FileNotFoundError: there is none.
+    """
+    raw = _archive(path)
+    try:
+        plain = json.loads(raw["json"])
+        if plain["format"] > FORMAT:
+            raise SchemaMismatch(
+                f"{path} has format {plain['format']}, this mmdata reads up to {FORMAT}: install a newer"
+            )
+        tensors = {name: raw[name] for name in ("model", "best", "optimizer", "random")}
+        return Checkpoint(plan=ModelPlan.of(plain["plan"]), progress=Progress.of(plain["progress"]), **tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SchemaMismatch(f"{path} is no checkpoint of mmdata: {type(error).__name__}: {error}") from error
+
+
+def _archive(path: Path) -> dict[str, Any]:
+    try:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch raises nearly anything on damaged bytes
+        raise SchemaMismatch(f"{path} is no checkpoint, or is damaged: {type(error).__name__}") from error
+    if not isinstance(raw, dict):
+        raise SchemaMismatch(f"{path} is no checkpoint of mmdata: it holds a {type(raw).__name__}")
+    return raw
+
+
+def check_config(path: Path, found: TrainConfig, asked: TrainConfig) -> None:
+    """Refuse to go on with other settings than a run began with.
+
+    Raises:
+        SchemaMismatch: they differ; names all that do, but those that a run may change on its way.
+    """
+    then, now = found.to_json(), asked.to_json()
+    differing = [name for name in now if name not in FREE_TO_CHANGE and then[name] != now[name]]
+    if differing:
+        told = "; ".join(f"{name} was {then[name]!r}, is {now[name]!r}" for name in differing)
+        raise SchemaMismatch(f"{path} is of another run: {told}. Give resume=False to start anew, or another `out`")
+
+
+def load_model(path: Path | str) -> FusionClassifier:
+    """The model of a checkpoint at its best epoch, ready to predict; `model.plan.classes` names its outputs."""
+    state = load(Path(path))
+    return rebuild(state.plan, state.best or state.model).eval()
+
+
+def rebuild(plan: ModelPlan, weights: Mapping[str, Tensor]) -> FusionClassifier:
+    """A model of that form with those weights.
+
+    Raises:
+        SchemaMismatch: the weights belong to a model of another form.
+    """
+    model = FusionClassifier(plan)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise SchemaMismatch(f"the checkpoint's weights are not those of its plan: {error}") from error
+    return model

@@ -1,0 +1,95 @@
+"""What a training run is asked to do: plain settings, no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+from mmdata.errors import ConfigError
+
+Score = Literal["macro_f1", "macro_recall", "accuracy", "loss"]
+FREE_TO_CHANGE = ("epochs", "patience", "checkpoint_steps")  # a resumed run may differ in these
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of one training run.
+
+    Args:
+        inputs: the model's inputs by name: {"image": "image.embedding", "speech": "speech.mfcc"}. The column's promised
+            form chooses the encoder: fixed axes make a vector, a varying first axis makes a sequence.
+        target: the column of classes: "label", or a field of the metadata, "meta.NAME".
+        fusion: a class of `train.fusion` in lower case, or the import path of one that is imported already.
+        sequence: how sequences are read: masked convolutions, or a bidirectional recurrent net.
+        width: numbers that each input becomes. hidden: sizes of the head's hidden layers.
+        dropout: share of numbers silenced while training. modality_dropout: share of inputs treated as missing while
+            training, so that the model learns to do without; the last input of a sample is never taken.
+        epochs: at most so many. patience: stop after so many epochs without a better `score`; None never stops.
+        batch_size: samples a step. lr, weight_decay: of AdamW. label_smoothing: of the cross-entropy.
+        score: what the validation split is judged by, macro_f1 unless said; equal scores are settled by the loss.
+        seed: fixes weights, order and dropout. Same seed, same machine, same threads: same losses.
+        selection: the store's selection that names the splits; None when the stream knows them otherwise.
+        train_split, val_split, test_split: a split's name, or several joined by "+"; None is none.
+        checkpoint_steps: save after so many steps, besides after each epoch.
+    """
+
+    inputs: Annotated[Mapping[str, str], MinLen(1)]
+    target: str = "label"
+    fusion: str = "concat"
+    sequence: Literal["conv", "gru"] = "conv"
+    width: Annotated[int, Gt(0)] = 128
+    hidden: tuple[Annotated[int, Gt(0)], ...] = (128,)
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.3
+    modality_dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    epochs: Annotated[int, Gt(0)] = 60
+    patience: Annotated[int, Gt(0)] | None = 10
+    batch_size: Annotated[int, Gt(0)] = 64
+    lr: Annotated[float, Gt(0)] = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 1e-2
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    score: Score = "macro_f1"
+    seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
+    selection: str | None = None
+    train_split: str = "train"
+    val_split: str | None = "val"
+    test_split: str | None = "test"
+    checkpoint_steps: Annotated[int, Gt(0)] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", dict(self.inputs))
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON can say them."""
+        return {**dataclasses.asdict(self), "inputs": dict(self.inputs), "hidden": list(self.hidden)}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], *, where: str = "train") -> Self:
+        """Settings from a pipeline file or a checkpoint, checked.
+
+        Raises:
+            ConfigError: a setting is unknown, of another type or out of its bounds; all such faults at once.
+        """
+        from pydantic import TypeAdapter, ValidationError
+
+        known = [setting.name for setting in dataclasses.fields(cls)]
+        faults = [f"no setting {name!r}{guess(name, known)}" for name in settings if name not in known]
+        try:
+            config = TypeAdapter(cls).validate_python({name: settings[name] for name in settings if name in known})
+        except ValidationError as error:
+            faults += [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        if faults:
+            raise ConfigError(where, faults)
+        return config
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """The end of a fault's line: what was meant, perhaps, or what there is."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,144 @@
+"""From a stream's batches to what a model takes: float tensors with lengths and masks, and class numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.errors import ConfigError, DataError
+from mmdata.train.config import guess
+
+Values = Tensor | np.ndarray | Sequence[Any]
+Batch = Mapping[str, Values]
+UNLABELLED = -100  # what torch's cross-entropy leaves out
+
+
+class Batches(Protocol):
+    """What the loop reads: each iteration is an epoch, or what is left of it; the next one is the next epoch's.
+
+    A batch holds arrays by column name, beside them `COLUMN.length` (int64 [batch]) where a column's first axis varies
+    and `COLUMN.mask` (bool [batch], False where it is missing) where it can be, and "key".
+    """
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands, as JSON can say it."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a model.
+
+    Args:
+        name: as the configuration calls it. column: where the stream has it.
+        kind: a vector a sample, or a sequence of them. size: numbers of a vector; further axes are laid flat.
+    """
+
+    name: str
+    column: str
+    kind: Literal["vector", "sequence"]
+    size: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One input of one batch.
+
+    Args:
+        values: float32 [batch, size], or [batch, time, size] with at least one step of time.
+        present: bool [batch]; values are zero where it is False.
+        length: int64 [batch], steps of time that are real; None for a vector.
+    """
+
+    values: Tensor
+    present: Tensor
+    length: Tensor | None = None
+
+
+def plan_inputs(columns: Mapping[str, str], specs: Mapping[str, ArraySpec]) -> tuple[Input, ...]:
+    """Say how each column is to be read, from its promised form.
+
+    Raises:
+        ConfigError: a column is not there, or more than its first axis varies; all faults at once.
+    """
+    faults, inputs = [], []
+    for name, column in columns.items():
+        spec = specs.get(column)
+        if spec is None:
+            faults.append(f"inputs.{name}: no column {column!r}{guess(column, specs)}")
+        elif spec.varying not in ((), spec.dims[:1]):
+            faults.append(f"inputs.{name}: of {column!r} {spec.dims} only the first axis may vary, not {spec.varying}")
+        else:
+            kind: Literal["vector", "sequence"] = "sequence" if spec.varying else "vector"
+            inputs.append(Input(name, column, kind, math.prod(size for size in spec.shape if size is not None)))
+    faults += [f"inputs.{item.name}: {item.column!r} holds no numbers" for item in inputs if item.size == 0]
+    if faults:
+        raise ConfigError("train", faults)
+    return tuple(inputs)
+
+
+def parts_of(batch: Batch, inputs: Sequence[Input], device: str = "cpu") -> list[Part]:
+    """The inputs of a batch, in order.
+
+    Raises:
+        DataError: a number is NaN or infinite.
+    """
+    return [_part(batch, item, device) for item in inputs]
+
+
+def _part(batch: Batch, item: Input, device: str) -> Part:
+    raw = torch.as_tensor(batch[item.column])
+    mask = batch.get(f"{item.column}.mask")
+    present = torch.ones(raw.shape[0], dtype=torch.bool) if mask is None else torch.as_tensor(mask)
+    if item.kind == "vector":
+        values = raw.reshape(raw.shape[0], item.size).to(torch.float32).masked_fill(~present[:, None], 0)
+        _refuse_nonfinite(values, batch, item)
+        return Part(values.to(device), present.to(device))
+    length = torch.as_tensor(batch[f"{item.column}.length"]).to(torch.int64) * present
+    values = torch.zeros(raw.shape[0], max(1, raw.shape[1]), item.size)
+    values[:, : raw.shape[1]] = raw.flatten(2) if raw.ndim > 2 else raw[..., None]
+    values.masked_fill_(~real(length, values.shape[1])[..., None], 0)
+    _refuse_nonfinite(values, batch, item)
+    return Part(values.to(device), (length > 0).to(device), length.to(device))
+
+
+def real(length: Tensor, n_steps: int) -> Tensor:
+    """Which steps of a padded sequence are real: bool [batch, time].
+
+    >>> real(torch.tensor([1, 0]), 2).tolist()
+    [[True, False], [False, False]]
+    """
+    return torch.arange(n_steps, device=length.device) < length[:, None]
+
+
+def _refuse_nonfinite(values: Tensor, batch: Batch, item: Input) -> None:
+    if bool(torch.isfinite(values).all()):
+        return
+    row = int((~torch.isfinite(values.flatten(1)).all(dim=1)).nonzero()[0, 0])
+    key = batch["key"][row] if "key" in batch else f"row {row} of a batch"
+    raise DataError(f"{item.column!r} of {key!r} holds NaN or infinity: leave the sample out by a selection")
+
+
+def labels_of(batch: Batch, target: str) -> list[str | None]:
+    """The classes of a batch as text; None where a sample has none."""
+    values = batch[target]
+    listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
+    return [None if value is None else str(value) for value in listed]
+
+
+def class_numbers(labels: Sequence[str | None], classes: Sequence[str]) -> Tensor:
+    """Labels as int64 [batch]: places in `classes`; len(classes) for one that is not there, UNLABELLED for None."""
+    places: dict[str | None, int] = {name: place for place, name in enumerate(classes)}
+    places[None] = UNLABELLED
+    return torch.tensor([places.get(label, len(classes)) for label in labels], dtype=torch.int64)

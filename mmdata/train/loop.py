@@ -1,0 +1,177 @@
+"""The loop: epochs of steps, a judgement after each, and a stop when it gets no better. Nothing else happens here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmdata.errors import RunStopped
+from mmdata.train.checkpoint import Checkpoint, Epoch, Progress, rebuild
+from mmdata.train.inputs import UNLABELLED, Batch, Batches, class_numbers, labels_of, parts_of
+from mmdata.train.metrics import Metrics, confusion, metrics_of
+from mmdata.train.model import FusionClassifier
+from mmdata.train.objectives import CrossEntropy
+
+
+class Watch(Protocol):
+    """Told what happens, for a progress bar or a log."""
+
+    def step(self, step: int, loss: float) -> None: ...
+
+    def epoch(self, epoch: Epoch) -> None: ...
+
+
+@dataclass
+class Run:
+    """A model on its way: what changes while it is trained.
+
+    Args:
+        model: on its device. optimizer: over its weights. progress: how far it has come. best: weights of the best
+            epoch, empty before there is one.
+    """
+
+    model: FusionClassifier
+    optimizer: torch.optim.Optimizer
+    device: str = "cpu"
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, model: FusionClassifier, device: str = "cpu") -> Run:
+        config = model.plan.config
+        optimizer = torch.optim.AdamW(model.to(device).parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        return cls(model, optimizer, device)
+
+    @classmethod
+    def resume(cls, state: Checkpoint, device: str = "cpu") -> Run:
+        """Go on where a checkpoint was written; sets torch's generators to what they were."""
+        run = cls.start(rebuild(state.plan, state.model), device)
+        run.optimizer.load_state_dict(state.optimizer)
+        run.progress, run.best = state.progress, state.best
+        torch.set_rng_state(state.random["cpu"])
+        if "cuda" in state.random and device.startswith("cuda"):
+            torch.cuda.set_rng_state(state.random["cuda"], device)
+        return run
+
+    def checkpoint(self) -> Checkpoint:
+        """All that `resume` needs."""
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.startswith("cuda"):
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        return Checkpoint(
+            plan=self.model.plan,
+            progress=self.progress,
+            model=self.model.state_dict(),
+            best=self.best,
+            optimizer=self.optimizer.state_dict(),
+            random=random,
+        )
+
+    @property
+    def finished(self) -> bool:
+        config = self.model.plan.config
+        return self.progress.epoch >= config.epochs or (
+            config.patience is not None and self.progress.stale >= config.patience
+        )
+
+
+def fit(
+    run: Run, train: Batches, val: Iterable[Batch] | None, *, save: Callable[[], None] | None, watch: Watch | None
+) -> None:
+    """Train until the epochs are through or patience is out. `save` is called whenever the run is worth keeping."""
+    if run.progress.stream is not None:
+        train.load_state_dict(run.progress.stream)
+    while not run.finished:
+        _epoch(run, train, save, watch)
+        scores = None if val is None else evaluate(run.model, val, device=run.device)
+        _close(run, scores)
+        run.progress.stream = train.state_dict()
+        if watch:
+            watch.epoch(run.progress.history[-1])
+        if save:
+            save()
+
+
+def _epoch(run: Run, train: Batches, save: Callable[[], None] | None, watch: Watch | None) -> None:
+    """Take the steps of one epoch, or those that an interruption left of it."""
+    config, progress = run.model.plan.config, run.progress
+    due = False
+    run.model.train()
+    for batch in train:
+        if due and save:  # not before a next batch is there: a state at an epoch's very end would skip its judgement
+            save()
+        loss = _step(run, batch)
+        if watch:
+            watch.step(progress.step, loss)
+        due = bool(config.checkpoint_steps) and progress.step % (config.checkpoint_steps or 1) == 0
+        if due:
+            progress.stream = train.state_dict()
+
+
+def _step(run: Run, batch: Batch) -> float:
+    """One step of the optimiser; returns the mean loss."""
+    plan, progress = run.model.plan, run.progress
+    numbers = class_numbers(labels_of(batch, plan.config.target), plan.classes).to(run.device)
+    objective = CrossEntropy(label_smoothing=plan.config.label_smoothing)
+    total, n = objective(run.model(parts_of(batch, plan.inputs, run.device)), numbers)
+    run.optimizer.zero_grad(set_to_none=True)
+    (total / max(n, 1)).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+    run.optimizer.step()
+    loss = float(total.detach())
+    progress.step += 1
+    if not math.isfinite(loss):
+        raise RunStopped(
+            f"the loss is {loss} at epoch {progress.epoch}, step {progress.step}: lower lr={plan.config.lr}"
+        )
+    progress.loss_sum += loss
+    progress.n_summed += n
+    return loss / max(n, 1)
+
+
+def _close(run: Run, scores: Metrics | None) -> None:
+    """Write the epoch down, and keep its weights when it is the best so far. Without a judge the last is the best."""
+    progress = run.progress
+    row = Epoch(epoch=progress.epoch, train_loss=progress.loss_sum / max(progress.n_summed, 1), val=scores)
+    if progress.best_epoch is None or _better(scores, progress.history[progress.best_epoch].val, run):
+        progress.best_epoch, progress.stale = progress.epoch, 0
+        run.best = {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()}
+    else:
+        progress.stale += 1
+    progress.history.append(row)
+    progress.epoch += 1
+    progress.loss_sum, progress.n_summed = 0.0, 0
+
+
+def _better(scores: Metrics | None, best: Metrics | None, run: Run) -> bool:
+    if scores is None or best is None:
+        return True
+    name = run.model.plan.config.score
+    if name == "loss":
+        return scores.loss < best.loss
+    return (getattr(scores, name), -scores.loss) > (getattr(best, name), -best.loss)
+
+
+def evaluate(model: FusionClassifier, batches: Iterable[Batch], *, device: str = "cpu") -> Metrics:
+    """Judge a model on one epoch of batches."""
+    plan = model.plan
+    n_classes = len(plan.classes)
+    matrix = np.zeros((n_classes + 1, n_classes + 1), dtype=np.int64)  # the last class is: none that the model knows
+    objective, loss, n_known, n_unlabelled = CrossEntropy(), 0.0, 0, 0
+    model.eval()
+    with torch.inference_mode():
+        for batch in batches:
+            numbers = class_numbers(labels_of(batch, plan.config.target), plan.classes)
+            logits = model(parts_of(batch, plan.inputs, device)).cpu()
+            total, n = objective(logits, numbers)
+            loss, n_known = loss + float(total), n_known + n
+            judged = numbers != UNLABELLED
+            n_unlabelled += int((~judged).sum())
+            matrix += confusion(numbers[judged].numpy(), logits[judged].argmax(dim=1).numpy(), n_classes=n_classes + 1)
+    n_unseen = int(matrix[-1].sum())
+    return metrics_of(matrix, loss=loss / max(n_known, 1), n_unseen=n_unseen, n_unlabelled=n_unlabelled)
