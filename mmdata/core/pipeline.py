@@ -32,7 +32,7 @@ class Pipeline:
     Args:
         source: where samples come from.
         ingest: steps from raw to stored, in order.
-        store: encodings by part, the parts that are kept; None keeps every part of the source as "auto".
+        store: encodings by part: the parts that are kept, beside text, which always is; None keeps all as "auto".
         features: families to compute, each from the parts as the store returns them.
         seed: decides all randomness of ingest steps.
     """
@@ -127,6 +127,7 @@ class Compiled:
         steps: ingest, with implied decoders. kept: stored parts. families: features.
         samples_fp: fingerprint of the samples' rows and tars.
         remade: parts that features read and the store does not keep: to add a feature, they are made from the source.
+        keeps_all: whether every part but decoded frames is kept, also such as the pipeline does not name.
     """
 
     steps: tuple[Placed, ...]
@@ -135,6 +136,7 @@ class Compiled:
     samples_fp: str
     seed: int
     remade: frozenset[str] = frozenset()
+    keeps_all: bool = False
 
     @property
     def recipe(self) -> dict[str, str]:
@@ -196,7 +198,7 @@ class _Compiler:
         samples_fp = fingerprint("samples", STORE_FORMAT, self.row_prints, kept_as)
         reads = {family.step.on for family in families if family.step.on is not None}
         remade = frozenset(name for name in reads if name not in kept or kept[name].encoding == REFERENCE)
-        return Compiled(tuple(self.placed), kept, families, samples_fp, pipeline.seed, remade)
+        return Compiled(tuple(self.placed), kept, families, samples_fp, pipeline.seed, remade, pipeline.store is None)
 
     def _type_of(self, place: str, part: str) -> type | None:
         if part not in self.types:
@@ -266,6 +268,9 @@ class _Compiler:
                 self.faults.append(f"{place}: {fault}")
                 continue
             kept[part] = Kept(encoding, self._encodable(place, part, have, encoding))
+        for part in sorted(self.types.keys() - kept.keys()):
+            if self.types[part] is Text:  # text always stands in the rows
+                kept[part] = Kept("auto")
         return kept
 
     def _encodable(self, place: str, part: str, have: type, encoding: str) -> Step | None:

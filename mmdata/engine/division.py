@@ -22,14 +22,14 @@ class Division:
     """An amendment of a recorded division.
 
     Args:
-        keep: shards that stay as they are. add: new ones. remove: those that leave.
+        keep: shards that stay as they are. add: new ones. removed: those that leave, as they were.
         replaces: for an added shard, the removed one whose entries it takes over.
         new, changed, gone: how many entries.
     """
 
     keep: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     add: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
-    remove: Sequence[str] = ()
+    removed: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     replaces: Mapping[str, str] = field(default_factory=dict)
     new: int = 0
     changed: int = 0
@@ -88,7 +88,7 @@ def amend(planned: Mapping[str, Sequence[Entry]], found: Sequence[Entry], settin
     keep: dict[str, Sequence[Entry]] = {}
     add: dict[str, Sequence[Entry]] = {}
     replaces: dict[str, str] = {}
-    remove: list[str] = []
+    removed: dict[str, Sequence[Entry]] = {}
     changed = gone = 0
     for shard, entries in planned.items():
         known.update(entry.key for entry in entries)
@@ -98,10 +98,10 @@ def amend(planned: Mapping[str, Sequence[Entry]], found: Sequence[Entry], settin
         if len(fresh) == len(entries) and not n_changed:
             keep[shard] = entries
             continue
-        remove.append(shard)
+        removed[shard] = entries
         if fresh:
             add[shard_id(fresh)] = fresh
             replaces[shard_id(fresh)] = shard
     new = [entry for entry in found if entry.key not in known]
     add |= divide(new, settings)
-    return Division(keep, add, remove, replaces, len(new), changed, gone)
+    return Division(keep, add, removed, replaces, len(new), changed, gone)

@@ -1,0 +1,168 @@
+"""Computing features of a shard: each part decoded once for all that reads it, in chunks of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.pipeline import Family
+from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Sample
+from mmdata.core.step import Extract, Map, Step
+from mmdata.engine.carry import ALWAYS_FAILS, Rejection, always_fails, rejection
+from mmdata.engine.counts import Counts
+from mmdata.engine.notes import Notes
+from mmdata.errors import DataError, StepError
+from mmdata.store.write import FeatureWriter
+
+CHUNK_SAMPLES = 64
+CHUNK_BYTES = 64_000_000  # of decoded parts held at once
+Row = Mapping[str, np.ndarray | None]
+
+
+@dataclass
+class FamilyWork:
+    """One family of one shard: its step, its writer, and the rows that an older file already has.
+
+    Args:
+        gather: column arrays by sample key, taken over instead of computed.
+    """
+
+    family: Family
+    writer: FeatureWriter
+    gather: Mapping[str, Row] = field(default_factory=dict)
+    columns: Mapping[str, ArraySpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.columns = self.family.step.columns()
+
+    def needs(self, key: str) -> tuple[str, Step] | None:
+        """The part that must be decoded before this sample's row can be computed, and by what."""
+        on, decoder = self.family.step.on, self.family.decoder
+        return None if on is None or decoder is None or key in self.gather else (on, decoder)
+
+
+@dataclass
+class _Held:
+    """A sample of the chunk, with its parts as features read them; text in place of a part says why it has none."""
+
+    entry_key: str
+    sample: Sample
+    values: dict[str, Any]
+
+
+class Extraction:
+    """Takes a shard's samples as the store would return them, and writes each family's rows in the same order."""
+
+    def __init__(self, work: Sequence[FamilyWork], counts: Counts, notes: Notes) -> None:
+        self._work, self._counts, self._notes = work, counts, notes
+        self._chunk: list[_Held] = []
+        self._bytes = 0
+
+    def add(self, entry_key: str, sample: Sample) -> None:
+        held = _Held(entry_key, sample, dict(sample.parts))
+        for work in self._work:
+            if (need := work.needs(sample.key)) and isinstance(held.values.get(need[0]), Blob):
+                held.values[need[0]] = self._decode(*need, held)
+        self._chunk.append(held)
+        self._bytes += sum(_nbytes(value) for value in held.values.values())
+        if len(self._chunk) >= CHUNK_SAMPLES or self._bytes >= CHUNK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Compute and write what is held."""
+        if self._chunk:
+            for work in self._work:
+                self._extract(work)
+        self._chunk, self._bytes = [], 0
+
+    def _decode(self, part: str, decoder: Step, held: _Held) -> Any:
+        times = self._counts.times(decoder.name)
+        self._notes.write(held.entry_key, decoder.name)
+        started = perf_counter()
+        try:
+            return cast(Map[Any, Any], decoder).map(held.values[part])
+        except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
+            return _said(rejection(decoder.name, error))
+        finally:
+            times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
+
+    def _extract(self, work: FamilyWork) -> None:
+        name, on = work.family.name, work.family.step.on
+        rows: list[Row | None] = [work.gather.get(held.sample.key) for held in self._chunk]
+        errors: list[str | None] = [None] * len(rows)
+        self._counts.gathered[name] += sum(row is not None for row in rows)
+        todo = []
+        for place, held in enumerate(self._chunk):
+            value = held.sample if on is None else held.values.get(on)
+            if isinstance(value, str):
+                errors[place] = value
+            elif rows[place] is None and value is not None:
+                todo.append((place, value))
+        for (place, _), (row, error) in zip(todo, self._compute(work, todo), strict=True):
+            rows[place], errors[place] = row, error
+        self._counts.missing[name] += sum(error is not None for error in errors)
+        keys = [held.sample.key for held in self._chunk]
+        arrays = {column: [None if row is None else row[column] for row in rows] for column in work.columns}
+        work.writer.add(keys, arrays, errors)
+
+    def _compute(self, work: FamilyWork, todo: Sequence[tuple[int, Any]]) -> list[tuple[Row | None, str | None]]:
+        step = work.family.step
+        times = self._counts.times(step.name)
+        started = perf_counter()
+        try:
+            if todo and type(step).extract_many is not Extract.extract_many:
+                self._notes.write(self._chunk[todo[0][0]].entry_key, step.name)
+                with suppress(Exception):  # one of them is at fault: each alone will say which
+                    many = step.extract_many([value for _, value in todo])
+                    rows = [(_checked(work, arrays), None) for arrays in many]
+                    self._counts.computed[work.family.name] += len(rows)
+                    return list(rows)
+            return [self._one(work, value, place) for place, value in todo]
+        finally:
+            times.n, times.seconds = times.n + len(todo), times.seconds + perf_counter() - started
+
+    def _one(self, work: FamilyWork, value: Any, place: int) -> tuple[Row | None, str | None]:
+        step, name = work.family.step, work.family.name
+        self._notes.write(self._chunk[place].entry_key, step.name)
+        try:
+            row = _checked(work, step.extract(value))
+        except Exception as error:
+            why = rejection(step.name, error)
+            if not isinstance(error, DataError):
+                times = self._counts.times(step.name)
+                times.bugs += 1
+                if times.bugs == ALWAYS_FAILS and not self._counts.computed[name]:
+                    raise StepError(always_fails(step.name, times.bugs, why.error)) from error
+            return None, _said(why)
+        self._counts.computed[name] += 1
+        return row, None
+
+
+def _said(why: Rejection) -> str:
+    return f"{why.kind}: {why.error}"
+
+
+def _checked(work: FamilyWork, arrays: Any) -> Row:
+    """The arrays by column. Raises StepError when they are not what the step promised."""
+    step = work.family.step
+    named = step.named(arrays)
+    for column, spec in work.columns.items():
+        if column not in named:
+            raise StepError(f"{step.name} promised {column!r} and did not return it")
+        if fault := spec.fault(np.asarray(named[column])):
+            raise StepError(f"{step.name} broke its promise for {column!r}: {fault}")
+    return named
+
+
+def _nbytes(part: object) -> int:
+    if isinstance(part, Image | Frames):
+        return part.pixels.nbytes
+    if isinstance(part, Audio):
+        return part.samples.nbytes
+    return part.values.nbytes if isinstance(part, Array) else 0

@@ -1,0 +1,260 @@
+"""The work on one shard: source, ingest steps, a tee to samples and media, then every feature, all in one pass.
+
+It runs in a worker and writes whole files under final names; nothing that it does is seen by readers until the
+coordinator commits. Running it again writes the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import perf_counter
+from typing import Any, cast
+
+from mmdata.codec.encode import encode
+from mmdata.core.fingerprint import keys_digest
+from mmdata.core.pipeline import REFERENCE, Compiled, Family, Kept
+from mmdata.core.ports import Encoded, Entry, Source
+from mmdata.core.sample import Blob, Frames, Part, Sample
+from mmdata.core.step import Map
+from mmdata.engine.carry import Carrier, Rejection, rejection
+from mmdata.engine.counts import Counts
+from mmdata.engine.extract import Extraction, FamilyWork, Row
+from mmdata.engine.notes import Notes
+from mmdata.errors import StoreError
+from mmdata.store.layout import DataFile
+from mmdata.store.store import ShardView, Store
+from mmdata.store.write import FeatureWriter, ShardWriter
+
+STORING = "store"  # the name under which encoding and writing are timed
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """What is to be done for a shard.
+
+    Args:
+        shard, source_name, entries: which samples.
+        samples: whether to make samples and media; otherwise `view` says where they are.
+        families: names of the families to make.
+        gather: files of older rows by family, of which `gather_keys` (None is all) may be taken over.
+        condemned: entries whose worker died, by key, with the reason: they are rejected unseen.
+        notes: where the worker notes what it is doing.
+    """
+
+    shard: str
+    source_name: str
+    entries: Sequence[Entry]
+    samples: bool
+    families: Sequence[str]
+    view: ShardView | None = None
+    gather: Mapping[str, DataFile] = field(default_factory=dict)
+    gather_keys: frozenset[str] | None = None
+    condemned: Mapping[str, str] = field(default_factory=dict)
+    notes: str | None = None
+
+
+@dataclass
+class ShardResult:
+    """What came of a job: files that wait to be committed, and the counts."""
+
+    job: ShardJob
+    files: list[DataFile]
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class ShardWork:
+    """Does jobs. It is sent to workers once: where the store is, what the pipeline says, and how to read the source."""
+
+    store_url: str
+    storage_options: Mapping[str, str]
+    source: Source | None
+    compiled: Compiled
+
+    def __call__(self, job: ShardJob) -> ShardResult:
+        started = perf_counter()
+        with _Desk(self, job) as desk:
+            files = desk.ingest() if job.samples else desk.features_alone()
+        desk.counts.times("shard").n += 1
+        desk.counts.times("shard").seconds += perf_counter() - started
+        return ShardResult(job, files, desk.counts)
+
+
+class _Desk:
+    """One job's open files and counts."""
+
+    def __init__(self, work: ShardWork, job: ShardJob) -> None:
+        self._work, self._job, self.counts = work, job, Counts()
+        self._notes = Notes(job.notes)
+        self._exits = ExitStack()
+        self._families: list[FamilyWork] = []
+
+    def __enter__(self) -> _Desk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._exits.close()  # whatever was not closed by then is aborted
+        self._notes.close()
+
+    @cached_property
+    def _store(self) -> Store:
+        return Store.open(self._work.store_url, storage_options=self._work.storage_options)
+
+    def ingest(self) -> list[DataFile]:
+        """Make samples, media and features in one pass."""
+        job, work = self._job, self._work
+        writer = ShardWriter(work.store_url, shard=job.shard, fp=work.compiled.samples_fp, source=job.source_name)
+        self._exits.callback(writer.abort)
+        extraction = self._extraction()
+        keys: list[str] = []
+        for entry, sample in self._carried(writer):
+            stored = self._store_sample(writer, entry, sample)
+            if stored is not None:
+                keys.append(sample.key)
+                extraction.add(entry.key, stored)
+        extraction.flush()
+        self.counts.stored = len(keys)
+        return [*writer.close(), *self._close_families(keys)]
+
+    def features_alone(self) -> list[DataFile]:
+        """Make features of a shard whose samples are stored; from the source where their parts are not."""
+        view = self._job.view
+        if view is None:
+            raise StoreError(f"shard {self._job.shard} has no samples to make features of")
+        extraction = self._extraction()
+        wanted = self._store.keys_of(view)
+        keys: list[str] = []
+        for entry_key, sample in self._stored_or_remade(view, frozenset(wanted)):
+            keys.append(sample.key)
+            extraction.add(entry_key, sample)
+        extraction.flush()
+        if keys != wanted:
+            raise StoreError(
+                f"shard {view.shard}: its source now gives {len(keys)} samples where {len(wanted)} are stored; "
+                "`mmdata run` looks at the source again, and brings the store up to date"
+            )
+        return self._close_families(keys)
+
+    def _stored_or_remade(self, view: ShardView, wanted: frozenset[str]) -> Iterator[tuple[str, Sample]]:
+        reads = {family.step.on for family in self._todo()}
+        if not reads & self._work.compiled.remade:
+            for sample in self._store.read_samples(view):
+                yield sample.key, sample
+            return
+        quiet = Counts()
+        for entry, sample in self._carried(_Nowhere(), quiet):
+            if sample.key in wanted:
+                stored = {
+                    name: _encode(part, how)
+                    for name, part in sample.parts.items()
+                    if name in reads and (how := self._how(name, part)) and how.encoding != REFERENCE
+                }
+                yield entry.key, _as_read(sample, stored)
+        self.counts.steps.update(quiet.steps)
+
+    def _todo(self) -> list[Family]:
+        return [family for family in self._work.compiled.families if family.name in self._job.families]
+
+    def _extraction(self) -> Extraction:
+        for family in self._todo():
+            columns = family.step.columns()
+            writer = FeatureWriter(self._work.store_url, family.name, columns, shard=self._job.shard, fp=family.fp)
+            self._exits.callback(writer.abort)
+            self._families.append(FamilyWork(family, writer, self._gathered(family.name)))
+        return Extraction(self._families, self.counts, self._notes)
+
+    def _gathered(self, family: str) -> dict[str, Row]:
+        file = self._job.gather.get(family)
+        if file is None:
+            return {}
+        allowed = self._job.gather_keys
+        rows = self._store.read_rows(file)
+        return {key: row for key, row in rows if allowed is None or key.partition("@")[0] in allowed or key in allowed}
+
+    def _close_families(self, keys: Sequence[str]) -> list[DataFile]:
+        digest = keys_digest(keys)
+        return [work.writer.close(digest) for work in self._families]
+
+    def _carried(self, ledger: Any, counts: Counts | None = None) -> Iterator[tuple[Entry, Sample]]:
+        """The entries' samples, carried through the ingest steps."""
+        if self._work.source is None:
+            raise StoreError("the samples must be made from their source, and the pipeline names none")
+        counts = counts or self.counts
+        carrier = Carrier(self._work.compiled, ledger, counts, self._notes)
+        sound = []
+        for entry in self._job.entries:
+            counts.read += 1
+            pointer = entry.members[0].pointer if entry.members else ""
+            if entry.fault is not None:
+                why = Rejection("source", entry.fault.kind, entry.fault.error, "")
+                carrier.reject(entry.key, why, entry.fault.pointer)
+            elif entry.key in self._job.condemned:
+                kind, _, text = self._job.condemned[entry.key].partition(": ")
+                carrier.reject(entry.key, Rejection("engine", kind, text, ""), pointer)
+            else:
+                sound.append(entry)
+        for entry, sample in zip(sound, self._work.source.read(sound), strict=True):
+            for result in carrier.carry(entry, sample):
+                yield entry, result
+
+    def _store_sample(self, writer: ShardWriter, entry: Entry, sample: Sample) -> Sample | None:
+        """Write a sample, and return it as the store would; None when it was rejected."""
+        times = self.counts.times(STORING)
+        pointers = {member.part: member.pointer for member in entry.members}
+        self._notes.write(entry.key, STORING)
+        started = perf_counter()
+        try:
+            stored, references = self._encoded(sample)
+            writer.add(sample, stored, pointers=pointers, references=references)
+        except Exception as error:
+            why = rejection(STORING, error)
+            if why.kind == "bug":
+                raise
+            self.counts.rejected[why.kind] += 1
+            writer.reject(sample.key, why.step, why.kind, why.error, why.traceback, next(iter(pointers.values()), ""))
+            return None
+        finally:
+            times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
+        return _as_read(sample, stored)
+
+    def _encoded(self, sample: Sample) -> tuple[dict[str, Encoded], list[str]]:
+        """The kept parts as they are stored, and the names of those kept as references."""
+        stored, references = {}, []
+        for name, part in sample.parts.items():
+            how = self._how(name, part)
+            if how is None:
+                continue
+            if how.encoding == REFERENCE:
+                references.append(name)
+                continue
+            stored[name] = _encode(part, how)
+        return stored, references
+
+    def _how(self, name: str, part: Part) -> Kept | None:
+        compiled = self._work.compiled
+        if name in compiled.kept or isinstance(part, Frames) or not compiled.keeps_all:
+            return compiled.kept.get(name)
+        return Kept("auto")
+
+
+def _encode(part: Part, how: Kept) -> Encoded:
+    if how.decoder is not None and isinstance(part, Blob):
+        part = cast(Map[Any, Part], how.decoder).map(part)  # type: ignore[assignment]  # decoders never drop
+    return encode(part, how.encoding)
+
+
+def _as_read(sample: Sample, stored: Mapping[str, Encoded]) -> Sample:
+    """The sample with its stored parts as a reader of the store gets them."""
+    parts: dict[str, Part] = {name: encoded.as_read for name, encoded in stored.items()}
+    return Sample(sample.key, {**sample.parts, **parts}, sample.meta, sample.parent)
+
+
+class _Nowhere:
+    """A ledger for a second pass over samples whose fate is written already."""
+
+    def drop(self, *_: object) -> None: ...
+
+    def reject(self, *_: object) -> None: ...

@@ -1,0 +1,176 @@
+"""What is still to be done: recorded shards against the files in the store. `mmdata plan` prints it, a run does it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmdata.core.pipeline import Compiled
+from mmdata.core.ports import Entry
+from mmdata.engine.division import Division
+from mmdata.engine.shard import ShardJob
+from mmdata.store.layout import SAMPLES, DataFile
+from mmdata.store.store import ShardView
+
+FilesOf = Mapping[str, Sequence[DataFile]]
+
+
+@dataclass
+class FamilyPlan:
+    """How much of a family is to be done: shards and rows to compute, and rows to take over from older files."""
+
+    shards: int = 0
+    rows: int = 0
+    gathered: int = 0
+    why: str = ""
+
+
+@dataclass
+class Todo:
+    """What a run will do.
+
+    Args:
+        jobs: one a shard that lacks something. done: shards that lack nothing.
+        entries: what the source holds, in shards to be made and in all.
+        families: what each feature needs. from_source: parts that features alone must make again from the source.
+        unmatched: files of the source that belong to no sample.
+    """
+
+    jobs: list[ShardJob] = field(default_factory=list)
+    done: int = 0
+    entries: int = 0
+    entries_todo: int = 0
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+    families: dict[str, FamilyPlan] = field(default_factory=dict)
+    steps: list[str] = field(default_factory=list)
+    from_source: list[str] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.jobs and not self.gone
+
+    def to_json(self) -> dict[str, Any]:
+        families = {
+            name: {"shards": plan.shards, "rows": plan.rows, "gathered": plan.gathered, "why": plan.why}
+            for name, plan in self.families.items()
+        }
+        return {
+            "shards": len(self.jobs) + self.done,
+            "shards_todo": len(self.jobs),
+            "samples": self.entries,
+            "samples_todo": self.entries_todo,
+            "new": self.new,
+            "changed": self.changed,
+            "gone": self.gone,
+            "families": families,
+            "steps": self.steps,
+            "from_source": self.from_source,
+            "unmatched": len(self.unmatched),
+        }
+
+
+def by_shard(files: Iterable[DataFile]) -> dict[str, list[DataFile]]:
+    """Files by shard, in the order of the log."""
+    found: dict[str, list[DataFile]] = defaultdict(list)
+    for file in files:
+        found[file.shard].append(file)
+    return found
+
+
+def work_left(
+    compiled: Compiled,
+    division: Division,
+    source_name: str,
+    files: Mapping[str, FilesOf],
+    views: Mapping[str, ShardView],
+    *,
+    families: Sequence[str] | None = None,
+) -> Todo:
+    """Compare a division with a store's files.
+
+    Args:
+        compiled: what the pipeline wants.
+        division: the source's shards.
+        source_name: the first part of their keys.
+        files: live files by family and shard.
+        views: joined shards, where samples are there.
+        families: only these features; None is all.
+    """
+    names = {family.name: family.fp for family in compiled.families if families is None or family.name in families}
+    todo = Todo(new=division.new, changed=division.changed, gone=division.gone)
+    todo.families = {name: FamilyPlan() for name in names}
+    todo.steps = [f"{placed.label} on {placed.reads or 'the sample'}" for placed in compiled.steps]
+    for shard, entries in division.shards.items():
+        todo.entries += len(entries)
+        job = _job(compiled, division, source_name, shard, entries, names, files, views.get(shard))
+        if job is None:
+            todo.done += 1
+            continue
+        todo.jobs.append(job)
+        todo.entries_todo += len(entries)
+        _count(todo, job, files)
+    if any(not job.samples for job in todo.jobs):
+        reads = {family.step.on for family in compiled.families if todo.families.get(family.name, FamilyPlan()).shards}
+        todo.from_source = sorted(part for part in compiled.remade if part in reads)
+    return todo
+
+
+def _job(
+    compiled: Compiled,
+    division: Division,
+    source_name: str,
+    shard: str,
+    entries: Sequence[Entry],
+    names: Mapping[str, str],
+    files: Mapping[str, FilesOf],
+    view: ShardView | None,
+) -> ShardJob | None:
+    rows = [file for file in files[SAMPLES].get(shard, ()) if file.fp == compiled.samples_fp]
+    samples = not rows or view is None
+    lacking = []
+    gather: dict[str, DataFile] = {}
+    replaced = division.replaces.get(shard)
+    for name, fp in names.items():
+        same = [file for file in files.get(name, {}).get(shard, ()) if file.fp == fp]
+        if not samples and any(file.keys == rows[-1].keys for file in same):
+            continue
+        lacking.append(name)
+        older = same or [file for file in files.get(name, {}).get(replaced or "", ()) if file.fp == fp]
+        if older:
+            gather[name] = older[-1]
+    if not samples and not lacking:
+        return None
+    unchanged = None
+    if replaced is not None:
+        before = {entry.key: entry for entry in division.removed.get(replaced, ())}
+        unchanged = frozenset(entry.key for entry in entries if before.get(entry.key) == entry)
+    return ShardJob(shard, source_name, entries, samples, lacking, view, gather, unchanged)
+
+
+def _count(todo: Todo, job: ShardJob, files: Mapping[str, FilesOf]) -> None:
+    rows = len(job.entries) if job.samples or job.view is None else job.view.rows
+    for name in job.families:
+        plan = todo.families[name]
+        plan.shards += 1
+        known = job.gather.get(name)
+        taken = 0
+        if known is not None:
+            taken = min(rows, known.rows if job.gather_keys is None else len(job.gather_keys))
+        plan.gathered += taken
+        plan.rows += rows - taken
+        plan.why = _why(name, job, files)
+
+
+def _why(name: str, job: ShardJob, files: Mapping[str, FilesOf]) -> str:
+    if not files.get(name):
+        return "it is not in the store"
+    if name in job.gather:
+        return "the set of samples changed"
+    if files[name].get(job.shard):
+        return "its setting, or a step before it, changed"
+    return "there are new samples"
