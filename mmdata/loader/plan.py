@@ -29,10 +29,11 @@ TAILS: tuple[Tail, ...] = ("drop", "repeat", "mask", "short")
 
 @dataclass(frozen=True)
 class Run:
-    """Positions [start, stop) of the sequence; `real` is False where they only fill up the last batch."""
+    """Positions [start, stop) of the sequence, given by a lane; `real` is False where they only fill up a batch."""
 
     start: int
     stop: int
+    lane: int
     real: bool = True
 
     def __len__(self) -> int:
@@ -126,17 +127,17 @@ class Plan:
         start = self._lane_start(lane) + step * width
         real = width if step < self.n_steps - 1 else self._lane_start(lane + 1) - start
         if low < min(high, real):
-            yield Run(start + low, start + min(high, real))
+            yield Run(start + low, start + min(high, real), lane)
         if max(low, real) < high:
             before = lane * width - self._last_rows * lane // self.n_lanes  # fillers of the lanes before
-            yield from self._fillers(before + max(low, real) - real, high - max(low, real))
+            yield from self._fillers(lane, before + max(low, real) - real, high - max(low, real))
 
-    def _fillers(self, first: int, count: int) -> Iterator[Run]:
+    def _fillers(self, lane: int, first: int, count: int) -> Iterator[Run]:
         """`count` rows from the sequence's start on, after `first` that others took, round and round."""
         while count:
             start = first % self.n_rows
             stop = min(start + count, self.n_rows)
-            yield Run(start, stop, real=False)
+            yield Run(start, stop, lane, real=False)
             first, count = first + stop - start, count - (stop - start)
 
     def epoch(self, epoch: int) -> Epoch:
@@ -179,6 +180,15 @@ class Epoch:
     def window_at(self, position: int) -> int:
         """The window that holds a position of the sequence."""
         return int(np.searchsorted(self.window_starts, position, side="right")) - 1
+
+    def pieces(self, run: Run) -> Iterator[tuple[int, int, int]]:
+        """The windows that a run lies in, with the rows [start, stop) of each."""
+        position = run.start
+        while position < run.stop:
+            window = self.window_at(position)
+            first, end = int(self.window_starts[window]), min(run.stop, int(self.window_starts[window + 1]))
+            yield window, position - first, end - first
+            position = end
 
     def window(self, window: int) -> tuple[np.ndarray, np.ndarray]:
         """A window's chunks, and the place of each of their rows.

@@ -1,0 +1,258 @@
+"""Columns of a batch: what each is read from, and how rows of a window become arrays of a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+
+from mmdata.core.arrays import ArraySpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Batch = dict[str, "np.ndarray | list[str | None]"]
+
+
+class Held(Protocol):
+    """A column's rows of one window, in the window's order. Threads put into different places at the same time."""
+
+    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:
+        """Take in rows.
+
+        Args:
+            part: a number of these rows' own, from 0 on.
+            places: int64 [row], where in the window each goes.
+            rows: a table with the column's fields, one chunk each.
+        """
+
+
+class Column(Protocol):
+    """One name that was asked of the stream."""
+
+    @property
+    def name(self) -> str:
+        """As it was asked for."""
+
+    @property
+    def family(self) -> str:
+        """Whose files hold it."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of those files that it needs."""
+
+    @property
+    def spec(self) -> ArraySpec | None:
+        """The promise of an array; None for text."""
+
+    def hold(self, n_rows: int) -> Held:
+        """Room for a window."""
+
+    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
+        """Rows [start, stop) of windows, one after another, under the names they have in a batch."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Arrays of one shape: NAME is [batch, *shape], NAME.mask bool [batch], False where there is none (all zeros)."""
+
+    name: str
+    family: str
+    spec: ArraySpec
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def hold(self, n_rows: int) -> Held:
+        return FixedRows(self.name, self.spec, n_rows)
+
+    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
+        held = _of(FixedRows, pieces)
+        values = np.concatenate([rows.values[start:stop] for rows, start, stop in held])
+        mask = np.concatenate([rows.mask[start:stop] for rows, start, stop in held])
+        return {self.name: values, f"{self.name}.mask": mask}
+
+
+class FixedRows:
+    """[row, *shape] and which of the rows are there."""
+
+    def __init__(self, name: str, spec: ArraySpec, n_rows: int) -> None:
+        self._name = name
+        self.values = np.empty((n_rows, *(spec.sizes[dim] for dim in spec.dims)), np.dtype(spec.dtype))
+        self.mask = np.empty(n_rows, bool)
+
+    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:  # noqa: ARG002  places say it all
+        column = _only_chunk(rows, self._name)
+        there = _valid(column)
+        self.mask[places] = there
+        if self.values.size and column.null_count < len(column):
+            self.values[places] = _raw(column, self.values.dtype).reshape(-1, *self.values.shape[1:])
+        if column.null_count:
+            self.values[places[~there]] = 0
+
+
+@dataclass(frozen=True)
+class Varying:
+    """Arrays with axes of varying size, padded with zeros to the batch's longest, and at least 1.
+
+    NAME is [batch, *axes]; NAME.length the true sizes, int64 [batch] for one varying axis, [batch, axis] for several;
+    NAME.mask bool [batch], False where there is no array (length 0).
+    """
+
+    name: str
+    family: str
+    spec: ArraySpec
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (self.name, *(f"{self.name}#{dim}" for dim in self.spec.varying))
+
+    def hold(self, n_rows: int) -> Held:
+        return VaryingRows(self.fields, self.spec, n_rows)
+
+    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
+        held = _of(VaryingRows, pieces)
+        lengths = np.concatenate([rows.lengths[start:stop] for rows, start, stop in held])
+        longest = iter(np.maximum(lengths.max(axis=0, initial=1), 1).tolist())
+        shape = [next(longest) if size is None else size for size in self.spec.shape]
+        padded = np.zeros((len(lengths), *shape), np.dtype(self.spec.dtype))
+        at = 0
+        # a copy a row: rows are long, and one gather of all their frames took three times as long
+        for rows, start, stop in held:
+            for row in range(start, stop):
+                array = rows.array(row)
+                padded[at][tuple(slice(size) for size in array.shape)] = array
+                at += 1
+        mask = np.concatenate([rows.mask[start:stop] for rows, start, stop in held])
+        sizes = lengths[:, 0] if lengths.shape[1] == 1 else lengths
+        return {self.name: padded, f"{self.name}.length": sizes, f"{self.name}.mask": mask}
+
+
+class VaryingRows:
+    """Each row's place in the buffers that were read, with its sizes and whether it is there."""
+
+    def __init__(self, fields: tuple[str, ...], spec: ArraySpec, n_rows: int) -> None:
+        self._fields = fields
+        self._spec = spec
+        self._dtype = np.dtype(spec.dtype)
+        self._flat: dict[int, np.ndarray] = {}
+        self._part = np.zeros(n_rows, np.int64)
+        self._start = np.zeros(n_rows, np.int64)
+        self.lengths = np.zeros((n_rows, len(spec.varying)), np.int64)
+        self.mask = np.zeros(n_rows, bool)
+
+    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:
+        import pyarrow as pa
+
+        column = _only_chunk(rows, self._fields[0])
+        offsets = np.frombuffer(column.buffers()[1], np.int64 if pa.types.is_large_binary(column.type) else np.int32)
+        data = column.buffers()[2]
+        self._flat[part] = np.frombuffer(data if data is not None else b"", np.uint8)
+        self._part[places] = part
+        self._start[places] = offsets[column.offset : column.offset + len(column)]
+        self.mask[places] = _valid(column)
+        for axis, field in enumerate(self._fields[1:]):
+            self.lengths[places, axis] = _only_chunk(rows, field).fill_null(0).to_numpy()
+
+    def array(self, row: int) -> np.ndarray:
+        """A row's array, a view; of size 0 along the varying axes where there is none."""
+        sizes = iter(self.lengths[row].tolist())
+        shape = [next(sizes) if size is None else size for size in self._spec.shape]
+        count = int(np.prod(shape, dtype=np.int64))
+        if not count:
+            return np.zeros(shape, self._dtype)
+        return np.frombuffer(self._flat[self._part[row]], self._dtype, count, self._start[row]).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Text: a list of str, None where there is none.
+
+    Args:
+        field: of the samples' files. within: a text part's name, or a name in the metadata, when the field holds many.
+    """
+
+    name: str
+    field: str
+    within: str | None = None
+    family: str = "samples"
+    spec: None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (self.field,)
+
+    def hold(self, n_rows: int) -> Held:
+        return WordRows(self, n_rows)
+
+    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
+        return {
+            self.name: [
+                text for rows, start, stop in _of(WordRows, pieces) for text in rows.values[start:stop].tolist()
+            ]
+        }
+
+    def values(self, rows: pa.Table) -> list[str | None]:
+        """The texts of rows, in order. A metadata value that is no string is given as JSON."""
+        import pyarrow.compute as pc
+
+        column = rows.column(self.field)
+        if self.within is None:
+            return list(column.to_pylist())
+        if self.field == "text":
+            return list(pc.map_lookup(column, query_key=self.within, occurrence="first").to_pylist())
+        found = (json.loads(text).get(self.within) for text in column.to_pylist())
+        return [value if isinstance(value, str | None) else json.dumps(value) for value in found]
+
+
+class WordRows:
+    """str or None a row."""
+
+    def __init__(self, column: Words, n_rows: int) -> None:
+        self._column = column
+        self.values = np.empty(n_rows, object)
+
+    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:  # noqa: ARG002  places say it all
+        self.values[places] = self._column.values(rows)
+
+
+def column_of(name: str, family: str, spec: ArraySpec) -> Column:
+    """The column of a feature."""
+    return Varying(name, family, spec) if spec.varying else Fixed(name, family, spec)
+
+
+AnyRows = TypeVar("AnyRows", FixedRows, VaryingRows, WordRows)
+
+
+def _of(kind: type[AnyRows], pieces: Sequence[tuple[Held, int, int]]) -> list[tuple[AnyRows, int, int]]:
+    """The pieces, known to be what this kind of column holds."""
+    return [(held, start, stop) for held, start, stop in pieces if isinstance(held, kind)]
+
+
+def _only_chunk(rows: pa.Table, name: str) -> pa.Array:
+    return rows.column(name).chunk(0)
+
+
+def _valid(column: pa.Array) -> np.ndarray:
+    if not column.null_count:
+        return np.ones(len(column), bool)
+    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _raw(column: pa.Array, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """The values of a column that has as many bytes a row, [row * items], whatever stands where it is null."""
+    import pyarrow as pa
+
+    if pa.types.is_boolean(column.type):
+        return np.asarray(column.fill_null(False).to_numpy(zero_copy_only=False))
+    buffer = column.buffers()[1]
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        return np.frombuffer(buffer, dtype, len(column) * width // dtype.itemsize, column.offset * width)
+    stored = np.dtype(column.type.to_pandas_dtype())  # Delta lacks some types: a uint8 is stored as int16
+    return np.frombuffer(buffer, stored, len(column), column.offset * stored.itemsize).astype(dtype, copy=False)

@@ -1,0 +1,177 @@
+"""What a stream reads: chunks of a store's selected rows, columns, and digests that say whether they changed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmdata.core.fingerprint import fingerprint
+from mmdata.errors import ConfigError, Incomplete
+from mmdata.loader.columns import Column, Words, column_of
+from mmdata.loader.reader import Chunk
+
+if TYPE_CHECKING:
+    from mmdata.store import Store
+    from mmdata.store.files import Files
+    from mmdata.store.layout import DataFile
+
+CHUNK_ROWS = 1_000  # as many as a row group has: a chunk is read without its neighbours
+TEXTS = ("key", "label", "source", "parent")
+SAMPLES = "samples"
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """A store's content as a stream sees it. Can be sent to another process.
+
+    Args:
+        place: the store's URL, for messages. files: its file system.
+        columns: what a batch holds. chunks: the selected rows, in stored order.
+        row_bytes: about how much memory a row takes.
+        digests: of the selected rows, and of the files of each family.
+    """
+
+    place: str
+    files: Files
+    columns: tuple[Column, ...]
+    chunks: tuple[Chunk, ...]
+    row_bytes: float
+    digests: Mapping[str, str]
+
+
+def contents_of(
+    store: Store, names: Sequence[str], *, selection: str | None, split: str | Sequence[str] | None
+) -> Contents:
+    """Look up columns and rows in a store; reads its log, and the keys when there is a selection.
+
+    Raises:
+        ConfigError: a name is unknown; all of them at once. Or nothing is selected.
+        Incomplete: a shard lacks a family.
+    """
+    view = store.view()
+    columns = _columns(store, names, view.families)
+    families = list(dict.fromkeys(column.family for column in columns))
+    shards = [{SAMPLES: shard.samples, **shard.features} for shard in view.shards if shard.rows]
+    _check_complete(store.url, families, shards)
+    chosen = _rows(store, shards, selection, split)
+    chunks = [chunk for files, rows in zip(shards, chosen, strict=True) for chunk in _chunks(files, rows)]
+    if not chunks:
+        raise ConfigError("stream", [_nothing(store, selection, split)])
+    digests = {family: fingerprint([shard[family].digest for shard in shards]) for family in families}
+    return Contents(
+        place=store.url,
+        files=store.files_port,
+        columns=columns,
+        chunks=tuple(chunks),
+        row_bytes=sum(_row_bytes(column, shards) for column in columns),
+        digests={"rows": _digest(shards, chosen), **digests},
+    )
+
+
+def _columns(store: Store, names: Sequence[str], families: Iterable[str]) -> tuple[Column, ...]:
+    """The columns by name, `key` among them."""
+    specs, known = store.families, set(families)
+    faults, columns = [], []
+    for name in dict.fromkeys([*names, "key"]):
+        first, _, within = name.partition(".")
+        if name in specs:
+            columns.append(column_of(name, _family_of(name, known), specs[name]))
+        elif name in TEXTS:
+            columns.append(Words(name, name))
+        elif first in ("text", "meta") and within:
+            columns.append(Words(name, first, within))
+        else:
+            near = difflib.get_close_matches(name, [*specs, *TEXTS], n=1)
+            guess = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join([*specs, *TEXTS])}"
+            faults.append(f"columns: {store.url} has no column {name!r}{guess}")
+    if faults:
+        raise ConfigError("stream", faults)
+    return tuple(columns)
+
+
+def _family_of(column: str, families: set[str]) -> str:
+    """The family that a column is of: its own name, or what stands before a dot of it."""
+    family = column
+    while family not in families and "." in family:
+        family = family.rpartition(".")[0]
+    return family
+
+
+def _check_complete(url: str, families: Sequence[str], shards: Sequence[Mapping[str, DataFile]]) -> None:
+    for family in families:
+        lacking = [files[SAMPLES].shard for files in shards if family not in files]
+        if lacking:
+            raise Incomplete(
+                f"{len(lacking)} of {len(shards)} shards of {url} lack {family!r} (the first is {lacking[0]}): "
+                "`mmdata features` makes what is missing"
+            )
+
+
+def _rows(
+    store: Store, shards: Sequence[Mapping[str, DataFile]], selection: str | None, split: str | Sequence[str] | None
+) -> list[np.ndarray]:
+    """Which rows of each shard are selected: int64 [row] a shard, ascending."""
+    counts = [files[SAMPLES].rows for files in shards]
+    if selection is None:
+        if split is not None:
+            raise ConfigError("stream", [f"split: {split!r} needs the name of a selection"])
+        return [np.arange(count, dtype=np.int64) for count in counts]
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = store.selection(selection)
+    wanted = pc.is_null(table["reason"])
+    if split is not None:
+        names = [split] if isinstance(split, str) else list(split)
+        wanted = pc.and_(wanted, pc.is_in(table["split"], pa.array(names, pa.string())))
+    keys = table["key"].filter(wanted)
+    chosen = pc.is_in(pa.chunked_array([pa.array(store.keys(), pa.string())]), keys.combine_chunks())
+    bounds = np.cumsum([0, *counts])
+    marks = np.asarray(chosen.to_numpy())
+    return [np.flatnonzero(marks[low:high]) for low, high in pairwise(bounds)]
+
+
+def _chunks(files: Mapping[str, DataFile], rows: np.ndarray) -> list[Chunk]:
+    """A shard's selected rows, cut where its row groups are."""
+    cuts = np.searchsorted(rows, np.arange(CHUNK_ROWS, files[SAMPLES].rows, CHUNK_ROWS))
+    return [Chunk(dict(files), part) for part in np.split(rows, cuts) if len(part)]
+
+
+def _row_bytes(column: Column, shards: Sequence[Mapping[str, DataFile]]) -> float:
+    """About what a row of a column takes in memory; what varies is judged by its files' sizes."""
+    if column.spec is None:
+        return 100.0
+    if column.spec.item_bytes is not None:
+        return float(column.spec.item_bytes)
+    files = [shard[column.family] for shard in shards]
+    return sum(file.size_bytes for file in files) / max(1, sum(file.rows for file in files))
+
+
+def _digest(shards: Sequence[Mapping[str, DataFile]], chosen: Sequence[np.ndarray]) -> str:
+    """A hash of which samples there are, in order, and which of them are selected."""
+    rows: list[Any] = [
+        [files[SAMPLES].shard, files[SAMPLES].keys, fingerprint(np.packbits(_marks(files, part)).tobytes().hex())]
+        for files, part in zip(shards, chosen, strict=True)
+    ]
+    return fingerprint(rows)
+
+
+def _marks(files: Mapping[str, DataFile], rows: np.ndarray) -> np.ndarray:
+    marks = np.zeros(files[SAMPLES].rows, bool)
+    marks[rows] = True
+    return marks
+
+
+def _nothing(store: Store, selection: str | None, split: str | Sequence[str] | None) -> str:
+    """Why there are no rows."""
+    if selection is None:
+        return f"store: {store.url} holds no samples"
+    if split is None:
+        return f"selection: {selection!r} of {store.url} selects no samples"
+    splits = sorted({str(name) for name in store.selection(selection)["split"].to_pylist() if name is not None})
+    return f"split: selection {selection!r} has no samples in {split!r}; its splits are {', '.join(splits) or 'none'}"

@@ -1,0 +1,119 @@
+"""A stream as torch's `DataLoader` wants it, for those who want worker processes.
+
+Threads are enough for features, and cheaper: a batch need not cross from one process to another. Workers pay where the
+caller's own Python takes long. Worker w of W makes the whole batches w, w + W, ..., so that the batches and their order
+are the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from mmdata.loader.stream import Stream
+
+Place = Mapping[str, Any]
+
+
+class StreamDataset(IterableDataset[Place]):
+    """Whole batches of a stream: give it to a `DataLoader` with `batch_size=None`.
+
+    In workers that are not persistent, `set_epoch` must be called before each epoch, as the workers' copies end with
+    them; `WorkerStream` does so. `state_dict` in a worker says where that worker stands, as torchdata's
+    `StatefulDataLoader` wants it, for the same number of workers; `WorkerStream`'s holds on any number.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self._next: int | None = None  # the step that this worker makes next, once it has begun
+
+    def __len__(self) -> int:
+        return self.stream.n_steps
+
+    def __iter__(self) -> Iterator[Any]:
+        worker, workers = _worker()
+        start = self.stream.step + worker if self._next is None else self._next
+        for step, batch in self.stream.batches(self.stream.epoch, start=start, stride=workers):
+            self._next = step + workers
+            yield batch
+        self.set_epoch(self.stream.epoch + 1)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to an epoch's first batch."""
+        self._next = None
+        self.stream.seek(epoch=epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place of this worker, or of all where there are none."""
+        step = self.stream.step + _worker()[0] if self._next is None else self._next
+        return {**self.stream.state_dict(), "step": step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a place. Raises SchemaMismatch as `Stream.load_state_dict` does."""
+        in_worker = get_worker_info() is not None
+        last = self.stream.n_steps
+        self.stream.load_state_dict({**state, "step": min(int(state["step"]), last)})
+        self._next = int(state["step"]) if in_worker else None
+
+
+class WorkerStream:
+    """A stream whose batches are made by worker processes; it iterates and keeps its place as the stream does.
+
+    Args:
+        stream: what is read; it moves along. Each worker holds windows of its own: memory is `workers` times as much.
+        workers: processes, at least 1. ahead: batches that each makes in advance.
+        pin_memory: put batches where a GPU can fetch them.
+        start: how processes begin; "fork" is quicker and unsafe where threads run.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        workers: int,
+        ahead: int = 2,
+        pin_memory: bool = False,
+        start: Literal["spawn", "forkserver", "fork"] = "spawn",
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}: without them, iterate the stream itself")
+        self.stream = stream
+        self._settings: dict[str, Any] = {
+            "batch_size": None,
+            "num_workers": workers,
+            "prefetch_factor": ahead,
+            "pin_memory": pin_memory,
+            "collate_fn": _as_it_is,
+            "multiprocessing_context": start,
+        }
+
+    def __len__(self) -> int:
+        return self.stream.n_steps
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch = self.stream.epoch
+        if self.stream.step < self.stream.n_steps:
+            for batch in DataLoader(StreamDataset(self.stream), **self._settings):
+                self.stream.step += 1
+                yield batch
+        self.stream.seek(epoch=epoch + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As the stream's; whatever is made in advance counts as not given."""
+        return self.stream.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As the stream's: from any number of ranks and workers."""
+        self.stream.load_state_dict(state)
+
+
+def _as_it_is(batch: Place) -> Place:
+    return batch
+
+
+def _worker() -> tuple[int, int]:
+    """Which worker of how many this is."""
+    info = get_worker_info()
+    return (info.id, info.num_workers) if info else (0, 1)
