@@ -59,8 +59,9 @@ _BRANDS = {
 _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 _NETPBM = re.compile(rb"P[1-7]\s")
 _JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{"\]])')
-_SVG = re.compile(r"\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<(\w+:)?svg[\s>]", re.IGNORECASE | re.DOTALL)
-_HTML = re.compile(r"\s*(<!--.*?-->|\s)*<(!DOCTYPE\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL)
+_PROLOG = r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE\s+(?!svg|html)[^\[>]*(?:\[.*?\]\s*)?>\s*)*"
+_SVG = re.compile(_PROLOG + r"<(?:!DOCTYPE\s+svg|(?:\w+:)?svg[\s>])", re.IGNORECASE | re.DOTALL)
+_HTML = re.compile(_PROLOG + r"<(?:!DOCTYPE\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL)
 _TEXT_CONTROLS = frozenset("\t\n\v\f\r\b\x1b")
 
 _NAMED: Mapping[Modality, str] = {

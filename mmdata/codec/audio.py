@@ -1,0 +1,139 @@
+"""Bytes to sound: libsndfile for what it reads, FFmpeg for the rest."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Gt
+
+from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
+from mmdata.codec.limits import MIB, read_within, within
+from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.core.sample import Audio, Blob
+from mmdata.core.step import Map
+from mmdata.errors import DecodeError
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+_MAX_S = 4 * 3600.0
+_MAX_SAMPLES = 1 << 29
+_MAX_BYTES = 2048 * MIB
+_SOUNDFILE = frozenset({"wav", "flac", "ogg", "mpeg", "aiff", "basic", "x-caf"})
+_LENIENCY_S = 0.25  # a codec's padding at both ends, and a container's rounding of its length
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeAudio(Map[Blob, Audio]):
+    """Decode sound to float32 [channel, time], full scale -1 to 1, at its own rate and with its own channels.
+
+    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF are read by libsndfile; AAC, and the sound track of MP4,
+    Matroska, WebM, AVI and others by FFmpeg.
+
+    Args:
+        max_s: refuse longer sound: before decoding where the header gives a length, while decoding otherwise.
+        max_samples: the same for all channels together; four bytes of memory each.
+        max_bytes: refuse larger files.
+        strict: refuse what is cut short. Told exactly: WAV, RF64, AIFF, AU and CAF by the size of their data, FLAC by
+            its count of samples, Ogg by its last page (marked as such), MP4, Matroska and AVI by the size of their
+            parts. Told where a length is given: MP3 (a Xing or LAME header). Bare AAC and plain MP3 tell nothing.
+
+    Raises:
+        DecodeError: the bytes are no sound, are cut short or damaged, hold a NaN or an infinity, or pass a limit.
+    """
+
+    extra: ClassVar[str | None] = "audio"
+
+    on: str | None = "audio"
+    max_s: Annotated[float, Gt(0)] = _MAX_S
+    max_samples: Annotated[int, Gt(0)] = _MAX_SAMPLES
+    max_bytes: Annotated[int, Gt(0)] = _MAX_BYTES
+    strict: bool = True
+
+    def map(self, blob: Blob) -> Audio:
+        data = read_within(blob, self.max_bytes)
+        kind = media_type(data[:HEAD_BYTES])
+        fault = cut_short(data, kind)
+        if fault and self.strict:
+            raise DecodeError(f"it is cut short: {fault}")
+        samples, rate_hz = self._decoded(data, kind, blob.name)
+        if samples.size and not (np.isfinite(samples.min()) and np.isfinite(samples.max())):
+            raise DecodeError("it holds samples that are no numbers (NaN or infinity)")
+        usual = samples.size <= _MAX_SAMPLES and samples.shape[1] <= _MAX_S * rate_hz and len(data) <= _MAX_BYTES
+        return Audio(samples, rate_hz, origin=blob if usual and not fault else None)
+
+    def _decoded(self, data: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
+        if kind.startswith("audio/") and kind.removeprefix("audio/") in _SOUNDFILE:
+            try:
+                return self._by_libsndfile(data)
+            except _NotForLibsndfile:
+                if kind not in DEMUXERS:
+                    raise DecodeError(f"it is damaged: libsndfile can't decode this {kind}") from None
+        elif kind not in DEMUXERS:
+            raise DecodeError(f"no sound that is decoded here: {holds(data, name)}")
+        return self._by_ffmpeg(data, kind)
+
+    def _by_libsndfile(self, data: bytes) -> tuple[np.ndarray, int]:
+        import soundfile
+
+        try:
+            with soundfile.SoundFile(io.BytesIO(data)) as file:
+                self._check(file.frames, file.channels, file.samplerate)
+                samples = file.read(file.frames, dtype="float32", always_2d=True)
+                promised, rate_hz = file.frames, file.samplerate
+        except soundfile.LibsndfileError:
+            raise _NotForLibsndfile from None
+        if self.strict and len(samples) < promised:
+            raise DecodeError(f"it is cut short: {len(samples):,} of {promised:,} samples a channel could be decoded")
+        return np.ascontiguousarray(samples.T), rate_hz
+
+    def _check(self, n_samples: int, n_channels: int, rate_hz: int) -> None:
+        if rate_hz < 1 or n_channels < 1:
+            raise DecodeError(f"its header gives {n_channels} channels at {rate_hz} Hz")
+        within("seconds", n_samples / rate_hz, "max_s", self.max_s)
+        within("samples", n_samples * n_channels, "max_samples", self.max_samples)
+
+    def _by_ffmpeg(self, data: bytes, kind: str) -> tuple[np.ndarray, int]:
+        with ffmpeg_errors(), open_container(data, kind) as container:
+            if not container.streams.audio:
+                raise DecodeError(f"this {kind} has no sound track")
+            stream = container.streams.audio[0]
+            rate_hz, promised_s = stream.codec_context.sample_rate, _promised_s(stream)
+            self._check(int((promised_s or 0) * rate_hz), stream.codec_context.channels, rate_hz)
+            chunks = list(self._chunks(container, stream))
+        if not chunks:
+            raise DecodeError("its sound track is empty")
+        samples = np.concatenate(chunks, axis=1)
+        got_s = samples.shape[1] / rate_hz
+        if self.strict and promised_s is not None and got_s < promised_s - _LENIENCY_S:
+            raise DecodeError(f"it is cut short: {got_s:.2f} of {promised_s:.2f} s could be decoded")
+        return samples, rate_hz
+
+    def _chunks(self, container: InputContainer, stream: AudioStream) -> Iterator[np.ndarray]:
+        """The track as float32 [channel, time], packet by packet, watching the limits."""
+        import av
+
+        stream.codec_context.thread_count = 1
+        context = stream.codec_context
+        rate_hz, n_channels, n_samples = context.sample_rate, context.channels, 0
+        to_float = av.AudioResampler(format="fltp", layout=context.layout, rate=rate_hz)
+        for frame in container.decode(stream):
+            frame.pts = None  # gaps are for players; a step that aligns reads the container
+            for part in to_float.resample(frame):
+                chunk = part.to_ndarray()
+                n_samples += chunk.shape[1]
+                self._check(n_samples, n_channels, rate_hz)
+                yield chunk
+
+
+class _NotForLibsndfile(Exception):
+    """libsndfile does not read these bytes; FFmpeg may."""
+
+
+def _promised_s(stream: AudioStream) -> float | None:
+    return None if stream.duration is None or stream.time_base is None else float(stream.duration * stream.time_base)

@@ -1,0 +1,181 @@
+"""Containers of sound and film: how FFmpeg opens them safely, and whether their bytes are all there."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mmdata.errors import DecodeError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+# FFmpeg is told the format that the bytes are, never asked to guess it: among what it may guess are play lists, which
+# make it read other files and addresses.
+DEMUXERS: Mapping[str, str] = {
+    "audio/aac": "aac",
+    "audio/aiff": "aiff",
+    "audio/amr": "amr",
+    "audio/flac": "flac",
+    "audio/mp4": "mov",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/wav": "wav",
+    "audio/webm": "matroska",
+    "audio/x-caf": "caf",
+    "audio/x-matroska": "matroska",
+    "video/3gpp": "mov",
+    "video/mp2t": "mpegts",
+    "video/mp4": "mov",
+    "video/mpeg": "mpeg",
+    "video/ogg": "ogg",
+    "video/quicktime": "mov",
+    "video/webm": "matroska",
+    "video/x-flv": "flv",
+    "video/x-matroska": "matroska",
+    "video/x-ms-asf": "asf",
+    "video/x-msvideo": "avi",
+}
+_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer that could not seek back leaves
+
+
+def open_container(data: bytes, media_type: str) -> InputContainer:
+    """A container over bytes in memory, to be used within `ffmpeg_errors`. Nothing but these bytes is read."""
+    import av
+
+    name = "mpegvideo" if media_type == "video/mpeg" and data.startswith(b"\0\0\x01\xb3") else DEMUXERS[media_type]
+    # the empty list of protocols is a second lock on files and addresses that a container may name
+    options = {"protocol_whitelist": "none", "enable_drefs": "0"} if name == "mov" else {"protocol_whitelist": "none"}
+    return av.open(io.BytesIO(data), "r", format=name, options=options, metadata_errors="replace")
+
+
+@contextmanager
+def ffmpeg_errors() -> Iterator[None]:
+    """Turn what PyAV raises on bad bytes into `DecodeError`, and keep FFmpeg off standard error."""
+    import av
+
+    av.logging.set_level(None)
+    try:
+        yield
+    except (av.FFmpegError, ValueError, OverflowError, EOFError, MemoryError) as error:
+        raise DecodeError(f"FFmpeg can't decode it: {getattr(error, 'strerror', None) or error}") from None
+
+
+def cut_short(data: bytes, media_type: str) -> str | None:
+    """What of a file is missing, by the sizes that its format gives; None when nothing is, or it can't be told."""
+    reader = _READERS.get(media_type)
+    if reader is None:
+        return None
+    try:
+        return reader(data)
+    except (struct.error, IndexError):
+        return "its headers break off"
+
+
+def _lacking(kind: str, size: int, there: int) -> str | None:
+    return f"{kind} of {size:,} bytes has {there:,}" if size > there else None
+
+
+def _riff(data: bytes) -> str | None:
+    """RIFF's chunks up to the data: WAV's samples, or AVI's list of frames."""
+    wide, at = 0, 12
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        if kind == b"ds64":
+            (wide,) = struct.unpack_from("<Q", data, at + 16)
+        if kind == b"data" or (kind == b"LIST" and data[at + 8 : at + 12] == b"movi"):
+            size = wide if size == 0xFFFFFFFF and wide else size
+            return None if size in _UNKNOWN_SIZES else _lacking(f"its {kind.decode()} chunk", size, len(data) - at - 8)
+        at += 8 + size + (size & 1)
+    return "it has no data chunk"
+
+
+def _aiff(data: bytes) -> str | None:
+    at = 12
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(">4sI", data, at)
+        if kind == b"SSND":
+            return _lacking("its SSND chunk", size, len(data) - at - 8)
+        at += 8 + size + (size & 1)
+    return "it has no SSND chunk"
+
+
+def _au(data: bytes) -> str | None:
+    first, size = struct.unpack_from(">II", data, 4)
+    return None if size in _UNKNOWN_SIZES else _lacking("its data", size, len(data) - first)
+
+
+def _caf(data: bytes) -> str | None:
+    at = 8
+    while at + 12 <= len(data):
+        kind, size = struct.unpack_from(">4sq", data, at)
+        if kind == b"data":
+            return None if size == -1 else _lacking("its data chunk", size, len(data) - at - 12)
+        if size < 0:
+            return "a chunk has a negative size"
+        at += 12 + size
+    return "it has no data chunk"
+
+
+def _ogg(data: bytes) -> str | None:
+    """Whether the last page is whole and is marked as the last of its stream (RFC 3533, section 6)."""
+    at = data.rfind(b"OggS")
+    n_segments = data[at + 26]
+    end = at + 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
+    if len(data) < end:
+        return _lacking("its last page", end - at, len(data) - at)
+    return None if data[at + 5] & 4 else "its last page is not marked as the end"
+
+
+def _iso_media(data: bytes) -> str | None:
+    """ISO base media's top-level boxes (ISO/IEC 14496-12, 4.2): each whole, and a `moov` or fragments among them."""
+    at, kinds = 0, set()
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+        elif size == 0:
+            size = len(data) - at
+        if size < 8:
+            return f"its box at byte {at:,} has a size of {size}"
+        if size > len(data) - at:
+            return _lacking(f"its {kind.decode('ascii', 'backslashreplace')} box", size, len(data) - at)
+        kinds.add(kind)
+        at += size
+    return None if b"moov" in kinds else "it has no moov box, which says where its frames lie"
+
+
+def _matroska(data: bytes) -> str | None:
+    """EBML's head and Segment (RFC 8794): whether the Segment is as long as it says."""
+    at = 4
+    size, at = _ebml_size(data, at)
+    at += size or 0
+    if data[at : at + 4] != b"\x18\x53\x80\x67":
+        return "it has no Segment"
+    size, at = _ebml_size(data, at + 4)
+    return None if size is None else _lacking("its Segment", size, len(data) - at)
+
+
+def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
+    """A variable-length size and where it ends; None when it is the reserved word for unknown."""
+    length = 9 - data[at].bit_length()
+    if length > 8:
+        return 0, at + 1
+    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
+    return (None if value == (1 << 7 * length) - 1 else value), at + length
+
+
+_READERS: Mapping[str, Callable[[bytes], str | None]] = {
+    "audio/wav": _riff,
+    "audio/aiff": _aiff,
+    "audio/basic": _au,
+    "audio/x-caf": _caf,
+    "audio/ogg": _ogg,
+    "video/ogg": _ogg,
+    "video/x-msvideo": _riff,
+    **dict.fromkeys(("audio/mp4", "video/mp4", "video/quicktime", "video/3gpp"), _iso_media),
+    **dict.fromkeys(("audio/webm", "audio/x-matroska", "video/webm", "video/x-matroska"), _matroska),
+}

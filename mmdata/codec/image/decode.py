@@ -1,0 +1,195 @@
+"""Bytes to pictures, by OpenCV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Gt
+
+from mmdata.codec.image.headers import READERS, Header, png_chunks, read_header
+from mmdata.codec.limits import MIB, read_within, within
+from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.core.sample import UNMOVED, Blob, Image
+from mmdata.core.step import Map
+from mmdata.errors import DecodeError
+
+_MAX_PIXELS = 100_000_000
+_MAX_BYTES = 512 * MIB
+_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0)}
+_SHRINKS = (8, 4, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeImage(Map[Blob, Image]):
+    """Decode a picture to uint8 [height, width, 3] in RGB, also from palette, grey, CMYK and 16 bit.
+
+    JPEG, PNG, WebP, GIF (its first frame), BMP, TIFF (its first page), AVIF, JPEG 2000 and PNM are read; SVG and
+    HEIC are not. EXIF's orientation is passed on in `Image.orientation`, not applied: `clean.image.FixOrientation`
+    does that. Grey with alpha in TIFF and JPEG 2000 is read without its alpha, which OpenCV does not give.
+
+    Args:
+        max_px: scale down, never up, so that the longer side has at most this many pixels: JPEG decodes at 1/2, 1/4
+            or 1/8 where that suffices, and averaging (INTER_AREA) does the rest. The space map says so.
+        max_pixels: refuse a picture whose header promises more: its bytes may be few.
+        max_bytes: refuse larger files.
+        grey: give one channel, uint8 [height, width, 1], by BT.601's luma.
+        background: what shows through where the picture is transparent: "white", "black" or (red, green, blue).
+        strict: refuse a JPEG that is cut short; else what is missing of it is grey.
+
+    Raises:
+        DecodeError: the bytes are no picture that is read here, are cut short or damaged, or pass a limit. PNG's own
+            checksums tell all damage; in the other formats a changed byte that still decodes can't be told.
+    """
+
+    extra: ClassVar[str | None] = "image"
+
+    on: str | None = "image"
+    max_px: Annotated[int, Gt(0)] | None = None
+    max_pixels: Annotated[int, Gt(0)] = _MAX_PIXELS
+    max_bytes: Annotated[int, Gt(0)] = _MAX_BYTES
+    grey: bool = False
+    background: Literal["white", "black"] | tuple[int, int, int] = "white"
+    strict: bool = True
+
+    def map(self, blob: Blob) -> Image:
+        data = read_within(blob, self.max_bytes)
+        kind = media_type(data[:HEAD_BYTES])
+        header = read_header(data, kind)
+        if header is None:
+            raise DecodeError(_unread(data, blob.name, kind))
+        within("pixels", header.width * header.height, "max_pixels", self.max_pixels)
+        whole = True
+        pixels = self._decoded(data, kind, header)
+        if pixels is None and not self.strict and kind == "image/jpeg":
+            whole, pixels = False, self._decoded(data + b"\xff\xd9", kind, header)
+        if pixels is None:
+            raise DecodeError(f"it is cut short or damaged: OpenCV can't decode this {kind}")
+        usual = whole and not self.grey and len(data) <= _MAX_BYTES and header.width * header.height <= _MAX_PIXELS
+        return self._scaled(pixels, header, blob, usual and not (header.alpha and self.background != "white"))
+
+    def _decoded(self, data: bytes, kind: str, header: Header) -> np.ndarray | None:
+        """The picture flattened to RGB or grey, shrunk by the codec where it can; None when it can't be decoded."""
+        cv2 = opencv()
+        if header.alpha:
+            stored = _opencv_pixels(_essential(data, kind), cv2.IMREAD_UNCHANGED)
+            if stored is None and kind == "image/jp2":
+                stored = _opencv_pixels(data, cv2.IMREAD_COLOR_BGR)
+            pixels = None if stored is None else _flattened(stored, header, self._colour())
+            return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if self.grey and pixels is not None else pixels
+        flags = cv2.IMREAD_GRAYSCALE if self.grey else cv2.IMREAD_COLOR_RGB
+        if kind == "image/jpeg":
+            flags |= self._shrink(cv2, header)
+        return _opencv_pixels(_essential(data, kind), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+
+    def _colour(self) -> tuple[int, int, int]:
+        red, green, blue = _COLOURS[self.background] if isinstance(self.background, str) else self.background
+        return red, green, blue
+
+    def _shrink(self, cv2: ModuleType, header: Header) -> int:
+        longest = max(header.width, header.height)
+        by = next((n for n in _SHRINKS if self.max_px and longest >= n * self.max_px), 1)
+        if by == 1:
+            return 0
+        reduced: int = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4}.get(
+            by, cv2.IMREAD_REDUCED_GRAYSCALE_8
+        )
+        return reduced
+
+    def _scaled(self, pixels: np.ndarray, header: Header, blob: Blob, usual: bool) -> Image:
+        cv2 = opencv()
+        size = header.width, header.height
+        target = size if self.max_px is None else fitted(*size, self.max_px)
+        if pixels.shape[1::-1] != target:
+            pixels = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA)
+        if pixels.ndim == 2:
+            pixels = pixels[:, :, None]
+        if target == size:
+            return Image(pixels, header.orientation, UNMOVED, blob if usual else None)
+        return Image(pixels, header.orientation, UNMOVED.resized(from_size=size, to_size=target))
+
+
+def fitted(width: int, height: int, max_px: int) -> tuple[int, int]:
+    """The size of a picture scaled down to a longest side of at most `max_px`, never up, no side below 1.
+
+    >>> fitted(640, 480, 320), fitted(64, 48, 320), fitted(10000, 3, 100)
+    ((320, 240), (64, 48), (100, 1))
+    """
+    longest = max(width, height)
+    if longest <= max_px:
+        return width, height
+    return max(1, round(width * max_px / longest)), max(1, round(height * max_px / longest))
+
+
+@cache
+def opencv() -> ModuleType:
+    """OpenCV, with its log silenced: what goes wrong in a decoder is told by a `DecodeError`."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2
+
+
+def _opencv_pixels(data: bytes, flags: int) -> np.ndarray | None:
+    cv2 = opencv()
+    try:
+        pixels: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise DecodeError(f"OpenCV refuses it: {error.err or error}") from None
+    return pixels
+
+
+def _flattened(stored: np.ndarray, header: Header, colour: tuple[int, int, int]) -> np.ndarray:
+    """RGB of a picture as it is stored (BGRA, BGR or grey, 8 or 16 bit), laid over a colour."""
+    cv2 = opencv()
+    clear = None if header.clear_grey is None else stored == header.clear_grey
+    if stored.dtype == np.uint16:
+        stored = (stored >> 8).astype(np.uint8)
+    if stored.ndim == 2:
+        pixels: np.ndarray = cv2.cvtColor(stored, cv2.COLOR_GRAY2RGB)
+        if clear is not None:
+            pixels[clear] = colour
+        return pixels
+    if stored.shape[2] == 4:
+        return _over(stored, colour, premultiplied=header.premultiplied)
+    return stored[:, :, ::-1].copy()
+
+
+def _over(bgra: np.ndarray, colour: tuple[int, int, int], *, premultiplied: bool) -> np.ndarray:
+    """Lay a picture over a colour: c a + b (1 - a), each rounded product to the nearest level."""
+    cv2 = opencv()
+    rgb: np.ndarray = cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB)
+    alpha = np.ascontiguousarray(bgra[:, :, 3])
+    if cv2.minMaxLoc(alpha)[0] == 255:
+        return rgb
+    alpha = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    if colour == (255, 255, 255) and not premultiplied:
+        lit: np.ndarray = cv2.bitwise_not(cv2.multiply(cv2.bitwise_not(rgb), alpha, scale=1 / 255))
+        return lit
+    own = rgb if premultiplied else cv2.multiply(rgb, alpha, scale=1 / 255)
+    behind = cv2.multiply(cv2.bitwise_not(alpha), np.full_like(alpha, colour), scale=1 / 255)
+    mixed: np.ndarray = cv2.add(own, behind)
+    return mixed
+
+
+def _essential(data: bytes, kind: str) -> bytes:
+    """A PNG without what decides no pixel: libpng warns on standard error of colour profiles that it dislikes."""
+    if kind != "image/png":
+        return data
+    chunks = [(first, end, kind[0:1].isupper() or kind == b"tRNS") for kind, first, end in png_chunks(data)]
+    if all(needed for *_, needed in chunks):
+        return data
+    view = memoryview(data)
+    return b"".join([data[:8], *(view[first:end] for first, end, needed in chunks if needed)])
+
+
+def _unread(data: bytes, name: str, kind: str) -> str:
+    if kind == "image/svg+xml":
+        return "it holds image/svg+xml, a drawing without pixels: render it first, to PNG for instance"
+    if kind.startswith("image/"):
+        readable = ", ".join(sorted(name.removeprefix("image/") for name in READERS))
+        return f"it holds {kind}, which is not decoded here; {readable} are"
+    return f"no picture: {holds(data, name)}"

@@ -1,0 +1,31 @@
+"""What is refused before it costs memory."""
+
+from __future__ import annotations
+
+from mmdata.core.sample import Blob
+from mmdata.errors import DecodeError
+
+MIB = 1 << 20
+
+
+def read_within(blob: Blob, max_bytes: int) -> bytes:
+    """A blob's bytes, refused by their promised size before they are read.
+
+    Raises:
+        DecodeError: it is empty, or larger than `max_bytes`.
+        Unreadable: from the blob's own `load`.
+    """
+    if blob.size > max_bytes:
+        raise DecodeError(f"it has {blob.size:,} bytes, and max_bytes is {max_bytes:,}")
+    data = blob.data()
+    if len(data) > max_bytes:
+        raise DecodeError(f"it has {len(data):,} bytes, and max_bytes is {max_bytes:,}")
+    if not data:
+        raise DecodeError("it is empty")
+    return data
+
+
+def within(what: str, value: float, setting: str, limit: float) -> None:
+    """Raise `DecodeError` when a header promises more than a setting allows."""
+    if value > limit:
+        raise DecodeError(f"it has {value:,.10g} {what}, and {setting} is {limit:,.10g}")
