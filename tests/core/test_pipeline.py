@@ -127,17 +127,17 @@ def recipe(pipeline: Pipeline) -> Mapping[str, str]:
 
 def test_a_decoder_stands_before_the_first_step_that_needs_it_and_once() -> None:
     steps = compiled(Pipeline(ingest=(Sharpen(), DropDark(), Sharpen(by=2)))).steps
-    assert [(type(placed.step), placed.implied) for placed in steps] == [
-        (ToImage, True),
-        (Sharpen, False),
-        (DropDark, False),
-        (Sharpen, False),
+    assert [(type(placed.step).__name__, placed.implied) for placed in steps] == [
+        ("ToImage", True),
+        ("Sharpen", False),
+        ("DropDark", False),
+        ("Sharpen", False),
     ]
 
 
 def test_a_given_decoder_is_not_put_twice() -> None:
     steps = compiled(Pipeline(ingest=(ToImage(px=9), Sharpen()))).steps
-    assert [type(placed.step) for placed in steps] == [ToImage, Sharpen]
+    assert [type(placed.step).__name__ for placed in steps] == ["ToImage", "Sharpen"]
 
 
 def test_an_implied_and_a_given_default_decoder_are_the_same() -> None:
