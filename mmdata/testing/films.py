@@ -22,9 +22,13 @@ def moving_shapes(
     """A textured disc that moves over a textured ground.
 
     Args:
-        n_frames: how many. width, height: of each, in pixels. fps: frames a second, which sets only their times.
+        n_frames: how many.
+        width: of each, in pixels.
+        height: of each, in pixels.
+        fps: frames a second, which sets only their times.
         camera_px: how the ground moves from frame to frame, right and down.
-        shape_px: how the disc moves. radius_px: its radius; 0 is no disc, so that one motion fills the frame.
+        shape_px: how the disc moves.
+        radius_px: its radius; 0 is no disc, so that one motion fills the frame.
         seed: of the textures.
 
     Returns:

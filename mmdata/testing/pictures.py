@@ -18,7 +18,8 @@ def picture(width: int = 64, height: int = 48, kind: Kind = "texture", seed: int
     """A picture, RGB.
 
     Args:
-        width, height: pixels.
+        width: pixels.
+        height: pixels.
         kind: "texture" is band-limited noise (no two places are alike), "gradient" rises left to right in red, top to
             bottom in green, "checker" has 8 px squares of 0 and 255, "shapes" three shapes on a texture.
         seed: of texture and shapes.

@@ -11,7 +11,7 @@ from mmdata.core.sample import Audio
 def tone(
     seconds: float = 1.0, hz: float = 440.0, rate_hz: int = 16000, channels: int = 1, *, level_db: float = -6.0
 ) -> Audio:
-    """A sine from phase 0 on, the same in every channel; its peak is `level_db` re full scale, its RMS 3.01 dB below."""
+    """A sine from phase 0 on, the same in every channel; the peak is `level_db` re full scale, the RMS 3.01 dB less."""
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
     wave = 10 ** (level_db / 20) * np.sin(2 * np.pi * hz * time_s)
     return Audio(np.tile(wave.astype(np.float32), (channels, 1)), rate_hz)

@@ -1,0 +1,74 @@
+"""Hashes of many things at once, the same on every machine and in every process."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# An odd number has an inverse modulo 2**64, which lets one running sum serve every stretch of a text.
+BASE = np.uint64(0x9E3779B97F4A7C15)
+INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
+
+
+def code_points(text: str) -> np.ndarray:
+    """A text as uint32 [character]; lone surrogates are kept as they are."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def hash_spans(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Hash stretches of a sequence: equal stretches give equal hashes wherever they lie.
+
+    A polynomial hash modulo 2**64 (Karp and Rabin 1987) over prefix sums, so that any number of overlapping stretches
+    costs a few operations each, then mixed. Not for use against an enemy: collisions can be made.
+
+    Args:
+        codes: uint32 [position], such as `code_points` gives.
+        starts: int64 [span], first position.
+        ends: int64 [span], past the last position.
+
+    Returns:
+        uint64 [span].
+
+    >>> one, other = hash_spans(code_points("abcab"), np.array([0, 3]), np.array([2, 5]))
+    >>> bool(one == other)
+    True
+    """
+    steps = np.arange(len(codes) + 1, dtype=np.uint64)
+    powers = np.multiply.accumulate(np.where(steps == 0, np.uint64(1), BASE))
+    inverses = np.multiply.accumulate(np.where(steps == 0, np.uint64(1), INVERSE))
+    # codes are raised by one, so that U+0000 counts and "" differs from "\0"
+    terms = (codes.astype(np.uint64) + np.uint64(1)) * powers[:-1]
+    sums = np.concatenate([np.zeros(1, np.uint64), np.add.accumulate(terms)])
+    return mix(inverses[starts] * (sums[ends] - sums[starts]))
+
+
+def mix(hashes: np.ndarray) -> np.ndarray:
+    """Spread uint64 values over all bits, one to one: the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = hashes ^ (hashes >> np.uint64(31))
+    return mixed
+
+
+def signed_counts(hashes: np.ndarray, n_bins: int) -> np.ndarray:
+    """Count hashes by bin, each with a sign of its own, so that collisions cancel on average: float32 [bin].
+
+    The hashing trick with signs of Weinberger et al., "Feature Hashing for Large Scale Multitask Learning" (ICML
+    2009); scikit-learn's HashingVectorizer(alternate_sign=True) is the same with another hash.
+
+    Args:
+        hashes: uint64 [item]. The top bit is the sign, the rest modulo `n_bins` the bin.
+        n_bins: how many.
+    """
+    bins = (hashes & np.uint64((1 << 63) - 1)) % np.uint64(n_bins)
+    signs = 1.0 - 2.0 * (hashes >> np.uint64(63)).astype(np.float64)
+    return np.bincount(bins.astype(np.int64), weights=signs, minlength=n_bins).astype(np.float32)
+
+
+def hamming_bits(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How many bits differ: int64 [...], for uint8 [..., byte] hashes that broadcast against each other.
+
+    >>> int(hamming_bits(np.array([0b1010], np.uint8), np.array([0b0110], np.uint8)))
+    2
+    """
+    differing: np.ndarray = np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64)
+    return differing
