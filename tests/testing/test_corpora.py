@@ -17,7 +17,7 @@ LITTLE = Corpus(
     about="three sounds",
     licence="CC0",
     least_files=3,
-    least_bytes=30,
+    least_bytes=45,
     deb_bytes=100,
     unpacked_bytes=100,
 )
@@ -39,6 +39,7 @@ DPKG = """#!/bin/bash
 [ "$MODE" != damaged ] || { echo "unexpected end of file in archive" >&2; exit 2; }
 mkdir -p "$3/usr/share/little"
 for n in 1 2 $([ "$MODE" = short ] || echo 3); do echo "sound number $n" > "$3/usr/share/little/$n.wav"; done
+[ "$MODE" != hollow ] || : > "$3/usr/share/little/1.wav"
 """
 
 
@@ -80,6 +81,14 @@ def test_a_second_fetch_asks_nobody(calls: Path, tmp_path: Path) -> None:
     assert calls.read_text() == asked
 
 
+@pytest.mark.usefixtures("calls")
+def test_a_corpus_that_is_there_is_read_without_writing(tmp_path: Path) -> None:
+    fetch(NAME, cache=tmp_path)
+    (tmp_path / "corpora" / f".{NAME}.lock").unlink()
+    fetch(NAME, cache=tmp_path)
+    assert [path.name for path in (tmp_path / "corpora").iterdir()] == [NAME]
+
+
 def test_lists_of_our_own_are_made_where_the_system_has_none(
     calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +110,8 @@ def test_lists_of_our_own_are_made_where_the_system_has_none(
         ("offline", "Failed to fetch http://deb.debian.org"),
         ("silent", "left no little-sounds_"),
         ("damaged", "unexpected end of file"),
-        ("short", "holds 2 files of 30 bytes, expected were at least 3 of 30"),
+        ("hollow", "holds 3 files of 30 bytes, expected were at least 3 of 45"),
+        ("short", "holds 2 files of 30 bytes, expected were at least 3 of 45"),
     ],
 )
 def test_a_failure_says_why_and_leaves_nothing(
