@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
@@ -126,7 +126,7 @@ class Died:
 class Executor(Protocol):
     """Runs work on items, in any order, and knows nothing of samples."""
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | Died]:
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result | Died, None, None]:
         """Yield `work(item)` for every item as it is done, or `Died`. `work` and items can be sent to other processes.
 
         An exception of the work is raised where the results are read. Closing the iterator ends all workers.

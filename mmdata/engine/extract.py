@@ -18,7 +18,7 @@ from mmdata.engine.carry import ALWAYS_FAILS, Rejection, always_fails, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import Notes
 from mmdata.errors import DataError, StepError
-from mmdata.store.write import FeatureWriter
+from mmdata.store.write_features import FeatureWriter
 
 CHUNK_SAMPLES = 64
 CHUNK_BYTES = 64_000_000  # of decoded parts held at once

@@ -15,8 +15,10 @@ class Progress:
     """A moment of a run.
 
     Args:
-        shards, shards_total: committed or waiting to be, and to be done. samples: entries of those shards, of samples_total.
-        counts: so far. seconds: since the work began.
+        shards, shards_total: done, and to be done.
+        samples, samples_total: their entries.
+        counts: so far.
+        seconds: since the work began.
     """
 
     shards: int

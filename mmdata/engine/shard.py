@@ -25,8 +25,10 @@ from mmdata.engine.extract import Extraction, FamilyWork, Row
 from mmdata.engine.notes import Notes
 from mmdata.errors import StoreError
 from mmdata.store.layout import DataFile
-from mmdata.store.store import ShardView, Store
-from mmdata.store.write import FeatureWriter, ShardWriter
+from mmdata.store.store import Store
+from mmdata.store.view import ShardView
+from mmdata.store.write import ShardWriter
+from mmdata.store.write_features import FeatureWriter
 
 STORING = "store"  # the name under which encoding and writing are timed
 

@@ -12,7 +12,7 @@ from mmdata.core.ports import Entry
 from mmdata.engine.division import Division
 from mmdata.engine.shard import ShardJob
 from mmdata.store.layout import SAMPLES, DataFile
-from mmdata.store.store import ShardView
+from mmdata.store.view import ShardView
 
 FilesOf = Mapping[str, Sequence[DataFile]]
 
@@ -150,6 +150,32 @@ def _job(
         before = {entry.key: entry for entry in division.removed.get(replaced, ())}
         unchanged = frozenset(entry.key for entry in entries if before.get(entry.key) == entry)
     return ShardJob(shard, source_name, entries, samples, lacking, view, gather, unchanged)
+
+
+def add_replays(
+    todo: Todo,
+    compiled: Compiled,
+    division: Division,
+    source_name: str,
+    files: Mapping[str, FilesOf],
+    views: Mapping[str, ShardView],
+) -> None:
+    """Put shards that have rejects among the jobs, too: made again, with the features of sound samples taken over."""
+    busy = {job.shard for job in todo.jobs}
+    for shard, entries in division.shards.items():
+        view = views.get(shard)
+        if shard in busy or view is None or view.rejects is None:
+            continue
+        gather = {
+            family.name: file
+            for family in compiled.families
+            for file in files.get(family.name, {}).get(shard, ())
+            if file.fp == family.fp
+        }
+        names = [family.name for family in compiled.families]
+        todo.jobs.append(ShardJob(shard, source_name, entries, True, names, view, gather))
+        todo.done -= 1
+        todo.entries_todo += len(entries)
 
 
 def _count(todo: Todo, job: ShardJob, files: Mapping[str, FilesOf]) -> None:
