@@ -1,0 +1,163 @@
+"""What a user installs: versions, extras, the wheel, and the files that a stranger looks for first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mmdata
+
+ROOT = Path(mmdata.__file__).parent.parent
+LIGHT = {"annotated-types", "deltalake", "fsspec", "numpy", "pyarrow", "pydantic", "pyyaml", "rich", "typer", "xxhash"}
+FIXED = {"torch": "2.13.0"}
+# what the whole project is built with, each to be had by some extra
+PROJECT = {"webdataset", "pyarrow", "datasets", "librosa", "opencv-python-headless", "sentencepiece", "dask", "torch"}
+OF_EXTRAS = "av cv2 dask datasets distributed duckdb ftfy librosa pytest scipy sentencepiece soundfile soxr torch"
+
+pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="mmdata is not run from its sources")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return dict(plain(line).split("==") for line in lines if not line.startswith("#"))
+
+
+def plain(requirement: str) -> str:
+    """A requirement with its name in pip's normal form."""
+    name, rest = re.fullmatch(r"([\w.-]+)(.*)", requirement).groups()  # type: ignore[union-attr]  # or fail here
+    return re.sub(r"[-_.]+", "-", name).lower() + rest
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w-]", plain(requirement))[0] for requirement in requirements} - {"mmdata"}
+
+
+def test_every_package_of_every_extra_is_pinned(project: dict[str, Any], pins: dict[str, str]) -> None:
+    wanted = names(project["dependencies"]).union(*map(names, project["optional-dependencies"].values()))
+    assert wanted - set(pins) == set()
+    assert wanted >= PROJECT
+    assert {name: pins[name] for name in FIXED} == FIXED
+
+
+def test_pins_are_exact_and_allow_any_build(pins: dict[str, str]) -> None:
+    assert all(re.fullmatch(r"[\w.]+", version) for version in pins.values())
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="a developer may try other versions")
+def test_this_environment_is_the_one_that_is_pinned(pins: dict[str, str]) -> None:
+    freeze = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
+    lines = subprocess.run(freeze, capture_output=True, text=True, check=True).stdout.splitlines()
+    installed = dict(plain(line).split("==") for line in lines if "==" in line and not line.startswith("#"))
+    others = {
+        name: version for name, version in installed.items() if version.partition("+")[0] != pins.get(name, version)
+    }
+    assert others == {}
+
+
+def test_the_base_install_is_light(project: dict[str, Any]) -> None:
+    assert names(project["dependencies"]) == LIGHT
+
+
+def test_all_is_every_extra_but_the_developers(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+
+    def spelled_out(extra: str) -> set[str]:
+        inner = re.findall(r"mmdata\[(.*?)\]", ",".join(extras[extra]))
+        return {extra}.union(*(spelled_out(name) for each in inner for name in each.split(",")))
+
+    assert spelled_out("all") == set(extras) - {"dev"}
+
+
+def test_every_module_of_the_package_imports_without_extras() -> None:
+    """Only the trainer and PyTorch's own data set may need torch to be imported, and contracts pytest."""
+    code = f"""
+import importlib, pkgutil, sys
+import mmdata
+sys.modules.update(dict.fromkeys({OF_EXTRAS.split()!r}))  # None there refuses the import
+for module in pkgutil.walk_packages(mmdata.__path__, "mmdata."):
+    if not module.name.startswith(("mmdata.train.", "mmdata.loader.torch", "mmdata.testing.contract")):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert "mmdata.codec.sniff" in done.stdout.split()
+
+
+def test_steps_name_extras_that_there_are(project: dict[str, Any]) -> None:
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "mmdata").rglob("*.py"))
+    named = set(re.findall(r"extra: ClassVar\[str \| None\] = \"(.*?)\"|^    extra = \"(.*?)\"", sources, re.MULTILINE))
+    named = {first or second for first, second in named}
+    assert named
+    assert named <= set(project["optional-dependencies"])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in a wheel that is built from a copy of what git would carry."""
+    copy = tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, copy)
+    for name in ("mmdata", "pipelines", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from setuptools.build_meta import build_wheel; build_wheel('.')"
+    subprocess.run([sys.executable, "-c", code], cwd=copy, check=True, capture_output=True)
+    (built,) = copy.glob("*.whl")
+    return zipfile.ZipFile(built).namelist()
+
+
+def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: list[str]) -> None:
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mmdata").rglob("*.py")}
+    assert {name for name in wheel if name.endswith(".py")} == sources
+    assert "mmdata/py.typed" in wheel
+    assert any(name.endswith("licenses/LICENSE") for name in wheel)
+    assert {name.split("/")[0].removesuffix(".dist-info") for name in wheel} == {
+        "mmdata",
+        f"mmdata-{mmdata.__version__}",
+    }
+
+
+def test_the_licence_is_the_apache_licence_whole() -> None:
+    digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
+    assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+
+
+def test_the_changelog_has_a_standing_unreleased_section() -> None:
+    headings = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+
+
+def test_continuous_integration_runs_what_developers_run() -> None:
+    script = ROOT / ".ci/run"
+    assert os.access(script, os.X_OK)
+    assert re.search(r"^make test\b", script.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "types", "format", "corpora", "bench", "clean", "help"])
+def test_make_knows_its_targets(target: str) -> None:
+    made = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+
+
+def test_make_says_what_it_can_do() -> None:
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.findall(r"^  make (\w+)", told, re.MULTILINE) == targets
