@@ -87,7 +87,7 @@ class NormalizeLoudness(Map[Audio, Audio]):
             return Drop("silent")
         room_db = self.max_peak_db - 20 * np.log10(true_peak(audio.samples, rate_hz=audio.rate_hz))
         gain_db = min(self.target_lufs - loudness, room_db)
-        if abs(gain_db) <= self.tolerance_lu and room_db >= 0:
+        if abs(gain_db) <= self.tolerance_lu and room_db > -1e-3:
             return audio
         return audio.changed(audio.samples * np.float32(10 ** (gain_db / 20)))
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 BLOCK_BYTES = 1 << 20  # of frames transformed at once: they stay in the cache, and an hour costs no more than a second
+Color = Literal["white", "pink"]
 Band = tuple[slice, slice, np.ndarray]  # bins, mels, weights [bin, mel]
 QUIETEST = 1e-10  # power below which levels stop falling: -100 dB, librosa's `amin`
 
@@ -198,7 +199,7 @@ def mel_power(
     return energies
 
 
-def noise(rng: np.random.Generator, shape: tuple[int, int], *, color: Literal["white", "pink"] = "white") -> np.ndarray:
+def noise(rng: np.random.Generator, shape: tuple[int, int], *, color: Color = "white") -> np.ndarray:
     """Gaussian noise of mean square 1: float32 [channel, time]; the channels are independent.
 
     Pink noise has equal power in every octave (1/f); its spectrum is drawn, and it has no offset.
@@ -214,6 +215,6 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], *, color: Literal["w
         weights[1:] = 1 / np.sqrt(np.arange(1, n_fft // 2 + 1))
         spectrum = parts.view(np.complex64)[..., 0] * weights
         drawn = scipy.fft.irfft(spectrum, n_fft, axis=1)[:, : shape[1]]
-    power = np.mean(np.square(drawn), axis=1, keepdims=True)
+    power = np.square(drawn).sum(axis=1, keepdims=True) / np.float32(max(1, shape[1]))
     scaled: np.ndarray = drawn / np.sqrt(np.maximum(power, np.float32(1e-20)))
     return scaled
