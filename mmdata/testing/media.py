@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdata.core.sample import Audio, Frames, Image
+
+if TYPE_CHECKING:
+    from av import AudioFrame
 
 
 def jpeg_bytes(image: Image, *, quality: int = 95) -> bytes:
@@ -50,6 +54,19 @@ def _written(audio: Audio, container: str, subtype: str) -> bytes:
     return file.getvalue()
 
 
+def ogg_bytes(audio: Audio, *, kbps: int = 32) -> bytes:
+    """An Ogg Opus file; the rate must be one of Opus: 8, 12, 16, 24 or 48 kHz."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="ogg", options={"fflags": "+bitexact"}) as container:
+        settings = {"flags": "+bitexact", "b": f"{kbps}k", "compression_level": "2"}
+        sound = container.add_stream("libopus", rate=audio.rate_hz, layout=_layout(audio), options=settings)
+        container.mux(sound.encode(_heard(audio)))
+        container.mux(sound.encode(None))
+    return file.getvalue()
+
+
 def mp4_bytes(frames: Frames, fps: int = 8, audio: Audio | None = None, *, crf: int = 18) -> bytes:
     """An MP4 of H.264 pictures (width and height even) and, with `audio`, an AAC sound track, both from time 0.
 
@@ -73,13 +90,18 @@ def mp4_bytes(frames: Frames, fps: int = 8, audio: Audio | None = None, *, crf: 
             container.mux(film.encode(frame))
         container.mux(film.encode(None))
         if audio is not None and sound is not None:
-            heard = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(audio.samples), format="fltp", layout=_layout(audio)
-            )
-            heard.rate, heard.pts, heard.time_base = audio.rate_hz, 0, Fraction(1, audio.rate_hz)
-            container.mux(sound.encode(heard))
+            container.mux(sound.encode(_heard(audio)))
             container.mux(sound.encode(None))
     return file.getvalue()
+
+
+def _heard(audio: Audio) -> AudioFrame:
+    """The whole sound as one frame for an encoder."""
+    from av import AudioFrame
+
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(audio.samples), format="fltp", layout=_layout(audio))
+    frame.rate, frame.pts, frame.time_base = audio.rate_hz, 0, Fraction(1, audio.rate_hz)
+    return frame
 
 
 def _layout(audio: Audio) -> str:

@@ -54,10 +54,14 @@ def drift(
     wavelength_px = np.geomspace(6, 60, N_WAVES)
     fx, fy = 2 * np.pi * np.cos(angle) / wavelength_px, 2 * np.pi * np.sin(angle) / wavelength_px
     weights = rng.uniform(0.3, 1.0, (3, N_WAVES)) / np.sqrt(N_WAVES / 2)
-    across = np.exp(1j * (np.outer(fx, np.arange(width) - shift_px[0]) + phase[:, None]))
-    down = np.exp(1j * np.outer(np.arange(height) - shift_px[1], fy))
-    planes = [(down * weight) @ across for weight in weights]
-    levels = 127.5 + 75 * contrast * np.stack(planes, axis=-1).real
+    across = np.outer(fx, np.arange(width) - shift_px[0]) + phase[:, None]
+    down = np.outer(np.arange(height) - shift_px[1], fy)
+    # cos(a + b) = cos a cos b - sin a sin b, so that waves are evaluated on the edges of the picture only; einsum adds
+    # in one order on every machine, where a matrix product does not
+    rows = np.concatenate([np.cos(down), -np.sin(down)], axis=1)
+    columns = np.concatenate([np.cos(across), np.sin(across)])
+    planes = [np.einsum("yk,kx->yx", rows * np.tile(weight, 2), columns) for weight in weights]
+    levels = 127.5 + 75 * contrast * np.stack(planes, axis=-1)
     return np.clip(levels.round(), 0, 255).astype(np.uint8)
 
 
