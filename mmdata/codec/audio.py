@@ -13,6 +13,7 @@ from annotated_types import Gt
 from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
 from mmdata.codec.limits import MIB, read_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.codec.wav import read_wav
 from mmdata.core.sample import Audio, Blob
 from mmdata.core.step import Map
 from mmdata.errors import DecodeError
@@ -68,6 +69,9 @@ class DecodeAudio(Map[Blob, Audio]):
         return Audio(samples, rate_hz, origin=blob if usual and not fault else None)
 
     def _decoded(self, data: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
+        if kind == "audio/wav" and (simple := read_wav(data)) is not None:
+            self._check(simple[0].shape[1], simple[0].shape[0], simple[1])
+            return simple
         if kind.startswith("audio/") and kind.removeprefix("audio/") in _SOUNDFILE:
             try:
                 return self._by_libsndfile(data)

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from mmdata.codec.audio import DecodeAudio
+from mmdata.codec.frames import read_frames
 from mmdata.codec.image import DecodeImage
 from mmdata.codec.text import DecodeText
-from mmdata.codec.video import DecodeFrames, OpenVideo
+from mmdata.codec.video import OpenVideo
 from mmdata.core.sample import Audio, Blob, Frames, Image, Part, Text, Video
 from mmdata.core.step import Map, Step
 
@@ -34,7 +35,7 @@ def decode(blob: Blob, kind: type) -> Part:
     if kind is Blob:
         return blob
     if kind is Frames:
-        return DecodeFrames().map(OpenVideo().map(blob))
+        return read_frames(blob)
     if kind not in _USUAL:
         raise TypeError(
             f"no decoder gives {kind.__name__}; {', '.join(sorted(t.__name__ for t in _USUAL))} are decoded"

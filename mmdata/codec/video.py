@@ -159,7 +159,8 @@ def _shown(container: InputContainer, stream: VideoStream, strict: bool) -> Iter
     for frame in container.decode(stream):
         if strict and frame.is_corrupt:
             raise DecodeError(f"a frame near {frame.time or 0:.2f} s is damaged")
-        time_s = last[0] + step if last and frame.pts is None else Fraction(frame.pts or 0) * frame.time_base - start
+        tick_s = frame.time_base or Fraction(0)
+        time_s = last[0] + step if last and frame.pts is None else (frame.pts or 0) * tick_s - start
         if last is not None and time_s <= last[0]:
             continue  # a clock that stands still or runs back shows nothing new
         last = (time_s, bool(frame.key_frame), frame)
@@ -167,9 +168,9 @@ def _shown(container: InputContainer, stream: VideoStream, strict: bool) -> Iter
     if last is None:
         raise DecodeError("no frame of it could be decoded")
     end_s = last[0] + step
-    if strict and (promised_s := _duration_s(container, stream)) is not None:
-        if end_s < promised_s - _LENIENCY_FRAMES * step - Fraction(1, 20):
-            raise DecodeError(f"it is cut short: it ends at {float(end_s):.2f} s of {float(promised_s):.2f}")
+    promised_s = _duration_s(container, stream) or Fraction(0)
+    if strict and end_s < promised_s - _LENIENCY_FRAMES * step - Fraction(1, 20):
+        raise DecodeError(f"it is cut short: it ends at {float(end_s):.2f} s of {float(promised_s):.2f}")
     yield (end_s, False, last[2])
 
 
@@ -267,9 +268,12 @@ def _as_shown(width: int, height: int, aspect: Fraction | None) -> tuple[int, in
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return Fraction(stream.duration) * stream.time_base
-    return None if container.duration is None else Fraction(container.duration, 1_000_000)
+    """The picture track's length as the container gives it; an edit list can make the whole shorter than its track."""
+    whole = None if container.duration is None else Fraction(container.duration, 1_000_000)
+    if stream.duration is None or stream.time_base is None:
+        return whole
+    own = stream.duration * stream.time_base
+    return own if whole is None else min(own, whole)
 
 
 def _fitted(video: Video, size_px: int | None) -> tuple[int, int]:
