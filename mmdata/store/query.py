@@ -1,0 +1,180 @@
+"""Tables of a store's rows, and conditions over them in DuckDB's SQL, which reaches nothing but these rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.errors import SchemaMismatch, StoreError
+from mmdata.store import read
+from mmdata.store.files import Files
+from mmdata.store.layout import DataFile
+from mmdata.store.tables import is_scalar, length_columns
+from mmdata.store.view import ShardView, StoreView
+
+PLAIN = ("key", "label", "source", "parent", "meta")
+_ROW = "#row"
+# strings, quoted identifiers, and words with dots: what may be a column is looked up, all else stays as it is
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*""")
+
+
+class Rows:
+    """The columns of a picture's rows, each read when asked for."""
+
+    def __init__(
+        self,
+        files: Files,
+        view: StoreView,
+        features: Sequence[tuple[str, str, ArraySpec]],
+        file_specs: Callable[[DataFile], Mapping[str, ArraySpec]],
+    ) -> None:
+        self._files, self._view, self._file_specs = files, view, file_specs
+        self._features = {column: (family, spec) for family, column, spec in features}
+        self._read: dict[tuple[str, str], pa.Table] = {}
+
+    def usual(self) -> list[str]:
+        """What a table has when no columns are named."""
+        return ["key", "label", "source", *(name for name, (_, spec) in self._features.items() if is_scalar(spec))]
+
+    def families(self, columns: Sequence[str] | None, where: str | None) -> list[str]:
+        """The feature families that a table of these columns and this condition reads."""
+        names = [*(self.usual() if columns is None else columns), *self.named_in(where or "")]
+        return sorted({self._features[name][0] for name in names if name in self._features})
+
+    def named_in(self, where: str) -> list[str]:
+        """The columns that a condition speaks of."""
+        return sorted({name for token in _TOKEN.findall(where) if (name := self._column_of(token))})
+
+    def _column_of(self, token: str) -> str | None:
+        if token.startswith("'"):
+            return None
+        name = token[1:-1].replace('""', '"') if token.startswith('"') else token
+        known = name in PLAIN or name in self._features or name.startswith(("meta.", "text."))
+        return name if known else None
+
+    def quoted(self, where: str) -> str:
+        """The condition with its columns as quoted identifiers, so that dots are part of names."""
+        return _TOKEN.sub(lambda found: self._quoted(found[0]), where)
+
+    def _quoted(self, token: str) -> str:
+        name = self._column_of(token)
+        return token if name is None else f'"{name}"'
+
+    def column(self, name: str) -> dict[str, pa.ChunkedArray]:
+        """A column by its name; beside an array whose axes vary, the columns of their lengths.
+
+        Raises:
+            StoreError: there is no such column.
+        """
+        if name in self._features:
+            return self._feature(name)
+        if name == "source":
+            each = [pa.array([shard.source] * shard.rows, pa.string()) for shard in self._view.shards]
+            return {name: pa.chunked_array(each, pa.string())}
+        if name in PLAIN:
+            return {name: pa.chunked_array([c for t in self._samples(name) for c in t.column(0).chunks], pa.string())}
+        if name.startswith("meta."):
+            return {name: self._meta(name.removeprefix("meta."))}
+        return {name: self._text(name)}
+
+    def _samples(self, column: str) -> Iterable[pa.Table]:
+        for shard in self._view.shards:
+            place = shard.samples.path, column
+            if place not in self._read:
+                self._read[place] = read.open_rows(self._files, shard.samples, [column])
+            yield self._read[place]
+
+    def _meta(self, name: str) -> pa.ChunkedArray:
+        """One entry of the metadata: of its own type where all rows agree, as JSON where they don't."""
+        values = [json.loads(meta).get(name) for rows in self._samples("meta") for meta in rows.column(0).to_pylist()]
+        try:
+            return pa.chunked_array([pa.array(values)])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            texts = [None if value is None else json.dumps(value, sort_keys=True) for value in values]
+            return pa.chunked_array([pa.array(texts, pa.string())])
+
+    def _text(self, name: str) -> pa.ChunkedArray:
+        part = name.removeprefix("text.")
+        rows = [dict(texts) for table in self._samples("text") for texts in table.column(0).to_pylist()]
+        if not any(part in texts for texts in rows):
+            raise StoreError(
+                f"no column {name!r} in {self._files.url!r}; there are {', '.join([*PLAIN, 'meta.NAME'])}, "
+                f"text parts {sorted({part for texts in rows for part in texts})} and features {sorted(self._features)}"
+            )
+        return pa.chunked_array([pa.array([texts.get(part) for texts in rows], pa.string())])
+
+    def _feature(self, name: str) -> dict[str, pa.ChunkedArray]:
+        family, spec = self._features[name]
+        kinds = {name: read.empty_column(spec)} | {each: pa.int32() for each in length_columns(name, spec)}
+        chunks: dict[str, list[pa.Array]] = {each: [] for each in kinds}
+        for shard in self._view.shards:
+            for each, column in self._shard(shard, family, name, spec).items():
+                chunks[each] += column.chunks
+        return {each: pa.chunked_array(found, kinds[each]) for each, found in chunks.items()}
+
+    def _shard(self, shard: ShardView, family: str, name: str, spec: ArraySpec) -> dict[str, pa.ChunkedArray]:
+        file = shard.features.get(family)
+        names = read.needed(name, spec)
+        if file is None:
+            kinds = {each: pa.int32() for each in names} | {name: read.empty_column(spec)}
+            return {each: pa.chunked_array([pa.nulls(shard.rows, kind)]) for each, kind in kinds.items()}
+        own = self._file_specs(file).get(name)
+        if own is None or (own.dims, own.shape, own.dtype) != (spec.dims, spec.shape, spec.dtype):
+            raise SchemaMismatch(
+                f"{name!r} is {own} in shard {shard.shard} and {spec} in others: it is being replaced; "
+                "finish that run, or read it by `arrays`"
+            )
+        rows = read.open_rows(self._files, file, names)
+        return {each: rows.column(each) for each in names} | {name: read.arrow_column(rows, name, spec)}
+
+
+def query(rows: Rows, columns: Sequence[str] | None, where: str | None) -> pa.Table:
+    """The columns of the rows for which the condition holds."""
+    made: dict[str, pa.ChunkedArray] = {}
+    for name in rows.usual() if columns is None else columns:
+        made |= rows.column(name)
+    table = pa.table(made)
+    return table if where is None else table.take(_matching(rows, where))
+
+
+def _matching(rows: Rows, where: str) -> pa.ChunkedArray:
+    """The positions of the rows for which a condition holds, in order."""
+    spoken: dict[str, pa.ChunkedArray] = {"key": rows.column("key")["key"]}
+    for name in rows.named_in(where):
+        spoken |= {each: column for each, column in rows.column(name).items() if not _is_tensor(column.type)}
+    table = pa.table(spoken)
+    table = table.append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
+    sql = f'SELECT "{_ROW}" FROM samples WHERE ({rows.quoted(where)}\n) ORDER BY "{_ROW}"'  # noqa: S608  shut in below
+    found = _run(sql, table, where)
+    if found.schema.names != [_ROW]:
+        raise StoreError(f"where is to be one condition, not {where!r}")
+    return found.column(0)
+
+
+def _is_tensor(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.BaseExtensionType)
+
+
+def _run(sql: str, table: pa.Table, where: str) -> Any:
+    import duckdb
+
+    settings: dict[str, Any] = {
+        "enable_external_access": "false",
+        "python_enable_replacements": "false",
+        "autoload_known_extensions": "false",
+        "autoinstall_known_extensions": "false",
+    }
+    with duckdb.connect(":memory:", config=settings) as connection:
+        connection.register("samples", table)
+        connection.execute("SET lock_configuration = true")
+        try:
+            if len(connection.extract_statements(sql)) != 1:
+                raise StoreError(f"where is to be one condition, not {where!r}")
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise StoreError(f"where={where!r}: {error}") from error

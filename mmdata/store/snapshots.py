@@ -1,0 +1,101 @@
+"""Snapshots: one JSON file each, made once, that pins every file and digest of a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mmdata.errors import SchemaMismatch, StoreError
+from mmdata.store.files import Files
+from mmdata.store.layout import DROPS, FORMAT, REJECTS, SAMPLES, SNAPSHOTS, DataFile, Media, checked_snapshot, folder
+from mmdata.store.runs import Recipe
+from mmdata.store.view import StoreView, join
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A pinned picture: its name, when it was made (ISO 8601, UTC), what it shows, and the recipes that joined it."""
+
+    name: str
+    created: str
+    view: StoreView
+    recipes: Sequence[Recipe]
+
+
+def make(files: Files, name: str, view: StoreView, recipes: Sequence[Recipe]) -> Snapshot:
+    """Pin a picture. Raises StoreError when the name is taken, or can't be one."""
+    snapshot = Snapshot(checked_snapshot(name), datetime.now(UTC).isoformat(), view, tuple(recipes))
+    value = {
+        "format": FORMAT,
+        "name": name,
+        "created": snapshot.created,
+        "recipes": [json.loads(recipe.to_json()) for recipe in recipes],
+        "files": [_row(file) for file in view.files()],
+    }
+    try:
+        files.create(_path(name), json.dumps(value, sort_keys=True).encode())
+    except FileExistsError:
+        raise StoreError(f"there is a snapshot {name!r} already, and they never change: take another name") from None
+    return snapshot
+
+
+def read(files: Files, name: str) -> Snapshot:
+    """The snapshot of a name.
+
+    Raises:
+        StoreError: there is none. SchemaMismatch: a newer mmdata made it, or it is damaged.
+    """
+    try:
+        text = files.read(_path(checked_snapshot(name)))
+    except FileNotFoundError:
+        there = ", ".join(names(files)) or "none"
+        raise StoreError(f"no snapshot {name!r} in {files.url!r}; there are: {there}") from None
+    try:
+        return _parsed(name, json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise SchemaMismatch(f"{files.url}/{_path(name)} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _parsed(name: str, value: Mapping[str, Any]) -> Snapshot:
+    if value["format"] > FORMAT:
+        raise SchemaMismatch(f"snapshot {name!r} has format {value['format']}, this mmdata knows {FORMAT}: update it")
+    recipes = [Recipe(each["samples"], each["features"]) for each in value["recipes"]]
+    by_family: dict[str, list[DataFile]] = {}
+    for row in value["files"]:
+        file = _file(row)
+        by_family.setdefault(file.family, []).append(file)
+    own = {family: by_family.pop(family, []) for family in (SAMPLES, DROPS, REJECTS)}
+    view = join(own[SAMPLES], by_family, recipes, drops=own[DROPS], rejects=own[REJECTS])
+    return Snapshot(name, value["created"], view, recipes)
+
+
+def names(files: Files) -> list[str]:
+    """The names of all snapshots, sorted."""
+    found = (listed.path.rpartition("/")[2] for listed in files.listing(SNAPSHOTS))
+    return sorted(name.removesuffix(".json") for name in found if name.endswith(".json"))
+
+
+def pinned(files: Files) -> Iterable[DataFile]:
+    """Every file that any snapshot pins."""
+    for name in names(files):
+        yield from read(files, name).view.files()
+
+
+def _path(name: str) -> str:
+    return f"{SNAPSHOTS}/{name}.json"
+
+
+def _row(file: DataFile) -> list[object]:
+    media = [file.media.path, file.media.size_bytes, file.media.digest] if file.media else None
+    row = [file.family, file.name, file.shard, file.fp, file.keys, file.rows, file.size_bytes, file.digest]
+    return [*row, file.source, media]
+
+
+def _file(row: Sequence[Any]) -> DataFile:
+    family, name, *rest, media = row
+    shard, fp, keys, rows, size, digest, source = rest
+    place = f"{folder(family)}/{name}"
+    return DataFile(family, place, shard, fp, keys, rows, size, digest, source, Media(*media) if media else None)
