@@ -86,14 +86,14 @@ class Step(ABC):  # noqa: B024  the kinds below have the abstract methods
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON can say it: tuples as lists, nested dataclasses as objects."""
+    """A setting as JSON can say it: tuples as lists, nested dataclasses as objects, 2.0 as the 2 that it equals."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,16 @@ def test_the_fingerprint_hangs_on_settings_and_version_not_on_part_names() -> No
     assert Changed().fingerprint() != Shout().fingerprint()
 
 
+def test_equal_steps_have_equal_fingerprints_however_a_number_was_written() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Scaled(Shout):
+        by: float = 0.0
+        each: tuple[float, ...] = ()
+
+    assert Scaled(by=2, each=(1, 0.5)).fingerprint() == Scaled(by=2.0, each=(1.0, 0.5)).fingerprint()
+    assert Scaled(by=2.5).fingerprint() != Scaled(by=2).fingerprint()
+
+
 def test_a_step_of_our_own_keeps_its_address_when_its_module_becomes_a_folder() -> None:
     cls = type("TrimSilence", (Step,), {"__module__": "mmdata.clean.audio.trim"})
     assert address(cls) == "clean.audio.TrimSilence"
