@@ -1,3 +1,25 @@
-"""mmdata: a data pipeline and feature store toolkit for multimodal models."""
+"""mmdata: a data pipeline and feature store toolkit for multimodal models.
+
+    store = mmdata.open("out/stamps")
+    for batch in mmdata.stream(store, ["image.embedding", "label"], batch_size=256, seed=7): ...
+    report = mmdata.run("pipelines/stamps.yaml", source="data/stamps", store="out/stamps", executor="pool")
+
+Importing it loads nothing: what is used is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmdata.api import open, run, stream  # noqa: A004  the name that users look for
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "open", "run", "stream"]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("open", "run", "stream"):
+        return getattr(importlib.import_module("mmdata.api"), name)
+    raise AttributeError(f"module 'mmdata' has no attribute {name!r}")

@@ -12,6 +12,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mmdata.config.names import UnknownName, missing_extra, resolve
+from mmdata.config.yaml12 import read_yaml
 from mmdata.core.pipeline import Pipeline, RunSettings, guess
 from mmdata.core.ports import Source
 from mmdata.core.step import Extract, Step, address
@@ -38,6 +39,14 @@ class PipelineFile:
     train: Mapping[str, Any] = field(default_factory=dict)
     where: str = "pipeline"
     text: str = ""
+
+    def limited(self, max_rejects: float | None) -> RunSettings:
+        """The run's settings, with another limit on rejects where one is given; ConfigError when it is no share."""
+        if max_rejects is None:
+            return self.run
+        if not 0 <= max_rejects <= 1:
+            raise ConfigError("--max-rejects", [f"expected a share from 0 to 1, not {max_rejects}"])
+        return dataclasses.replace(self.run, max_rejects=max_rejects)
 
 
 def load(path: str | Path, *, source: str | None = None) -> PipelineFile:
@@ -66,7 +75,7 @@ def load(path: str | Path, *, source: str | None = None) -> PipelineFile:
 def parse(text: str, *, where: str = "pipeline", source: str | None = None) -> PipelineFile:
     """The same for a pipeline's text."""
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""

@@ -51,12 +51,12 @@ class RunSettings:
     Args:
         shard_samples: samples a shard; None lets their number decide (128 to 8,192).
         shard_bytes: bytes of source media a shard, at most (one sample may be larger).
-        max_rejects: share of the samples read (0 to 1) that may be rejected before the run stops.
+        max_rejects: share of the samples to be done (0 to 1) that may be rejected; past it the run stops.
     """
 
     shard_samples: Annotated[int, Ge(1)] | None = None
     shard_bytes: Annotated[int, Ge(1)] = 256_000_000
-    max_rejects: Annotated[float, Ge(0), Le(1)] = 1.0
+    max_rejects: Annotated[float, Ge(0), Le(1)] = 0.1
 
 
 @dataclass(frozen=True)

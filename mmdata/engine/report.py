@@ -66,6 +66,7 @@ class RunReport:
     seconds: float = 0.0
     rejects_limit: float = 1.0
     samples_todo: int = 0
+    selection: dict[str, Any] | None = None
 
     @property
     def above_limit(self) -> bool:
@@ -84,4 +85,5 @@ class RunReport:
             "removed_shards": self.removed,
             "unmatched": len(self.unmatched),
             "seconds": round(self.seconds, 3),
+            **({"selection": self.selection} if self.selection else {}),
         }

@@ -50,7 +50,8 @@ class RunOptions:
         limit: only a sample of so many entries, chosen by a hash of the key.
         families: only these features; None is all. watch: told of progress.
         replay: shards with rejects are made again, in the hope that the cause is gone.
-        command, text: for the store's records: what was called, and the pipeline file.
+        command, text, location: for the store's records: what was called, the pipeline file, and where the source is.
+        where: what messages call the pipeline.
     """
 
     settings: RunSettings = field(default_factory=RunSettings)
@@ -61,6 +62,7 @@ class RunOptions:
     replay: bool = False
     command: str = "run"
     text: str = ""
+    location: str | None = None
     where: str = "pipeline"
 
 
@@ -174,7 +176,7 @@ class _Run:
         record = store.start_run(
             command=self.options.command,
             recipe=Recipe(self.compiled.samples_fp, self.compiled.recipe),
-            pipeline={"file": self.options.text},
+            pipeline={"file": self.options.text, "source": self.options.location},
             machine={"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
         )
         try:

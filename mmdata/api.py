@@ -1,0 +1,134 @@
+"""The public surface in Python: `mmdata.run`, `mmdata.open`, `mmdata.stream`. Everything else may change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mmdata.config.load import PipelineFile
+    from mmdata.core.pipeline import Pipeline
+    from mmdata.core.ports import Executor
+    from mmdata.engine.report import RunReport, Watcher
+    from mmdata.loader.stream import Stream
+    from mmdata.store.store import Store
+
+__all__ = ["open", "run", "stream"]
+
+
+def open(  # noqa: A001  the name that users look for: mmdata.open
+    url: str | os.PathLike[str], *, snapshot: str | None = None, storage_options: Mapping[str, str] | None = None
+) -> Store:
+    """Open a store, to read it.
+
+    Args:
+        url: a folder, or any URL that fsspec and deltalake both reach.
+        snapshot: the name of a snapshot: the store is then as it was when that was made.
+        storage_options: credentials and endpoint, where the environment does not have them.
+
+    Raises:
+        StoreError: there is no store, or no such snapshot.
+        SchemaMismatch: a newer mmdata made it.
+    """
+    from mmdata.store.store import Store
+
+    return Store.open(url, snapshot=snapshot, storage_options=storage_options)
+
+
+def stream(store: Store | str | os.PathLike[str], columns: Sequence[str], **settings: Any) -> Stream:
+    """Stream columns of a store, batch by batch; iterating gives one epoch.
+
+    Args:
+        store: an open store, or where it is.
+        columns: features and text columns: ["image.embedding", "speech.mfcc", "label"].
+        settings: those of `mmdata.loader.stream.stream`: batch_size, seed, rank, world, selection, split...
+    """
+    from mmdata.loader.stream import stream as stream_
+
+    return stream_(open(store) if isinstance(store, str | os.PathLike) else store, columns, **settings)
+
+
+def run(
+    pipeline: str | Path | Pipeline | PipelineFile,
+    *,
+    store: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    executor: Literal["inline", "pool"] | Executor = "inline",
+    workers: int | None = None,
+    limit: int | None = None,
+    max_rejects: float | None = None,
+    watch: Watcher | None = None,
+) -> RunReport:
+    """Bring a store up to date with a source and a pipeline: ingest, features, and the file's selection.
+
+    Args:
+        pipeline: a pipeline file, or a `Pipeline` made in Python.
+        store: where the store is, or is to be.
+        source: a location that replaces the file's own.
+        executor: "inline" (this process), "pool" (spawned processes: call it under `if __name__ == "__main__"`), or one
+            of your own.
+        workers: processes of the pool; None is one a core.
+        limit: only a sample of so many entries of the source.
+        max_rejects: the share of samples that may be rejected before the run stops; None is the file's own.
+        watch: told of progress.
+
+    Raises:
+        ConfigError: before anything is read or written, with every fault.
+        RunStopped: a step always fails, or workers die of something that is no sample's fault.
+        StoreError: the store can't take the results.
+    """
+    from mmdata.config.load import PipelineFile, load
+    from mmdata.core.pipeline import Pipeline
+    from mmdata.engine.executors import executor as executor_
+    from mmdata.engine.runner import RunOptions
+    from mmdata.engine.runner import run as run_
+
+    location = None if source is None else os.fspath(source)
+    if isinstance(pipeline, Pipeline):
+        file = PipelineFile(pipeline=pipeline)
+    elif isinstance(pipeline, PipelineFile):
+        file = pipeline
+    else:
+        file = load(pipeline, source=location)
+    chosen = executor_(executor, workers or os.cpu_count() or 1) if isinstance(executor, str) else executor
+    options = RunOptions(
+        settings=file.limited(max_rejects),
+        executor=chosen,
+        limit=limit,
+        watch=watch,
+        text=file.text,
+        location=location,
+        where=file.where,
+    )
+    report = run_(file.pipeline, os.fspath(store), options)
+    if file.select and report.state == "done":
+        report.selection = make_selection(file, store)
+    return report
+
+
+def make_selection(file: PipelineFile, store: str | os.PathLike[str]) -> dict[str, Any]:
+    """Make the selection that a pipeline file describes.
+
+    Returns:
+        Its name, the samples of each split, and those left out by reason.
+
+    Raises:
+        ConfigError: the `select` section is wrong.
+    """
+    from mmdata.errors import ConfigError
+    from mmdata.select.selection import select
+
+    settings = dict(file.select)
+    name = settings.pop("name", None)
+    faults = [f"select: no setting {setting!r}; there are name, split, where" for setting in settings.keys() - WHAT]
+    if not isinstance(name, str):
+        faults.append("select: setting 'name' is missing: what is the selection to be called?")
+    if faults or not isinstance(name, str):
+        raise ConfigError(file.where, sorted(faults))
+    made = select(open(store), name, split=settings.get("split"), where=settings.get("where"))
+    return {"name": made.name, "splits": dict(made.splits), "left_out": dict(made.reasons)}
+
+
+WHAT = {"split", "where"}
