@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdata.core.fingerprint import fingerprint
-from mmdata.errors import ConfigError, Incomplete
+from mmdata.errors import ConfigError
 from mmdata.loader.columns import Column, Words, column_of
 from mmdata.loader.reader import Chunk
 
@@ -53,19 +53,22 @@ def contents_of(
         ConfigError: a name is unknown; all of them at once. Or nothing is selected.
         Incomplete: a shard lacks a family.
     """
+    from mmdata.store.files import Files
+
+    files = Files.at(store.url, store.storage_options)
     view = store.view()
-    columns = _columns(store, names, view.families)
+    columns = _columns(store, names)
     families = list(dict.fromkeys(column.family for column in columns))
     shards = [{SAMPLES: shard.samples, **shard.features} for shard in view.shards if shard.rows]
-    _check_complete(store.url, families, shards)
-    chosen = _rows(store, shards, selection, split)
-    chunks = [chunk for files, rows in zip(shards, chosen, strict=True) for chunk in _chunks(files, rows)]
+    store.check_complete([family for family in families if family != SAMPLES])
+    chosen = _rows(store, files, shards, selection, split)
+    chunks = [chunk for shard, rows in zip(shards, chosen, strict=True) for chunk in _chunks(shard, rows)]
     if not chunks:
-        raise ConfigError("stream", [_nothing(store, selection, split)])
+        raise ConfigError("stream", [_nothing(store, files, selection, split)])
     digests = {family: fingerprint([shard[family].digest for shard in shards]) for family in families}
     return Contents(
         place=store.url,
-        files=store.files_port,
+        files=files,
         columns=columns,
         chunks=tuple(chunks),
         row_bytes=sum(_row_bytes(column, shards) for column in columns),
@@ -73,14 +76,14 @@ def contents_of(
     )
 
 
-def _columns(store: Store, names: Sequence[str], families: Iterable[str]) -> tuple[Column, ...]:
+def _columns(store: Store, names: Sequence[str]) -> tuple[Column, ...]:
     """The columns by name, `key` among them."""
-    specs, known = store.families, set(families)
+    specs = store.families
     faults, columns = [], []
     for name in dict.fromkeys([*names, "key"]):
         first, _, within = name.partition(".")
         if name in specs:
-            columns.append(column_of(name, _family_of(name, known), specs[name]))
+            columns.append(column_of(name, store.family_of(name), specs[name]))
         elif name in TEXTS:
             columns.append(Words(name, name))
         elif first in ("text", "meta") and within:
@@ -94,29 +97,15 @@ def _columns(store: Store, names: Sequence[str], families: Iterable[str]) -> tup
     return tuple(columns)
 
 
-def _family_of(column: str, families: set[str]) -> str:
-    """The family that a column is of: its own name, or what stands before a dot of it."""
-    family = column
-    while family not in families and "." in family:
-        family = family.rpartition(".")[0]
-    return family
-
-
-def _check_complete(url: str, families: Sequence[str], shards: Sequence[Mapping[str, DataFile]]) -> None:
-    for family in families:
-        lacking = [files[SAMPLES].shard for files in shards if family not in files]
-        if lacking:
-            raise Incomplete(
-                f"{len(lacking)} of {len(shards)} shards of {url} lack {family!r} (the first is {lacking[0]}): "
-                "`mmdata features` makes what is missing"
-            )
-
-
 def _rows(
-    store: Store, shards: Sequence[Mapping[str, DataFile]], selection: str | None, split: str | Sequence[str] | None
+    store: Store,
+    files: Files,
+    shards: Sequence[Mapping[str, DataFile]],
+    selection: str | None,
+    split: str | Sequence[str] | None,
 ) -> list[np.ndarray]:
     """Which rows of each shard are selected: int64 [row] a shard, ascending."""
-    counts = [files[SAMPLES].rows for files in shards]
+    counts = [shard[SAMPLES].rows for shard in shards]
     if selection is None:
         if split is not None:
             raise ConfigError("stream", [f"split: {split!r} needs the name of a selection"])
@@ -124,7 +113,9 @@ def _rows(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = store.selection(selection)
+    from mmdata.store import selections
+
+    table = selections.read(files, selection)
     wanted = pc.is_null(table["reason"])
     if split is not None:
         names = [split] if isinstance(split, str) else list(split)
@@ -167,11 +158,13 @@ def _marks(files: Mapping[str, DataFile], rows: np.ndarray) -> np.ndarray:
     return marks
 
 
-def _nothing(store: Store, selection: str | None, split: str | Sequence[str] | None) -> str:
+def _nothing(store: Store, files: Files, selection: str | None, split: str | Sequence[str] | None) -> str:
     """Why there are no rows."""
     if selection is None:
         return f"store: {store.url} holds no samples"
     if split is None:
         return f"selection: {selection!r} of {store.url} selects no samples"
-    splits = sorted({str(name) for name in store.selection(selection)["split"].to_pylist() if name is not None})
+    from mmdata.store import selections
+
+    splits = selections.read(files, selection)["split"].unique().drop_null().to_pylist()
     return f"split: selection {selection!r} has no samples in {split!r}; its splits are {', '.join(splits) or 'none'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -79,6 +80,10 @@ def stream(
         raise ConfigError("stream", [f"rank: there is no rank {rank} in a world of {world}"])
     if threads < 1:
         raise ConfigError("stream", [f"threads: must be at least 1, not {threads}"])
+    if epoch < 0:
+        raise ConfigError("stream", [f"epoch: must be at least 0, not {epoch}"])
+    if output not in ("numpy", "torch"):
+        raise ConfigError("stream", [f"output: must be numpy or torch, not {output!r}"])
     contents = contents_of(store, columns, selection=selection, split=split)
     try:
         plan = Plan(
@@ -92,6 +97,10 @@ def stream(
         )
     except ValueError as error:
         raise ConfigError("stream", [str(error)]) from error
+    if not plan.n_steps:
+        raise ConfigError(
+            "stream", [f"tail: {plan.n_rows} rows fill no batch of {size}: take a smaller one, or 'short'"]
+        )
     return Stream(
         contents, plan, rank=rank, world=world, epoch=epoch, threads=threads, max_bytes=max_bytes, output=output
     )
@@ -214,8 +223,8 @@ class Stream:
     def _collate(self, order: Epoch, windows: WindowReader, runs: Sequence[Run]) -> Batch:
         pieces: list[tuple[dict[str, Held], int, int]] = []
         for run in runs:
-            if run.real or self.plan.tail != "short":
-                pieces += [(windows[window], start, stop) for window, start, stop in order.pieces(run)]
+            given = run.real or self.plan.tail != "short"
+            pieces += [(windows[window], start, stop if given else start) for window, start, stop in order.pieces(run)]
         batch: Batch = {}
         for column in self.contents.columns:
             batch.update(column.batch([(held[column.name], start, stop) for held, start, stop in pieces]))
@@ -256,23 +265,28 @@ class Stream:
         Raises:
             SchemaMismatch: the state is of another version, order or content; says which. Nothing is changed.
         """
-        version = state.get("version")
+        version, epoch, step = (state.get(name) for name in ("version", "epoch", "step"))
         if version != STATE_VERSION:
             raise SchemaMismatch(f"the stream's state has version {version!r}, this mmdata reads {STATE_VERSION}")
-        order, content = state["order"], state["content"]
+        order, content = state.get("order"), state.get("content")
+        if not isinstance(order, Mapping) or not isinstance(content, Mapping):
+            raise SchemaMismatch("the stream's state is damaged: it lacks its order or content")
         faults = [
             f"{name} is {mine!r}, the state has {order.get(name)!r}"
             for name, mine in self._order().items()
             if order.get(name) != mine
         ]
         for name, mine in self.contents.digests.items():
-            if name in content and content[name] != mine:
+            if content.get(name, mine) != mine:
                 faults.append(
                     f"{self.contents.place}: {name} is not what it was ({mine}, the state has {content[name]})"
                 )
         if faults:
             raise SchemaMismatch("the state is of another stream: " + "; ".join(faults))
-        self.seek(epoch=state["epoch"], step=state["step"])
+        try:
+            self.seek(epoch=operator.index(epoch), step=operator.index(step))  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise SchemaMismatch(f"the stream's state is damaged: epoch {epoch!r}, step {step!r}: {error}") from error
 
 
 def _windows_ahead(contents: Contents, plan: Plan, rank: int, world: int, max_bytes: int) -> int:
@@ -281,8 +295,6 @@ def _windows_ahead(contents: Contents, plan: Plan, rank: int, world: int, max_by
     Raises:
         ConfigError: not even the windows in use fit.
     """
-    if not plan.n_steps:
-        return 0
     n_lanes = len({run.lane for run in plan.share(0, rank=rank, world=world)})
     window_rows = plan.window_rows + max(plan.chunk_rows)  # a window ends with a whole chunk
     n_rows = min(plan.n_rows, n_lanes * window_rows)

@@ -1,0 +1,89 @@
+"""Selections: which samples, in which split, with which weight, and why not. One Delta table each, replaced whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from mmdata.core.fingerprint import keys_digest
+from mmdata.errors import SchemaMismatch, StoreError
+from mmdata.store.files import Files
+from mmdata.store.layout import _NAME, _RULE, LOG
+from mmdata.store.log import Log, Logged
+from mmdata.store.parquet import read_rows, write_rows
+from mmdata.store.tables import logged
+
+SELECTIONS = "selections"
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("weight", pa.float64(), nullable=False),
+        pa.field("reason", pa.string()),  # null: it is selected
+    ]
+)
+
+
+class SelectionLog(Log):
+    """The log of one selection."""
+
+    def __init__(self, files: Files, name: str) -> None:
+        super().__init__(files, f"{SELECTIONS}/{_checked(name)}")
+        self._uri = files.uri(f"{SELECTIONS}/{name}")
+
+
+def write(files: Files, name: str, rows: pa.Table, *, fp: str) -> None:
+    """Put a selection in place of the one of that name, if there is one.
+
+    Args:
+        files: the store's.
+        name: of the selection.
+        rows: as SCHEMA says, a row a sample, in the store's order.
+        fp: fingerprint of what decided it.
+
+    Raises:
+        StoreError: the name can't be one.
+        SchemaMismatch: the rows are of another form.
+        CommitConflict: others write the same selection again and again.
+    """
+    log = SelectionLog(files, name)
+    if rows.schema != SCHEMA:
+        raise SchemaMismatch(f"a selection has the columns {SCHEMA.names}, given were {rows.schema}")
+    keys = keys_digest(rows["key"].to_pylist())
+    path, size, digest = write_rows(files, f"{SELECTIONS}/{name}", f"{fp}-{keys}", rows)
+    values = {"shard": name, "fp": fp, "keys": keys, "digest": digest}
+    made = Logged(path.rpartition("/")[2], size, rows.num_rows, values)
+
+    def decide(live: Mapping[str, Logged]) -> tuple[Sequence[Logged], Sequence[Logged]]:
+        before = [entry for entry in live.values() if entry.name != made.name]
+        return ([] if made.name in live else [made]), before
+
+    columns = [pa.field(field.name, field.type) for field in SCHEMA]  # Delta's columns are all nullable
+    log.commit(decide, pa.schema([*columns, *(pa.field(each, pa.string()) for each in logged(log.family))]))
+
+
+def read(files: Files, name: str) -> pa.Table:
+    """A selection's rows: key, split, weight, reason; `reason` is null where the sample is selected.
+
+    Raises:
+        StoreError: there is no such selection; says which there are.
+    """
+    log = SelectionLog(files, name)
+    log.refresh()
+    live = list(log.live().values())
+    if not live:
+        there = ", ".join(names(files)) or "none"
+        raise StoreError(f"no selection {name!r} in {files.url!r}; there are: {there}")
+    return pa.concat_tables([read_rows(files, f"{SELECTIONS}/{name}/{entry.name}") for entry in live])
+
+
+def names(files: Files) -> list[str]:
+    """The names of all selections, sorted."""
+    return [name for name in files.folders(SELECTIONS) if files.exists(f"{SELECTIONS}/{name}/{LOG}")]
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise StoreError(f"{name!r} can't name a selection: {_RULE}")
+    return name
