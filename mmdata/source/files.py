@@ -45,7 +45,7 @@ class Files:
             ("top"); files in the root itself have none.
         sidecar: whether STEM.json beside the files is the sample's metadata.
         include, exclude: only files whose relative path fits one of `include` and none of `exclude`; `*` in them
-            stands for anything, slashes too. What they leave out is not reported.
+            stands for anything, slashes too. What they leave out is reported as unmatched.
         check: what tells that a file has changed: "stat" is size and mtime (or etag), "content" a digest, for which
             every scan reads every byte.
         follow_links: whether links may lead out of the root.
@@ -82,6 +82,9 @@ class Files:
             raise ConfigError(f"source {self.name}", [self._no_folder(where)])
         listing = where.walk(self.name)
         files = [file for file in listing.files if self._wanted(file.path)]
+        left = (
+            [file.path for file in listing.files if not self._wanted(file.path)] if self.include + self.exclude else []
+        )
         paired = self._paired(files)
         outcomes = [self._outcome(where, stem, group) for stem, group in paired.groups.items()]
         faults = [*listing.faults, *(item for item in outcomes if isinstance(item, Fault))]
@@ -89,7 +92,7 @@ class Files:
         entries = [item for item in outcomes if isinstance(item, Entry)]
         if not entries and not faults:
             raise ConfigError(f"source {self.name}", [self._nothing(files)])
-        unmatched = [*listing.ignored, *(file.path for file in paired.unmatched if not file.problem)]
+        unmatched = [*listing.ignored, *left, *(file.path for file in paired.unmatched if not file.problem)]
         return Scan(
             sorted(entries, key=lambda entry: entry.key),
             sorted(faults, key=lambda fault: (fault.key, fault.kind)),
@@ -138,7 +141,7 @@ class Files:
         return Entry(f"{self.name}/{stem}", members, meta)
 
     def _member(self, where: Place, part: str, file: Found) -> Member:
-        signature = file.signature if self.check == "stat" else _digest(where, file)
+        signature = file.signature if self.check == "stat" else digest_of(where, file)
         return Member(part, quoted(file.path), file.size, signature)
 
     def _meta(self, where: Place, stem: str, group: Group) -> dict[str, Any]:
@@ -172,7 +175,8 @@ class Files:
         return f"nothing in {self.root!r} fits {part}: {' or '.join(alternatives(texts))}; found {found}"
 
 
-def _digest(where: Place, file: Found) -> str:
+def digest_of(where: Place, file: Found) -> str:
+    """The signature of a file's content, read a piece at a time. Raises Unreadable."""
     state = xxhash.xxh3_128()
     with where.open(file.path) as opened:
         while chunk := opened.read(1 << 20):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO, Literal
@@ -43,11 +43,18 @@ class LocalPlace:
         """The file at a relative path."""
         full = f"{self.root}/{path}"
         try:
-            if not self.follow_links and not _inside(os.path.realpath(full), _real(self.root)):
+            status = os.lstat(full)
+            linked = stat.S_ISLNK(status.st_mode)
+            real = os.path.realpath(full) if linked else _real(os.path.dirname(full))
+            if not self.follow_links and not _inside(real, _real(self.root)):
                 return Found(path, problem=("link_outside", _OUTSIDE.format(path)))
-            return _found(path, os.stat(full))
+            return _found(path, os.stat(full) if linked else status)
         except (OSError, ValueError) as error:
             return Found(path, problem=_problem(path, error))
+
+    def finder(self) -> Callable[[str], Found]:
+        """Tells of many files by path."""
+        return self.stat
 
     def open(self, path: str) -> BinaryIO:
         """A file for reading."""
@@ -107,9 +114,9 @@ def _path_of(opened: int, path: str) -> str:
         return os.path.realpath(path)
 
 
-@lru_cache(maxsize=64)
-def _real(root: str) -> str:
-    return os.path.realpath(root)
+@lru_cache(maxsize=1024)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _inside(real: str, root: str) -> bool:

@@ -15,15 +15,15 @@ class BadMetadata(ValueError):
     """Text that is no JSON object; the message says where and why."""
 
 
-def parse(data: bytes) -> dict[str, Any]:
+def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The JSON object that bytes hold, which is UTF-8 (a byte order mark is let pass).
 
     Raises:
         BadMetadata: it is no object, too large or too deep, or holds what JSON can't say: NaN, an infinity, a half of
             a surrogate pair.
     """
-    if len(data) > MAX_BYTES:
-        raise BadMetadata(f"{len(data)} bytes of metadata, at most {MAX_BYTES} are read")
+    if len(data) > max_bytes:
+        raise BadMetadata(f"{len(data)} bytes of metadata, at most {max_bytes} are read")
     try:
         text = data.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol, Self
 
 import xxhash
 
@@ -49,6 +51,8 @@ class Listing:
 class Place(Protocol):
     """What sources need of a folder. Paths are relative to it, and never lead out."""
 
+    def __hash__(self) -> int: ...
+
     def holds(self) -> Literal["file", "folder"] | None:
         """What stands at the location itself."""
 
@@ -57,6 +61,9 @@ class Place(Protocol):
 
     def stat(self, path: str) -> Found:
         """One file; with its problem when there is none."""
+
+    def finder(self) -> Callable[[str], Found]:
+        """What tells of many files by path, as `stat` does of one."""
 
     def open(self, path: str) -> BinaryIO:
         """A file for reading with seeks. Raises Unreadable."""
@@ -78,6 +85,43 @@ def place(location: str, *, follow_links: bool = False) -> Place:
     if "://" in location or "::" in location:
         return RemotePlace(location)
     return LocalPlace(os.path.expanduser(location), follow_links)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A location that names one file, or files of a folder: all that its kind of source reads, or those of a glob.
+
+    Args:
+        folder: where they lie. pattern: a file's name, a glob of relative paths, or "" for all. is_one: whether it
+            names one file.
+    """
+
+    folder: str
+    pattern: str = ""
+    is_one: bool = False
+
+    @classmethod
+    def of(cls, location: str, extensions: Sequence[str]) -> Self:
+        """Told from the spelling alone: a file has one of the extensions, a glob has `*`, `?` or `[`.
+
+        >>> Location.of("data/a-*.tar", ("tar",)).pattern, Location.of("data/a.tar", ("tar",)).is_one
+        ('a-*.tar', True)
+        """
+        folder, _, last = location.rstrip("/").rpartition("/")
+        is_glob = any(sign in last for sign in "*?[")
+        is_one = not is_glob and last.lower().endswith(tuple(f".{kind}" for kind in extensions))
+        if not is_glob and not is_one:
+            return cls(folder=location)
+        return cls(folder=folder or ("/" if location.startswith("/") else "."), pattern=last, is_one=is_one)
+
+    @property
+    def usual_name(self) -> str:
+        """What a source of it is called: the file without its extension, or the folder."""
+        return self.pattern.rpartition(".")[0] if self.is_one else self.folder
+
+    def fits(self, path: str) -> bool:
+        """Whether the location means a file of the folder."""
+        return not self.pattern or fnmatch.fnmatchcase(path, self.pattern)
 
 
 def blob(where: Place, member: Member) -> Blob:

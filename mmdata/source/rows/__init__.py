@@ -1,0 +1,1 @@
+"""The rows of tables, a format a file."""
