@@ -11,7 +11,16 @@ from annotated_types import Ge, Gt, Le
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image
 from mmdata.core.step import Extract
-from mmdata.kernels.image import Space, color_histogram, laplacian_variance, perceptual_hash, resize, rgb
+from mmdata.kernels.image import (
+    Space,
+    color_histogram,
+    grey,
+    laplacian_variance,
+    oriented_gradients,
+    perceptual_hash,
+    resize,
+    rgb,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +123,37 @@ class TinyImage(Extract[Image]):
 
     def extract(self, image: Image) -> np.ndarray:
         return rgb(resize(image.pixels, width=self.size_px, height=self.size_px))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrientedGradients(Extract[Image]):
+    """Histograms of oriented gradients (HOG) of the grey picture stretched to a square: float32 [feature].
+
+    Says what shapes are where, whatever their colours: see `kernels.image.oriented_gradients`.
+
+    Args:
+        size_px: side of the square.
+        cell_px: side of a cell; at least two fit into the square.
+        n_bins: orientations in half a turn.
+    """
+
+    extra: ClassVar[str | None] = "image"
+
+    on: str = "image"
+    into: str = "image.hog"
+    size_px: Annotated[int, Gt(0)] = 64
+    cell_px: Annotated[int, Gt(0)] = 8
+    n_bins: Annotated[int, Ge(1)] = 9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size_px < 2 * self.cell_px:
+            raise ValueError(f"size_px ({self.size_px}) must hold two cells of {self.cell_px} px")
+
+    def spec(self) -> ArraySpec:
+        n_blocks = (self.size_px // self.cell_px - 1) ** 2
+        return ArraySpec(dims=("feature",), sizes={"feature": n_blocks * 4 * self.n_bins})
+
+    def extract(self, image: Image) -> np.ndarray:
+        levels = resize(grey(image.pixels), width=self.size_px, height=self.size_px)
+        return oriented_gradients(levels, cell_px=self.cell_px, n_bins=self.n_bins)

@@ -187,6 +187,47 @@ def color_histogram(pixels: np.ndarray, *, n_bins: int, space: Space) -> np.ndar
     return _array(counts).ravel() / np.float32(pixels.shape[0] * pixels.shape[1])
 
 
+def oriented_gradients(levels: np.ndarray, *, cell_px: int, n_bins: int = 9) -> np.ndarray:
+    """Histograms of oriented gradients, block by block: float32 [feature].
+
+    Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection" (CVPR 2005), as scikit-image's `hog` has it
+    by default: central differences, unsigned orientation, each pixel adds to one bin of its cell, blocks of 2 x 2
+    cells that overlap by one, L2-Hys.
+
+    Args:
+        levels: uint8 [row, column], at least two cells a side; what is left of cells at the right and bottom is unused.
+        cell_px: side of a cell.
+        n_bins: orientations in half a turn.
+
+    Returns:
+        blocks row by row, cells of a block row by row, orientations: (rows - 1) * (columns - 1) * 4 * n_bins features.
+    """
+    rows, columns = levels.shape[0] // cell_px, levels.shape[1] // cell_px
+    values = levels.astype(np.float32)
+    down, across = np.zeros_like(values), np.zeros_like(values)
+    down[1:-1] = values[2:] - values[:-2]
+    across[:, 1:-1] = values[:, 2:] - values[:, :-2]
+    angles = np.arctan2(down, across) % np.float32(np.pi)
+    bins = np.minimum((angles * np.float32(n_bins / np.pi)).astype(np.int64), n_bins - 1)
+    inside = (slice(rows * cell_px), slice(columns * cell_px))
+    cell = np.arange(rows).repeat(cell_px)[:, None] * columns + np.arange(columns).repeat(cell_px)
+    sums = np.bincount(
+        (cell * n_bins + bins[inside]).ravel(),
+        weights=np.hypot(down, across)[inside].ravel(),
+        minlength=rows * columns * n_bins,
+    )
+    cells = (sums / cell_px**2).reshape(rows, columns, n_bins)
+    corners = (cells[:-1, :-1], cells[:-1, 1:], cells[1:, :-1], cells[1:, 1:])
+    blocks = _unit(np.minimum(_unit(np.concatenate(corners, axis=-1)), 0.2))
+    return blocks.astype(np.float32).ravel()
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1 along the last axis; zeros stay zeros."""
+    scaled: np.ndarray = vectors / np.sqrt((vectors**2).sum(axis=-1, keepdims=True) + 1e-10)
+    return scaled
+
+
 def _array(value: object) -> np.ndarray:
     """What OpenCV returned, typed as numpy types it."""
     return np.asarray(value)

@@ -16,8 +16,8 @@ from mmdata.testing.texts import THINGS, caption
 TRUTH = 0.72  # how often a part tells its class; at other times it is another class's
 RATE_HZ = 16000
 PICTURE_PX = 96
-PITCHES_HZ = 220 * 2 ** (np.array([0, 4, 7, 11, 14, 17, 21, 24]) / 12)  # thirds, stacked
-TURNS = ((0, 1, 2), (2, 1, 0), (0, 2, 1), (1, 0, 2), (0, 0, 3), (3, 0, 0), (1, 3, 1), (3, 1, 3))  # of pitches, by class
+BASES_HZ = 200 * 2 ** (np.arange(8) * 6 / 12)  # the tune's pitch by class, half an octave apart: 200 to 2263 Hz
+TUNES = ((0, 4, 7), (7, 4, 0), (0, 7, 4), (4, 0, 7), (0, 0, 9), (9, 0, 0), (4, 9, 4), (9, 4, 9))  # semitones above it
 
 
 def corpus(
@@ -63,10 +63,11 @@ def drawn(thing: str, rng: np.random.Generator) -> Image:
     """The thing somewhere on a textured ground, in any colour and size, turned a little."""
     size = PICTURE_PX
     pixels = drift(size, size, seed=int(rng.integers(1 << 32)), contrast=0.35)
-    center = (rng.uniform(0.35, 0.65) * size, rng.uniform(0.35, 0.65) * size)
-    radius, turn = rng.uniform(0.2, 0.32) * size, rng.uniform(-0.2, 0.2)
+    center = (rng.uniform(0.44, 0.56) * size, rng.uniform(0.44, 0.56) * size)
+    radius, turn = rng.uniform(0.3, 0.4) * size, rng.uniform(-0.15, 0.15)
     inside = shape(thing, size, size, center_px=center, radius_px=radius, turn=turn)
-    pixels[inside] = rng.integers(0, 256, 3)
+    bright, color = rng.random() < 0.5, rng.integers(0, 60, 3)  # far from the ground, which is grey on average
+    pixels[inside] = 255 - color if bright else color
     return Image(pixels)
 
 
@@ -77,7 +78,7 @@ def translated(sentence: Text) -> Text:
 
 def spoken(thing: str, rng: np.random.Generator) -> Audio:
     """The thing's tune, three tones of any length and loudness, in noise 12 dB below, between stretches of noise."""
-    pitches = [PITCHES_HZ[THINGS.index(thing) // 2 + step] for step in TURNS[THINGS.index(thing)]]
+    pitches = BASES_HZ[THINGS.index(thing)] * 2 ** (np.array(TUNES[THINGS.index(thing)]) / 12)
     tune = np.concatenate([_note(hz * rng.uniform(0.97, 1.03), rng.uniform(0.12, 0.25)) for hz in pitches])
     pause = np.zeros(round(rng.uniform(0.1, 0.3) * RATE_HZ))
     samples = np.concatenate([pause, tune, pause])
