@@ -241,10 +241,17 @@ def from_logged(family: str, entry: Logged) -> DataFile:
 class FamilyLog(Log):
     """The log of a family of data files: samples, drops, rejects or a feature."""
 
+    def __init__(self, files: Files, family: str) -> None:
+        super().__init__(files, family)
+        self._listed: tuple[Mapping[str, Logged] | None, list[DataFile]] = (None, [])
+
     def files(self) -> list[DataFile]:
         """The live files, by shard, as of the last refresh."""
-        found = [from_logged(self.family, entry) for entry in self.live().values()]
-        return sorted(found, key=lambda file: (file.shard, file.name))
+        live = self.live()
+        if live is not self._listed[0]:
+            found = [from_logged(self.family, entry) for entry in live.values()]
+            self._listed = live, sorted(found, key=lambda file: (file.shard, file.name))
+        return list(self._listed[1])
 
     def change(
         self, add: Sequence[DataFile], remove: Sequence[DataFile], schema: pa.Schema | None, *, txn: Txn | None = None

@@ -236,12 +236,13 @@ def empty_column(spec: ArraySpec) -> pa.DataType:
 
 
 def feature_rows(files: Files, file: DataFile) -> Iterator[tuple[str, dict[str, np.ndarray | None]]]:
-    """Key and arrays by column of each sound row of a feature file, in order; rows with a failed array are left out."""
+    """Key and arrays by column of each row of a feature file, in order; rows whose feature failed are left out."""
     specs = file_specs(files, file)
     rows = open_rows(files, file)
     columns = [arrays(rows, column, spec) for column, spec in specs.items()]
-    for key, *each in zip(rows.column("key").to_pylist(), *columns, strict=True):
-        if all(array is not None for array in each):
+    sound = rows.column(error_column(file.family)).is_null().to_pylist()
+    for key, keep, *each in zip(rows.column("key").to_pylist(), sound, *columns, strict=True):
+        if keep and any(array is not None for array in each):
             yield key, dict(zip(specs, each, strict=True))
 
 

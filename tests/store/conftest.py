@@ -12,7 +12,7 @@ import pytest
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.fingerprint import keys_digest
 from mmdata.core.ports import Encoded
-from mmdata.core.sample import Blob, Sample, Text
+from mmdata.core.sample import Blob, Part, Sample, Text
 from mmdata.store.layout import DataFile
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Change, Store
@@ -28,7 +28,10 @@ S1, S2, F1, F2, M1 = ("1" * 16, "2" * 16, "a" * 16, "b" * 16, "c" * 16)
 
 def make_sample(key: str, number: int = 0, *, label: str | None = "cat") -> Sample:
     """A picture of 100 + number bytes, a text, and metadata."""
-    parts = {"image": Blob.of(bytes([number % 256]) * (100 + number), name="x.png"), "caption": Text(f"hé {number}")}
+    parts: dict[str, Part] = {
+        "image": Blob.of(bytes([number % 256]) * (100 + number), name="x.png"),
+        "caption": Text(f"hé {number}"),
+    }
     return Sample(key, parts, {"n": number} | ({"label": label} if label is not None else {}))
 
 

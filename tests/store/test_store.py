@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmdata.core.sample import Sample
 from mmdata.errors import StoreError
+from mmdata.store.read import StoredBlob
 from mmdata.store.store import Store
 
 Made = Any  # the fixtures' class; conftest can't be imported
+
+
+def data(sample: Sample, part: str) -> bytes:
+    blob = sample.parts[part]
+    assert isinstance(blob, StoredBlob)
+    return blob.data()
 
 
 def test_reads_back_keys_features_and_parts(filled: Made) -> None:
@@ -20,8 +28,8 @@ def test_reads_back_keys_features_and_parts(filled: Made) -> None:
     assert store.keys() == [f"src/{shard}/{row}.png" for shard in range(3) for row in range(5)]
     assert set(store.families) == {"image.phash", "image.phash.score", "speech.mfcc"}
     sample = store.sample("src/1/3.png")
-    assert sample.parts["image"].data() == bytes([3]) * 103
-    assert sample.parts["caption"].data().decode() == "hé 3"
+    assert data(sample, "image") == bytes([3]) * 103
+    assert data(sample, "caption").decode() == "hé 3"
     assert sample.meta == {"label": "cat", "n": 3}
 
 

@@ -1,0 +1,83 @@
+"""Sweeping: deletes files that neither the log nor a snapshot speaks of any more."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+from mmdata.store import snapshots
+from mmdata.store.files import Files, Listed
+from mmdata.store.layout import (
+    DROPS,
+    FEATURES,
+    LOG,
+    MEDIA,
+    MEDIA_INDEX,
+    PLANS,
+    REJECTS,
+    RUNS,
+    SAMPLES,
+    SCRATCH,
+    SELECTIONS,
+    folder,
+)  # fmt: skip
+from mmdata.store.log import Log
+from mmdata.store.store import Store
+
+DAY_S = 86_400.0
+
+
+def gc(store: Store, *, grace_s: float = DAY_S, dry_run: bool = False) -> list[Listed]:
+    """Delete what is neither live nor pinned; returns it.
+
+    Args:
+        store: not a snapshot.
+        grace_s: what was written or taken out of the log less than this long ago stays: running workers have not
+            committed theirs yet, and readers may still hold a picture of before.
+        dry_run: delete nothing.
+    """
+    files = Files.at(store.url, store.storage_options)
+    before_s = time.time() - grace_s
+    families = _families(files)
+    # what lies there is listed first: what is written meanwhile is not looked at
+    there = [listed for place in [*(folder(f) for f in families), MEDIA, SCRATCH] for listed in files.listing(place)]
+    kept = {MEDIA_INDEX}
+    for family in families:
+        kept |= _live(files, family)
+        kept |= set(_just_removed(files, family, before_s))
+    for file in snapshots.pinned(files):
+        kept |= {file.path, *([file.media.path] if file.media else [])}
+    swept = [listed for listed in there if listed.path not in kept and listed.changed_s <= before_s]
+    if not dry_run:
+        for listed in swept:
+            files.delete(listed.path)
+        store.write_index()
+    return swept
+
+
+def _families(files: Files) -> list[str]:
+    """Every family with a table."""
+    found = [SAMPLES, DROPS, REJECTS, PLANS, RUNS, *files.folders(FEATURES)]
+    found += [f"{SELECTIONS}/{name}" for name in files.folders(SELECTIONS)]
+    return [family for family in found if files.exists(f"{folder(family)}/{LOG}")]
+
+
+def _live(files: Files, family: str) -> set[str]:
+    log = Log(files, family)
+    log.refresh()
+    media = {f"{MEDIA}/{entry.values['media']}" for entry in log.live().values() if entry.values.get("media")}
+    return media | {f"{folder(family)}/{name}" for name in log.live()}
+
+
+def _just_removed(files: Files, family: str, after_s: float) -> Iterator[str]:
+    """The files that commits since then took out of the log, and their tars."""
+    for listed in files.listing(f"{folder(family)}/{LOG}"):
+        if not listed.path.endswith(".json") or listed.changed_s <= after_s:
+            continue
+        for line in files.read(listed.path).splitlines():
+            removed = json.loads(line).get("remove")
+            if removed:
+                yield f"{folder(family)}/{removed['path']}"
+                if media := (removed.get("partitionValues") or {}).get("media"):
+                    yield f"{MEDIA}/{media}"

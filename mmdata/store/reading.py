@@ -1,0 +1,242 @@
+"""What users read: keys, samples, arrays and tables, all from one picture of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.sample import Sample
+from mmdata.errors import Incomplete, SchemaMismatch, StoreError
+from mmdata.store import read, runs
+from mmdata.store.files import Files
+from mmdata.store.layout import DROPS, FEATURES, LOG, REJECTS, RUNS, SAMPLES, DataFile
+from mmdata.store.log import FamilyLog, Log
+from mmdata.store.query import Rows, query
+from mmdata.store.runs import Recipe
+from mmdata.store.snapshots import Snapshot
+from mmdata.store.view import ShardView, StoreView, join
+
+
+class Reading:
+    """The reading half of `Store`."""
+
+    def __init__(self, files: Files, pinned: Snapshot | None = None) -> None:
+        self._files = files
+        self._pinned = pinned
+        self._logs: dict[str, FamilyLog] = {}
+        self._runs = Log(files, RUNS)
+        self._picture: StoreView | None = None
+        self._recipes: list[Recipe] = []
+        self._specs: dict[tuple[str, str], dict[str, ArraySpec]] = {}
+        self._places: dict[str, tuple[ShardView, int]] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._files.url
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        return dict(self._files.options)
+
+    # ---- the picture
+
+    def view(self) -> StoreView:
+        """The newest picture of what belongs together; what is read from now on comes from it."""
+        if self._pinned is not None:
+            self._recipes, self._picture = list(self._pinned.recipes), self._pinned.view
+            return self._picture
+        samples = self._log(SAMPLES)
+        while True:
+            version = samples.refresh()
+            others = {family: self._live(family) for family in [DROPS, REJECTS, *self._feature_names()]}
+            self._runs.refresh()
+            if samples.refresh() == version:  # or features that belonged to these samples may be gone by now
+                break
+        self._recipes = runs.recipes(self._runs)
+        features = {family: files for family, files in others.items() if family not in (DROPS, REJECTS)}
+        self._picture = join(samples.files(), features, self._recipes, drops=others[DROPS], rejects=others[REJECTS])
+        self._places = None
+        return self._picture
+
+    refresh = view
+
+    def _forget(self) -> None:
+        """Take a new picture when next something is read."""
+        self._picture = None
+        self._places = None
+
+    @property
+    def _now(self) -> StoreView:
+        return self._picture if self._picture is not None else self.view()
+
+    def _log(self, family: str) -> FamilyLog:
+        if family not in self._logs:
+            self._logs[family] = FamilyLog(self._files, family)
+        return self._logs[family]
+
+    def _live(self, family: str) -> list[DataFile]:
+        log = self._log(family)
+        log.refresh()
+        return log.files()
+
+    def _feature_names(self) -> list[str]:
+        return [name for name in self._files.folders(FEATURES) if self._files.exists(f"{FEATURES}/{name}/{LOG}")]
+
+    # ---- reading
+
+    @property
+    def families(self) -> Mapping[str, ArraySpec]:
+        """The feature columns and what they promise: while a setting is being replaced, by the newest run."""
+        return {column: spec for _, column, spec in self._columns()}
+
+    def _columns(self) -> Iterator[tuple[str, str, ArraySpec]]:
+        """Family, column and spec of every feature."""
+        view = self._now
+        for family in view.families:
+            for column, spec in self._file_specs(_newest(view, family, self._recipes)).items():
+                yield family, column, spec
+
+    def _file_specs(self, file: DataFile) -> dict[str, ArraySpec]:
+        known = file.family, file.fp
+        if known not in self._specs:
+            self._specs[known] = read.file_specs(self._files, file)
+        return self._specs[known]
+
+    def family_of(self, column: str) -> str:
+        """The family that a feature column belongs to. Raises StoreError when there is no such column."""
+        for family, name, _ in self._columns():
+            if name == column:
+                return family
+        raise StoreError(f"no feature {column!r} in {self.url!r}; there are {', '.join(self.families) or 'none'}")
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+    def keys(self) -> list[str]:
+        """All keys, in order of source, shard and row."""
+        return [key for shard in self._now.shards for key in self.keys_of(shard)]
+
+    def keys_of(self, shard: ShardView) -> list[str]:
+        """A shard's keys, in order of its rows."""
+        return read.keys(self._files, shard.samples)
+
+    def read_samples(self, shard: ShardView, *, fetch: read.Fetch | None = None) -> Iterator[Sample]:
+        """A shard's samples in order of its rows, every part a `StoredBlob` that reads its bytes when asked.
+
+        Args:
+            shard: of this store's view.
+            fetch: reads a part that was kept as a reference only; without it such a part raises Unreadable.
+        """
+        return read.samples(self._files, shard.samples, fetch)
+
+    def sample(self, key: str) -> Sample:
+        """One sample, every part a `StoredBlob`. Raises StoreError when there is none of that key."""
+        shard, row = self._place(key)
+        rows = read.open_rows(self._files, shard.samples, ["key", "parent", "meta", "parts"])
+        return read.sample(self._files, shard.samples, rows.slice(row, 1).to_pylist()[0])
+
+    def _place(self, key: str) -> tuple[ShardView, int]:
+        if self._places is None:
+            shards = self._now.shards
+            self._places = {key: (shard, row) for shard in shards for row, key in enumerate(self.keys_of(shard))}
+        if key not in self._places:
+            raise StoreError(f"no sample {key!r} in {self.url!r}; `mmdata trace` tells of drops and rejects, too")
+        return self._places[key]
+
+    def arrays(
+        self, column: str, keys: Sequence[str] | None = None, *, incomplete: bool = False
+    ) -> list[np.ndarray | None]:
+        """A feature's arrays, read-only; None where the feature failed.
+
+        Args:
+            column: the feature's.
+            keys: whose, in that order; None is all, in the order of `keys()`.
+            incomplete: give None for shards that lack the family, too.
+
+        Raises:
+            Incomplete: shards lack the family. StoreError: there is no such feature, or no such key.
+        """
+        family = self.family_of(column)
+        if keys is None:
+            self.check_complete([family], incomplete=incomplete)
+            return [array for shard in self._now.shards for array in self.shard_arrays(shard, column)]
+        places = [self._place(key) for key in keys]
+        wanted = {shard.shard: shard for shard, _ in places}
+        if not incomplete and (lacking := [shard for shard in wanted.values() if family not in shard.features]):
+            raise self._incomplete(family, len(lacking))
+        found = {name: self.shard_arrays(shard, column) for name, shard in wanted.items()}
+        return [found[shard.shard][row] for shard, row in places]
+
+    def shard_arrays(self, shard: ShardView, column: str) -> list[np.ndarray | None]:
+        """A feature's arrays of one shard, by its file's own spec; all None where the shard lacks it."""
+        file = shard.features.get(self.family_of(column))
+        if file is None:
+            return [None] * shard.rows
+        spec = self._file_specs(file).get(column)
+        if spec is None:
+            raise SchemaMismatch(f"{file.path} has no column {column!r}: it is being replaced; finish that run first")
+        return read.arrays(read.open_rows(self._files, file, read.needed(column, spec)), column, spec)
+
+    def read_rows(self, file: DataFile) -> Iterator[tuple[str, dict[str, np.ndarray | None]]]:
+        """Key and arrays by column of each row of a feature file; rows whose feature failed are left out."""
+        return read.feature_rows(self._files, file)
+
+    def check_complete(self, families: Sequence[str], *, incomplete: bool = False) -> None:
+        """Raise Incomplete when shards lack one of the families, unless that was asked for."""
+        for family in families:
+            lacking = self._now.lacking(family)
+            if lacking and not incomplete:
+                raise self._incomplete(family, len(lacking))
+
+    def _incomplete(self, family: str, count: int) -> Incomplete:
+        return Incomplete(
+            f"{family!r} lacks {count} of {len(self._now.shards)} shards of {self.url!r}: "
+            f"`mmdata features` (or `mmdata run`) on this store makes them"
+        )
+
+    def table(
+        self, columns: Sequence[str] | None = None, *, where: str | None = None, incomplete: bool = False
+    ) -> pa.Table:
+        """Rows as an Arrow table, in the order of `keys()`.
+
+        Args:
+            columns: "key", "label", "source", "parent", "meta" (JSON), "meta.NAME", "text.PART" (or the part's name),
+                and features: scalars natively, arrays of fixed axes as `fixed_shape_tensor`, others as bytes beside
+                their lengths NAME#AXIS. None is key, label, source and every scalar feature.
+            where: a condition in DuckDB's SQL over the same columns, arrays excepted.
+            incomplete: give nulls for shards that lack a family, instead of raising.
+
+        Raises:
+            Incomplete: shards lack a family that was asked for. StoreError: no such column, or the condition is wrong.
+        """
+        rows = Rows(self._files, self._now, list(self._columns()), self._file_specs)
+        families = rows.families(columns, where)
+        self.check_complete(families, incomplete=incomplete)
+        return query(rows, columns, where)
+
+    def drops(self) -> pa.Table:
+        """The samples that steps decided against: key, step, reason, pointer, source."""
+        return self._beside(DROPS, [shard.drops for shard in self._now.shards])
+
+    def rejects(self) -> pa.Table:
+        """The samples that failed: key, step, kind, error, traceback, pointer, source."""
+        return self._beside(REJECTS, [shard.rejects for shard in self._now.shards])
+
+    def _beside(self, family: str, files: Sequence[DataFile | None]) -> pa.Table:
+        return read.beside(self._files, family, [file for file in files if file is not None])
+
+    def missing(self) -> pa.Table:
+        """The features that failed: key, family, error."""
+        return read.missing(self._files, self._now)
+
+
+def _newest(view: StoreView, family: str, recipes: Sequence[Recipe]) -> DataFile:
+    """A file of the family whose fingerprint the newest recipe names."""
+    files = {shard.features[family].fp: shard.features[family] for shard in view.shards if family in shard.features}
+    for recipe in recipes:
+        if recipe.features.get(family) in files:
+            return files[recipe.features[family]]
+    return next(iter(files.values()))
