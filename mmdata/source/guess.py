@@ -1,0 +1,182 @@
+"""Which source fits a location, for those who bring data and no pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Literal
+
+from mmdata.codec.sniff import HEAD_BYTES, extension, holds, media_type, modality, modality_of_name
+from mmdata.core.ports import Source
+from mmdata.errors import ConfigError
+from mmdata.source.files import Files
+from mmdata.source.names import escapes, key_text
+from mmdata.source.pairs import STEM
+from mmdata.source.place import Found, Location, Place, place
+from mmdata.source.rows.form import NoTable, Row, rows_of
+from mmdata.source.table import EXTENSIONS, Table
+from mmdata.source.webdataset import Tars
+
+_TEXT_COLUMNS = ("text", "caption", "transcript", "transcription", "sentence", "description", "prompt", "content")
+_LABEL_COLUMNS = ("label", "class", "category", "target")
+_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "eval"))
+_LOOKED_AT = 50  # rows
+
+
+def guess(location: str, *, name: str = "") -> Source:
+    """The source that fits what a location holds: tars, tables, or a folder of media.
+
+    A folder's files are paired by stem; or by their path below folders that hold one modality each (images/a.png and
+    texts/a.txt). Their folder is the label where two or more folders hold most of them, each several, and are not
+    named like splits.
+
+    Raises:
+        ConfigError: there is nothing, or nothing that is known.
+    """
+    if not name and location.rstrip("/").rpartition("/")[2] in ("", ".", "..", "~"):
+        name = os.path.basename(os.path.abspath(os.path.expanduser(location)))
+    if Location.of(location, ("tar",)).pattern.endswith(".tar"):
+        return Tars(location, name=name)
+    if Location.of(location, EXTENSIONS).pattern:
+        return _table(location, name)
+    stands = place(location).holds()
+    if stands == "folder":
+        return _folder(location, name)
+    raise ConfigError(location, [_no_source(location) if stands == "file" else "there is no such file or folder"])
+
+
+def _no_source(location: str) -> str:
+    folder, _, file = location.rpartition("/")
+    with place(folder or ".").open(file) as opened:
+        head = opened.read(HEAD_BYTES)
+    return f"one file is no source, unless it is a .tar, or a table: .{', .'.join(EXTENSIONS)}; {holds(head, file)}"
+
+
+def _folder(location: str, name: str) -> Source:
+    files = place(location).walk(name).files
+    kinds = Counter(extension(file.path) for file in files)
+    n_media = sum(modality_of_name(file.path) is not None for file in files)
+    if kinds["tar"] and not n_media:
+        return Tars(location, name=name)
+    tables = [file.path for file in files if extension(file.path) in EXTENSIONS and "/" not in file.path]
+    for path in sorted(tables, key=lambda path: not path.startswith("metadata.")):
+        table = _table_of_folder(location, name, path, alone=not n_media)
+        if table is not None:
+            return table
+    if not n_media and any(kinds[kind] for kind in ("parquet", "csv", "jsonl")):
+        return _table(location, name)
+    parts = _mirrored(files)
+    return Files(location, name=name, parts=parts, label=_label(files, parts), exclude=_drawings(files))
+
+
+def _table_of_folder(location: str, name: str, path: str, *, alone: bool) -> Table | None:
+    """A table in a folder of media, when it names files of the folder; or any, when it is alone."""
+    try:
+        columns = _columns(place(location), path)
+    except NoTable:
+        return None
+    if not columns or not (alone or any(modality != "text" for modality in columns)):
+        return None
+    return _table(f"{location.rstrip('/')}/{path}", name)
+
+
+def _table(path: str, name: str) -> Table:
+    """A table with its parts, texts and label told from its first rows."""
+    location = Location.of(path, EXTENSIONS)
+    where = place(location.folder)
+    first = location.pattern
+    if not location.is_one:
+        files = (file.path for file in where.walk(name).files)
+        first = next((file for file in files if location.fits(file) and extension(file) in EXTENSIONS), "")
+    try:
+        columns = _columns(where, first) if first else {}
+        names = {column for row in _first_rows(where, first) for column in row.values} if first else set()
+    except NoTable as error:
+        raise ConfigError(path, [f"{first}: {error}"]) from None
+    if not columns:
+        found = f": {', '.join(sorted(names))}" if names else ""
+        raise ConfigError(path, [f"no column holds media, names files or is called {', '.join(_TEXT_COLUMNS)}{found}"])
+    label = next((column for column in _LABEL_COLUMNS if column in names), None)
+    inline = tuple(part for part, column in columns.items() if column in _TEXT_COLUMNS and part.startswith("text"))
+    return Table(path, name=name, parts=columns, inline=inline, label=label)
+
+
+def _first_rows(where: Place, path: str) -> list[Row]:
+    return [row for row in islice(rows_of(where, path).rows(None), _LOOKED_AT) if not row.fault]
+
+
+def _columns(where: Place, path: str) -> dict[str, str]:
+    """By part, the column that holds it: bytes of media, paths of files, or text by the column's name."""
+    found: dict[str, str] = {}
+    by_column: dict[str, list[object]] = defaultdict(list)
+    for row in _first_rows(where, path):
+        for column, value in row.values.items():
+            if value is not None:
+                by_column[column].append(value)
+    for column, values in by_column.items():
+        part = _modality(where, values)
+        if part is None and column in _TEXT_COLUMNS and all(isinstance(value, str) for value in values):
+            part = "text"
+        if part is not None:
+            found[part if part not in found else f"{part}_{column}"] = column
+    return found
+
+
+def _modality(where: Place, values: Sequence[object]) -> str | None:
+    """What most of a column's values are the bytes or the path of; None for anything else."""
+    kinds = Counter(_kind(where, value) for value in values)
+    ((kind, count),) = kinds.most_common(1)
+    return kind if kind and 2 * count > len(values) else None
+
+
+def _kind(where: Place, value: object) -> str | None:
+    data = value.get("bytes") if isinstance(value, Mapping) else value
+    if isinstance(data, bytes):
+        return modality(media_type(data[:HEAD_BYTES]))
+    path = value.get("path") if isinstance(value, Mapping) else value
+    if not isinstance(path, str) or modality_of_name(path) is None or escapes(path):
+        return None
+    return None if where.stat(path).problem else modality_of_name(path)
+
+
+def _mirrored(files: Iterable[Found]) -> dict[str, str | tuple[str, ...]] | None:
+    """Patterns, where each of several folders holds one modality and they agree on the paths below; None otherwise."""
+    stems: dict[str, set[str]] = defaultdict(set)
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for file in files:
+        kind = modality_of_name(file.path)
+        if kind is not None:
+            top, slash, rest = key_text(file.path).partition("/")
+            kinds[top if slash else ""].add(kind)
+            stems[top if slash else ""].add(rest.rpartition(".")[0])
+    singles = {next(iter(of)): top for top, of in sorted(kinds.items()) if len(of) == 1}
+    if "" in kinds or len(kinds) < 2 or len(singles) != len(kinds):
+        return None
+    shared = set.intersection(*stems.values())
+    if 2 * len(shared) < min(len(of) for of in stems.values()):
+        return None
+    order: list[Literal["image", "video", "audio", "text"]] = ["image", "video", "audio", "text"]
+    return {kind: f"{singles[kind]}/{STEM}.*" for kind in order if kind in singles}
+
+
+def _label(files: Iterable[Found], parts: object) -> Literal["parent"] | None:
+    """Whether the files' folders look like classes."""
+    if parts is not None:
+        return None
+    stems = {key_text(file.path).rpartition(".")[0] for file in files if modality_of_name(file.path)}
+    folders = Counter(stem.rpartition("/")[0] for stem in stems)
+    inside = {folder: count for folder, count in folders.items() if folder}
+    several = sum(inside.values()) > folders[""] and sum(inside.values()) >= 2 * len(inside)
+    names = {folder.rpartition("/")[2].lower() for folder in inside}
+    return "parent" if len(names) >= 2 and several and not names <= _SPLITS else None
+
+
+def _drawings(files: Iterable[Found]) -> tuple[str, ...]:
+    """What to leave out where pictures lie beside the drawings that they were made from."""
+    found: dict[str, set[bool]] = defaultdict(set)
+    for file in files:
+        if modality_of_name(file.path) == "image":
+            found[key_text(file.path).rpartition(".")[0]].add(extension(file.path) == "svg")
+    return ("*.svg",) if any(len(kinds) == 2 for kinds in found.values()) else ()
