@@ -39,6 +39,7 @@ class Progress:
     Args:
         epoch, step: both whole ones, counted from the beginning. stream: state of the training stream.
         loss_sum, n_summed: of the epoch under way, over samples that have a class.
+        n_unlabelled: samples of the training split that have no class.
         history: the epochs behind. stale: epochs since the best one. best_epoch: None before the first is through.
     """
 
@@ -47,6 +48,7 @@ class Progress:
     stream: dict[str, Any] | None = None
     loss_sum: float = 0.0
     n_summed: int = 0
+    n_unlabelled: int = 0
     history: list[Epoch] = field(default_factory=list)
     stale: int = 0
     best_epoch: int | None = None

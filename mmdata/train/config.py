@@ -25,7 +25,6 @@ class TrainConfig:
             form chooses the encoder: fixed axes make a vector, a varying first axis makes a sequence.
         target: the column of classes: "label", or a field of the metadata, "meta.NAME".
         fusion: a class of `train.fusion` in lower case, or the import path of one that is imported already.
-        sequence: how sequences are read: masked convolutions, or a bidirectional recurrent net.
         width: numbers that each input becomes. hidden: sizes of the head's hidden layers.
         dropout: share of numbers silenced while training. modality_dropout: share of inputs treated as missing while
             training, so that the model learns to do without; the last input of a sample is never taken.
@@ -33,15 +32,15 @@ class TrainConfig:
         batch_size: samples a step. lr, weight_decay: of AdamW. label_smoothing: of the cross-entropy.
         score: what the validation split is judged by, macro_f1 unless said; equal scores are settled by the loss.
         seed: fixes weights, order and dropout. Same seed, same machine, same threads: same losses.
-        selection: the store's selection that names the splits; None when the stream knows them otherwise.
-        train_split, val_split, test_split: a split's name, or several joined by "+"; None is none.
+        selection: the store's selection that names the splits.
+        train_split, val_split, test_split: a split's name, or several; None is none. Without `val_split` all epochs are
+            trained, and the last is kept.
         checkpoint_steps: save after so many steps, besides after each epoch.
     """
 
     inputs: Annotated[Mapping[str, str], MinLen(1)]
     target: str = "label"
     fusion: str = "concat"
-    sequence: Literal["conv", "gru"] = "conv"
     width: Annotated[int, Gt(0)] = 128
     hidden: tuple[Annotated[int, Gt(0)], ...] = (128,)
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.3
@@ -55,9 +54,9 @@ class TrainConfig:
     score: Score = "macro_f1"
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     selection: str | None = None
-    train_split: str = "train"
-    val_split: str | None = "val"
-    test_split: str | None = "test"
+    train_split: str | tuple[str, ...] = "train"
+    val_split: str | tuple[str, ...] | None = "val"
+    test_split: str | tuple[str, ...] | None = "test"
     checkpoint_steps: Annotated[int, Gt(0)] | None = None
 
     def __post_init__(self) -> None:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from mmdata.train.config import TrainConfig
-from mmdata.train.encoders import SEQUENCES, ConvEncoder, GruEncoder, VectorEncoder
+from mmdata.train.encoders import SequenceEncoder, VectorEncoder
 from mmdata.train.fusion import fusion_class, silence
 from mmdata.train.inputs import Input, Part
 
-Encoder = VectorEncoder | ConvEncoder | GruEncoder
+Encoder = VectorEncoder | SequenceEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class FusionClassifier(nn.Module):
 
 
 def _encoder(item: Input, config: TrainConfig) -> Encoder:
-    kind: type[Encoder] = VectorEncoder if item.kind == "vector" else SEQUENCES[config.sequence]
+    kind: type[Encoder] = VectorEncoder if item.kind == "vector" else SequenceEncoder
     return kind(item.size, config.width, config.dropout)
 
 

@@ -32,7 +32,6 @@ def test_settings_survive_json() -> None:
         ("seed", 0, -1),
         ("seed", 2**63 - 1, 2**63),
         ("score", "loss", "auc"),
-        ("sequence", "gru", "lstm"),
         ("hidden", [], [0]),
         ("checkpoint_steps", 1, 0),
         ("inputs", {"a": "b"}, {}),

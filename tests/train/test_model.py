@@ -29,12 +29,9 @@ def test_a_plan_survives_json(plan: ModelPlan) -> None:
     assert ModelPlan.of(json.loads(json.dumps(plan.to_json()))) == plan
 
 
-@pytest.mark.parametrize("sequence", ["conv", "gru"])
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
-def test_every_form_gives_a_number_a_class(
-    plan: ModelPlan, parts: list[Part], sequence: Any, hidden: tuple[int, ...]
-) -> None:
-    config = replace(plan.config, sequence=sequence, hidden=hidden)
+def test_every_form_gives_a_number_a_class(plan: ModelPlan, parts: list[Part], hidden: tuple[int, ...]) -> None:
+    config = replace(plan.config, hidden=hidden)
     logits = FusionClassifier(replace(plan, config=config))(parts)
     assert logits.shape == (12, 4)
     assert torch.isfinite(logits).all()

@@ -1,0 +1,197 @@
+"""`train`: from a store and settings to a model in a file. Running it again goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from mmdata.errors import ConfigError
+from mmdata.loader.stream import Stream, stream
+from mmdata.train.checkpoint import check_config, load, save
+from mmdata.train.config import TrainConfig
+from mmdata.train.held import HELD_BYTES, HeldStream, held
+from mmdata.train.inputs import Input, plan_inputs
+from mmdata.train.loop import Run, Watch, evaluate, fit
+from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.report import TrainReport
+from mmdata.train.statistics import Statistics, buffers, gather
+
+if TYPE_CHECKING:
+    from mmdata.store import Store
+
+CHECKPOINT, REPORT = "checkpoint.pt", "report.json"
+Split = Stream | HeldStream
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A run's data, opened: the training split shuffled, and again in stored order; the judges in stored order."""
+
+    train: Split
+    stored: Split
+    val: Split | None
+    test: Split | None
+    n_train: int
+
+
+def train(
+    store: Store,
+    config: TrainConfig,
+    *,
+    out: str | Path | None,
+    resume: bool = True,
+    device: str = "cpu",
+    held_bytes: int = HELD_BYTES,
+    watch: Watch | None = None,
+) -> TrainReport:
+    """Train a classifier on a selection's splits, keep its best epoch, and judge it.
+
+    Training is repeatable: the same store, settings, machine and number of torch's threads give the same losses, also
+    when the run was killed at any moment and started again.
+
+    Args:
+        store: what the inputs are read from.
+        config: what to do.
+        out: a folder for `checkpoint.pt` and `report.json`; None writes nothing.
+        resume: go on from the folder's checkpoint where there is one; otherwise start anew, and replace it.
+        device: "cpu", "cuda" or "cuda:N".
+        held_bytes: a split that takes no more is read once and kept in memory; the order is the same.
+        watch: told of every step and epoch.
+
+    Raises:
+        ConfigError: settings, columns or splits that can't work; a split without samples; fewer than two classes.
+        Incomplete: a shard lacks a column.
+        SchemaMismatch: the checkpoint is of other settings or of another content of the store; says which.
+        DataError: an input holds NaN or infinity. RunStopped: the loss does.
+    """
+    began_s = time.perf_counter()
+    config = TrainConfig.of(config.to_json())
+    inputs = plan_inputs(config.inputs, store.families)
+    splits = open_splits(store, config, held_bytes=held_bytes)
+    path = None if out is None else Path(out) / CHECKPOINT
+    with _own_randomness(config.seed, device):
+        run = _resumed(path, config, device) if resume and path is not None and path.exists() else None
+        run = run or _fresh(config, inputs, splits, device)
+        keep = None if path is None else lambda: save(path, run.checkpoint())
+        fit(run, splits.train, splits.val, save=keep, watch=watch)
+        report = _report(run, splits, path, began_s)
+    if path is not None:
+        _write_report(path.with_name(REPORT), report)
+    return report
+
+
+def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYTES) -> Splits:
+    """Open the splits' streams.
+
+    Raises:
+        ConfigError: a column or a split is not there.
+        Incomplete: a shard lacks a column.
+    """
+
+    def opened(split: str | tuple[str, ...] | None, *, shuffle: bool) -> Stream:
+        return stream(
+            store,
+            list(dict.fromkeys([*config.inputs.values(), config.target])),
+            selection=config.selection,
+            split=split,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            shuffle=shuffle,
+            tail="short",
+            output="torch",
+        )
+
+    shuffled = opened(config.train_split, shuffle=True)
+    judges = [
+        None if name is None else held(opened(name, shuffle=False), max_bytes=held_bytes)
+        for name in (config.val_split, config.test_split)
+    ]
+    return Splits(
+        train=held(shuffled, max_bytes=held_bytes),
+        stored=opened(config.train_split, shuffle=False),
+        val=judges[0],
+        test=judges[1],
+        n_train=shuffled.n_rows,
+    )
+
+
+def _fresh(config: TrainConfig, inputs: tuple[Input, ...], splits: Splits, device: str) -> Run:
+    """A run at its beginning: one pass over the training split, and new weights."""
+    found = gather(splits.stored, inputs, config.target)
+    _check_statistics(found, config)
+    model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=found.names))
+    model.standardize_by(buffers(found.moments))
+    run = Run.start(model, device)
+    run.progress.n_unlabelled = found.classes[None]
+    return run
+
+
+def _check_statistics(found: Statistics, config: TrainConfig) -> None:
+    where = f"split {config.train_split!r} of selection {config.selection!r}"
+    faults = [
+        f"inputs.{name}: no sample of {where} has {config.inputs[name]!r}"
+        for name, moments in found.moments.items()
+        if moments.n == 0
+    ]
+    if len(found.names) < 2:
+        classes = ", ".join(repr(name) for name in found.names) or "none"
+        faults.append(f"target: {config.target!r} has at least two classes where it can be learned; {where}: {classes}")
+    if faults:
+        raise ConfigError("train", faults)
+
+
+def _resumed(path: Path, config: TrainConfig, device: str) -> Run:
+    state = load(path)
+    check_config(path, state.plan.config, config)
+    state.plan = ModelPlan(config=config, inputs=state.plan.inputs, classes=state.plan.classes)
+    return Run.resume(state, device)
+
+
+def _report(run: Run, splits: Splits, path: Path | None, began_s: float) -> TrainReport:
+    """Judge the best epoch's weights, and sum up. Leaves the model at its best."""
+    plan, progress = run.model.plan, run.progress
+    run.model.load_state_dict(run.best)
+    best = progress.best_epoch or 0
+    return TrainReport(
+        config=plan.config,
+        classes=plan.classes,
+        n_parameters=sum(weight.numel() for weight in run.model.parameters()),
+        n_train=splits.n_train,
+        n_unlabelled=progress.n_unlabelled,
+        history=tuple(progress.history),
+        best_epoch=best,
+        stopped_early=progress.epoch < plan.config.epochs,
+        val=progress.history[best].val,
+        test=None if splits.test is None else evaluate(run.model, splits.test, device=run.device),
+        steps=progress.step,
+        seconds=time.perf_counter() - began_s,
+        checkpoint=None if path is None else str(path),
+    )
+
+
+def _write_report(path: Path, report: TrainReport) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+@contextmanager
+def _own_randomness(seed: int, device: str) -> Iterator[None]:
+    """Seed torch for the run, and leave the caller's generators as they were.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        raise ConfigError("train", [f"device: there is no {device!r} here; 'cpu' always works"])
+    with torch.random.fork_rng(devices=[] if kind == "cpu" else [torch.device(device)]):
+        torch.manual_seed(seed)
+        yield
