@@ -39,6 +39,8 @@ def resize(pixels: np.ndarray, *, width: int, height: int) -> np.ndarray:
     import cv2
 
     had_height, had_width = pixels.shape[:2]
+    if (width, height) == (had_width, had_height):
+        return pixels
     low_width, low_height = min(width, had_width), min(height, had_height)
     resized = pixels
     if (low_width, low_height) != (had_width, had_height):
@@ -149,9 +151,9 @@ def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
     """The 64 bits of pHash: uint8 [byte] of 8. Pictures that look alike differ in few bits.
 
     Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1, in the form of
-    the Python package ImageHash: grey, 32 x 32, type II DCT, the 8 x 8 lowest frequencies (the constant one too), a bit
-    each for those above their median, rows first, most significant bit first. The one difference is that pixels are
-    averaged by area here, where ImageHash has Pillow's Lanczos filter: one or two bits of 64 on photographs.
+    the Python package ImageHash: grey, 32 x 32, unscaled type II DCT, the 8 x 8 lowest frequencies (the constant one
+    too), a bit each for those above their median, rows first, most significant bit first. The one difference is that
+    pixels are averaged by area here, where ImageHash has Pillow's Lanczos filter: up to four bits of 64 on photographs.
     """
     small = resize(grey(pixels), width=32, height=32).astype(np.float64)
     waves = cosines(32)[:8]
@@ -162,10 +164,9 @@ def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def cosines(size: int) -> np.ndarray:
-    """The orthonormal type II discrete cosine transform as a matrix: float64 [frequency, position], read-only."""
+    """The type II discrete cosine transform, unscaled, as a matrix: float64 [frequency, position], read-only."""
     frequency, position = np.arange(size)[:, None], np.arange(size)[None] + 0.5
-    matrix: np.ndarray = np.sqrt(2 / size) * np.cos(np.pi / size * frequency * position)
-    matrix[0] /= np.sqrt(2)
+    matrix: np.ndarray = np.cos(np.pi / size * frequency * position)
     matrix.flags.writeable = False
     return matrix
 
