@@ -44,7 +44,10 @@ class MelSpectrum(Extract[Audio]):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.window < 2 or self.hop < 1:
-            raise ValueError(f"window_s and hop_s must be at least 2 and 1 samples of 1/{self.rate_hz} s")
+            raise ValueError(
+                f"window_s and hop_s must be at least 2 and 1 samples of 1/{self.rate_hz} s, "
+                f"not {self.window} and {self.hop}"
+            )
         if self.n_fft is not None and self.n_fft < self.window:
             raise ValueError(f"n_fft must be at least the window's {self.window} samples, not {self.n_fft}")
         if not self.min_hz < (self.max_hz or self.rate_hz / 2) <= self.rate_hz / 2:

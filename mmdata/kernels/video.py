@@ -11,7 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-LEAST_PX = 16  # DIS refuses pictures of fewer than 12 pixels a side
+LEAST_PX = 32  # DIS refuses pictures below 12 px a side, and reads past the edge of long ones below 32 (OpenCV 5.0)
+Method = Literal["dis", "farneback"]
+Preset = Literal["ultrafast", "fast", "medium"]
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -92,7 +94,7 @@ def mean_differences(pixels: np.ndarray) -> np.ndarray:
     return np.array(sums, np.float32) / np.float32(255 * max(pixels[:1].size, 1))
 
 
-def flow_method(name: Literal["dis", "farneback"], preset: Literal["ultrafast", "fast", "medium"]) -> Flow:
+def flow_method(name: Method, preset: Preset) -> Flow:
     """A function from two grey frames, uint8 [height, width], to their flow, float32 [height, width, xy] in pixels.
 
     "dis" is Dense Inverse Search (Kroeger et al., ECCV 2016); "farneback" is polynomial expansion (Farnebaeck, SCIA
@@ -111,7 +113,7 @@ def flow_method(name: Literal["dis", "farneback"], preset: Literal["ultrafast", 
 def optical_flow(pixels: np.ndarray, *, method: Flow) -> Iterator[np.ndarray]:
     """The flow from each frame to the next, one at a time: float32 [height, width, xy], pixels right and down.
 
-    Frames below 16 pixels a side are continued at their edges for the search.
+    Frames below 32 pixels a side are continued at their edges for the search.
     """
     import cv2
 
