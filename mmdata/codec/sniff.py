@@ -60,7 +60,7 @@ _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 _NETPBM = re.compile(rb"P[1-7]\s")
 _JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{"\]])')
 _PROLOG = r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE\s+(?!svg|html)[^\[>]*(?:\[.*?\]\s*)?>\s*)*"
-_SVG = re.compile(_PROLOG + r"<(?:!DOCTYPE\s+svg|(?:\w+:)?svg[\s>])", re.IGNORECASE | re.DOTALL)
+_SVG = re.compile(_PROLOG + r"<(?:!DOCTYPE\s+svg|(?:\w+:)?svg[\s/>])", re.IGNORECASE | re.DOTALL)
 _HTML = re.compile(_PROLOG + r"<(?:!DOCTYPE\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL)
 _TEXT_CONTROLS = frozenset("\t\n\v\f\r\b\x1b")
 
@@ -186,7 +186,7 @@ def _bare_stream(head: bytes) -> str | None:
         version, layer, bit_rate, rate = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
         if layer == 0 and head[1] & 0xF6 == 0xF0:
             return "audio/aac"
-        if version != 1 and layer != 0 and bit_rate != 15 and rate != 3:
+        if version != 1 and layer in (1, 2) and bit_rate != 15 and rate != 3:  # Layer I begins as UTF-16's mark does
             return "audio/mpeg"
     if head[:1] == b"\x47" and len(head) > 376 and head[188] == head[376] == 0x47:
         return "video/mp2t"

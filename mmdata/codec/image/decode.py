@@ -20,7 +20,6 @@ from mmdata.errors import DecodeError
 _MAX_PIXELS = 100_000_000
 _MAX_BYTES = 512 * MIB
 _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0)}
-_SHRINKS = (8, 4, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class DecodeImage(Map[Blob, Image]):
 
     Args:
         max_px: scale down, never up, so that the longer side has at most this many pixels: JPEG decodes at 1/2, 1/4
-            or 1/8 where that suffices, and averaging (INTER_AREA) does the rest. The space map says so.
+            or 1/8 where that is as good, and averaging (INTER_AREA) does the rest. The space map says so.
         max_pixels: refuse a picture whose header promises more: its bytes may be few.
         max_bytes: refuse larger files.
         grey: give one channel, uint8 [height, width, 1], by BT.601's luma.
@@ -90,14 +89,18 @@ class DecodeImage(Map[Blob, Image]):
         return red, green, blue
 
     def _shrink(self, cv2: ModuleType, header: Header) -> int:
+        """The flag for a scaled decode that leaves nothing to average, or at least a factor of two.
+
+        Averaging by less blurs what the codec has averaged already, and far from evenly.
+        """
         longest = max(header.width, header.height)
-        by = next((n for n in _SHRINKS if self.max_px and longest >= n * self.max_px), 1)
-        if by == 1:
-            return 0
-        reduced: int = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4}.get(
-            by, cv2.IMREAD_REDUCED_GRAYSCALE_8
-        )
-        return reduced
+        by = [n for n in (2, 4, 8) if self.max_px and (longest == n * self.max_px or longest >= 2 * n * self.max_px)]
+        flags = {
+            2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+            4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+            8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+        }
+        return flags[by[-1]] if by else 0
 
     def _scaled(self, pixels: np.ndarray, header: Header, blob: Blob, usual: bool) -> Image:
         cv2 = opencv()
