@@ -53,7 +53,7 @@ class Case:
 
 
 class StepContract:
-    """Tests of one step, or of each of several."""
+    """Tests of one step, or of each of several. What does not concern a kind of step holds for it without more ado."""
 
     @pytest.fixture
     def case(self) -> Case:
@@ -109,19 +109,19 @@ class StepContract:
 
     def test_a_changed_part_has_no_origin(self, case: Case) -> None:
         if not isinstance(case.step, Map | RandomMap) or not isinstance(case.value, Text | Image | Audio | Array):
-            pytest.skip("for steps that give a part back")
+            return
         read = dataclasses.replace(case.value, origin=Blob.of(b"as it was read"))
         result = run(case.step, read)
         assert result is read or getattr(result, "origin", None) is None, "the store would keep the unchanged bytes"
 
     def test_gives_the_very_object_back_when_nothing_changes(self, case: Case) -> None:
         if case.unchanged is None:
-            pytest.skip("the case names no value that stays as it is")
+            return
         assert run(case.step, case.unchanged) is case.unchanged
 
     def test_arrays_are_as_promised(self, case: Case) -> None:
         if not isinstance(case.step, Extract):
-            pytest.skip("for extractors")
+            return
         arrays = case.step.named(case.step.extract(case.value))
         columns = case.step.columns()
         assert list(arrays) == list(columns)
@@ -129,7 +129,7 @@ class StepContract:
 
     def test_a_batch_equals_its_values_one_by_one(self, case: Case) -> None:
         if not isinstance(case.step, Extract):
-            pytest.skip("for extractors")
+            return
         one = digest(case.step.named(case.step.extract(case.value)))
         for size in (0, 1, 3):
             many = case.step.extract_many([case.value] * size)
