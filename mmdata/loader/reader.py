@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mmdata.store.files import Files
     from mmdata.store.layout import DataFile
 
-FOOTERS_KEPT = 4096
+FILES_KEPT = 256  # open, as opening costs as much as reading a row group; well below the usual limit of 1,024
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +37,22 @@ class Chunk:
     rows: np.ndarray
 
 
-@dataclass(frozen=True)
-class Footer:
-    """What is kept of a Parquet file: its metadata, and the row at which each row group starts, int64 [group + 1]."""
+@dataclass(frozen=True, eq=False)
+class OpenFile:
+    """An open Parquet file, and the row at which each of its row groups starts, int64 [group + 1]."""
 
-    metadata: Any
+    source: Any
+    parquet: Any
     starts: np.ndarray
 
 
 class ShardReader:
-    """Reads rows of data files; keeps the footers of those it read last. Safe to use from several threads."""
+    """Reads rows of data files, and keeps files open. Safe to use from several threads."""
 
     def __init__(self, files: Files, columns: Sequence[Column]) -> None:
         self._files = files
         self._specs = {column.name: column.spec for column in columns if column.spec is not None}
-        self._footers: OrderedDict[str, Footer] = OrderedDict()
+        self._idle: OrderedDict[str, OpenFile] = OrderedDict()  # a file that is in use is not in it
         self._lock = Lock()
 
     def read(self, file: DataFile, fields: Sequence[str], rows: np.ndarray) -> pa.Table:
@@ -64,66 +65,79 @@ class ShardReader:
         import pyarrow as pa
 
         try:
-            return self._read(file, fields, rows)
+            opened = self._take(file)
+            table = _read(opened, [field for field in fields if field != "source"], rows)
         except (OSError, pa.ArrowException) as error:
             url = self._files.url
             raise StoreError(
                 f"can't read {url}/{file.path}: {error}; `mmdata verify {url}` checks all files"
             ) from error
-
-    def _read(self, file: DataFile, fields: Sequence[str], rows: np.ndarray) -> pa.Table:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        with self._open(file) as source:
-            footer = self._footer(file, source)
-            groups, which = np.unique(np.searchsorted(footer.starts, rows, side="right") - 1, return_inverse=True)
-            stored = [field for field in fields if field != "source"]
-            parquet = pq.ParquetFile(source, metadata=footer.metadata)
-            table = parquet.read_row_groups(groups.tolist(), columns=stored, use_threads=False)
-        if len(rows) < table.num_rows:
-            counts = np.diff(footer.starts)[groups]
-            moved = np.cumsum(counts) - counts - footer.starts[groups]  # from the file's row numbers to the table's
-            table = table.take(pa.array(rows + moved[which]))
+        self._give_back(file.path, opened)
         if "source" in fields:  # the log knows it, not the file
             table = table.append_column("source", pa.array([file.source] * len(rows), pa.string()))
         return table.combine_chunks()
 
-    def _open(self, file: DataFile) -> Any:
+    def close(self) -> None:
+        """Close what is open."""
+        with self._lock:
+            idle, self._idle = self._idle, OrderedDict()
+        for opened in idle.values():
+            opened.source.close()
+
+    def _take(self, file: DataFile) -> OpenFile:
+        with self._lock:
+            idle = self._idle.pop(file.path, None)
+        return idle or self._open(file)
+
+    def _give_back(self, path: str, opened: OpenFile) -> None:
+        with self._lock:
+            surplus = [self._idle.pop(path)] if path in self._idle else []
+            self._idle[path] = opened
+            if len(self._idle) > FILES_KEPT:
+                surplus.append(self._idle.popitem(last=False)[1])
+        for other in surplus:
+            other.source.close()
+
+    def _open(self, file: DataFile) -> OpenFile:
         import pyarrow as pa
-
-        if self._files.is_local:
-            return pa.memory_map(self._files.full(file.path))
-        return self._files.open(file.path)
-
-    def _footer(self, file: DataFile, source: Any) -> Footer:
-        with self._lock:
-            if file.path in self._footers:
-                self._footers.move_to_end(file.path)
-                return self._footers[file.path]
-        footer = self._read_footer(file, source)
-        with self._lock:
-            self._footers[file.path] = footer
-            while len(self._footers) > FOOTERS_KEPT:
-                self._footers.popitem(last=False)
-        return footer
-
-    def _read_footer(self, file: DataFile, source: Any) -> Footer:
         import pyarrow.parquet as pq
 
+        # not mapped into memory: a mapped file that is cut kills the process
+        path = self._files.full(file.path)
+        source = pa.OSFile(path) if self._files.is_local else self._files.open(file.path)
+        try:
+            parquet = pq.ParquetFile(source)
+            self._check(file, parquet)
+        except BaseException:
+            source.close()
+            raise
+        groups = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+        return OpenFile(source, parquet, np.concatenate([[0], np.cumsum(groups, dtype=np.int64)]))
+
+    def _check(self, file: DataFile, parquet: Any) -> None:
         from mmdata.store.tables import specs_of
 
-        metadata = pq.read_metadata(source)
-        for column, spec in specs_of(metadata.schema.to_arrow_schema()).items():
+        for column, spec in specs_of(parquet.schema_arrow).items():
             if self._specs.get(column, spec) != spec:
                 raise SchemaMismatch(
                     f"{file.path} of {self._files.url} promises {spec} for {column!r}, other shards "
                     f"{self._specs[column]}: `mmdata features` brings all shards to the same form"
                 )
-        if metadata.num_rows != file.rows:
-            raise StoreError(f"{self._files.url}/{file.path} has {metadata.num_rows} rows, the log says {file.rows}")
-        groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        return Footer(metadata, np.concatenate([[0], np.cumsum(groups, dtype=np.int64)]))
+        if parquet.metadata.num_rows != file.rows:
+            found = parquet.metadata.num_rows
+            raise StoreError(f"{self._files.url}/{file.path} has {found} rows, the log says {file.rows}")
+
+
+def _read(opened: OpenFile, fields: Sequence[str], rows: np.ndarray) -> pa.Table:
+    import pyarrow as pa
+
+    groups, which = np.unique(np.searchsorted(opened.starts, rows, side="right") - 1, return_inverse=True)
+    table = opened.parquet.read_row_groups(groups.tolist(), columns=list(fields), use_threads=False)
+    if len(rows) < table.num_rows:
+        counts = np.diff(opened.starts)[groups]
+        moved = np.cumsum(counts) - counts - opened.starts[groups]  # from the file's row numbers to the table's
+        table = table.take(pa.array(rows + moved[which]))
+    return table
 
 
 class Window:
@@ -172,9 +186,10 @@ class WindowReader:
         return self._windows[window].rows()
 
     def close(self) -> None:
-        """Forget all windows, and wait for the reads under way."""
+        """Forget all windows, wait for the reads under way, and close all files."""
         self.want(())
         self._threads.shutdown(cancel_futures=True)
+        self._reader.close()
 
     def _begin(self, window: int) -> Window:
         numbers, places = self._epoch.window(window)

@@ -153,7 +153,7 @@ class Stream:
         self.step = 0
         self._threads = threads
         self._output = output
-        self._ahead = _windows_ahead(contents, plan, rank, world, max_bytes)
+        self._ahead = _reads_ahead(contents, plan, rank, world, max_bytes)
 
     @property
     def specs(self) -> Mapping[str, ArraySpec]:
@@ -201,24 +201,27 @@ class Stream:
         order = self.plan.epoch(epoch)
         reader = ShardReader(self.contents.files, self.contents.columns)
         windows = WindowReader(order, self.contents.chunks, self.contents.columns, reader, threads=self._threads)
+        runs = self._share(start)
         try:
             for step in range(start, self.n_steps, stride):
-                runs = self.plan.share(step, rank=self.rank, world=self.world)
-                windows.want(self._wanted(order, runs, step + stride))
+                coming = self._share(step + stride)
+                windows.want(self._wanted(order, runs, coming))
                 yield step, self._finished(self._collate(order, windows, runs))
+                runs = coming
         finally:
             windows.close()
 
-    def _wanted(self, order: Epoch, runs: Sequence[Run], following: int) -> list[int]:
-        """Windows of this step, then those to read ahead: of the next step, and in each lane the next ones."""
-        coming = [] if following >= self.n_steps else self.plan.share(following, rank=self.rank, world=self.world)
-        wanted = {window: None for run in (*runs, *coming) for window, _, _ in order.pieces(run)}
-        for run in coming:
-            if run.real:
-                window = order.window_at(run.start)
-                last = order.window_at(self.plan.lane_end(run.lane) - 1)
-                wanted |= dict.fromkeys(range(window + 1, min(window + self._ahead, last) + 1))
-        return list(wanted)
+    def _share(self, step: int) -> list[Run]:
+        return self.plan.share(step, rank=self.rank, world=self.world) if step < self.n_steps else []
+
+    def _wanted(self, order: Epoch, runs: Sequence[Run], coming: Sequence[Run]) -> dict[int, None]:
+        """Windows of this step, then those to read ahead: of the next step, and in each lane the next one."""
+        wanted = dict.fromkeys(window for run in (*runs, *coming) for window, _, _ in order.pieces(run))
+        for run in coming if self._ahead else ():
+            following = order.window_at(run.start) + 1
+            if run.real and order.starts_before(following, self.plan.lane_end(run.lane)):
+                wanted[following] = None
+        return wanted
 
     def _collate(self, order: Epoch, windows: WindowReader, runs: Sequence[Run]) -> Batch:
         pieces: list[tuple[dict[str, Held], int, int]] = []
@@ -289,8 +292,8 @@ class Stream:
             raise SchemaMismatch(f"the stream's state is damaged: epoch {epoch!r}, step {step!r}: {error}") from error
 
 
-def _windows_ahead(contents: Contents, plan: Plan, rank: int, world: int, max_bytes: int) -> int:
-    """How many windows a lane may read ahead: 1, or 0 where memory allows no more.
+def _reads_ahead(contents: Contents, plan: Plan, rank: int, world: int, max_bytes: int) -> bool:
+    """Whether each lane may read its next window ahead: memory may not allow it.
 
     Raises:
         ConfigError: not even the windows in use fit.
@@ -308,4 +311,4 @@ def _windows_ahead(contents: Contents, plan: Plan, rank: int, world: int, max_by
                 f"set window_rows={fits}, fewer lanes, or a larger max_bytes"
             ],
         )
-    return int(min(plan.n_rows, 2 * n_rows) * contents.row_bytes <= max_bytes)
+    return min(plan.n_rows, 2 * n_rows) * contents.row_bytes <= max_bytes
