@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mmdata.engine.report import RunReport, Watcher
     from mmdata.loader.stream import Stream
     from mmdata.store.store import Store
+    from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 
 __all__ = ["open", "run", "stream"]
 
@@ -132,3 +134,65 @@ def make_selection(file: PipelineFile, store: str | os.PathLike[str]) -> dict[st
 
 
 WHAT = {"split", "where"}
+
+
+def train(
+    file: PipelineFile,
+    store: str | os.PathLike[str],
+    *,
+    out: str | Path | None = None,
+    watch: Callable[[FoldScore], None] | None = None,
+) -> TrainReport | FoldsReport:
+    """Train as a pipeline file says, on its selection: on its splits, or in turns where it deals folds.
+
+    Args:
+        file: what to train. Its selection must have been made.
+        store: what to read.
+        out: a folder for checkpoint and report, of a training on splits.
+        watch: told of each fold's score.
+
+    Raises:
+        ConfigError: the `train` section is wrong.
+    """
+    from mmdata.train.config import TrainConfig
+    from mmdata.train.fit import train as train_
+    from mmdata.train.folds import evaluate_folds
+
+    settings = {"selection": file.select.get("name"), **file.train}
+    config = TrainConfig.of(settings, where=file.where)
+    split = file.select.get("split")
+    folds = split.get("folds") if isinstance(split, Mapping) else None
+    if folds:
+        return evaluate_folds(open(store), config, folds=folds, watch=watch)
+    return train_(open(store), config, out=out)
+
+
+def recorded(store: str | os.PathLike[str], *, source: str | None = None) -> tuple[PipelineFile, str | None]:
+    """The pipeline file and the source's location of a store's last run, to do its work again.
+
+    Args:
+        store: where to look.
+        source: a location that replaces the recorded one.
+
+    Raises:
+        StoreError: nothing was ever run there from a pipeline file.
+    """
+    from mmdata.config.load import parse
+    from mmdata.errors import StoreError
+
+    for run_id, known in _runs(store):
+        if known.get("file"):
+            location = source or known.get("source")
+            return parse(known["file"], where=f"the pipeline of run {run_id}", source=location), location
+    raise StoreError(f"no run of {os.fspath(store)!r} came from a pipeline file; run it again as it was run")
+
+
+def recorded_location(store: str | os.PathLike[str]) -> str | None:
+    """Where the source of a store's last run was; None when its pipeline file said so itself."""
+    return next((known["source"] for _, known in _runs(store) if known.get("source")), None)
+
+
+def _runs(store: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run id and what was recorded of its pipeline, the newest first."""
+    for row in reversed(open(store).runs().to_pylist()):
+        yield row["run"], json.loads(row["pipeline"])

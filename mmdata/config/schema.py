@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,14 @@ def pipeline_schema() -> dict[str, Any]:
         },
         "$defs": dict(sorted(shared.items())),
     }
+
+
+def schema_files() -> dict[str, str]:
+    """The files of `schemas/`, by name: of pipeline files, and of the store's tables."""
+    from mmdata.store.tables import table_schemas
+
+    schemas = {"pipeline.schema.json": pipeline_schema(), "store.tables.json": table_schemas()}
+    return {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 
 
 def _list(items: Mapping[str, Any], description: str) -> dict[str, Any]:

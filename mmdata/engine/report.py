@@ -67,6 +67,7 @@ class RunReport:
     rejects_limit: float = 1.0
     samples_todo: int = 0
     selection: dict[str, Any] | None = None
+    training: dict[str, Any] | None = None
 
     @property
     def above_limit(self) -> bool:
@@ -86,4 +87,5 @@ class RunReport:
             "unmatched": len(self.unmatched),
             "seconds": round(self.seconds, 3),
             **({"selection": self.selection} if self.selection else {}),
+            **({"training": self.training} if self.training else {}),
         }

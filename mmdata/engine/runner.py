@@ -49,6 +49,7 @@ class RunOptions:
         settings: shards, and the limit on rejects. executor: who works.
         limit: only a sample of so many entries, chosen by a hash of the key.
         families: only these features; None is all. watch: told of progress.
+        look_at_source: whether to scan it; without, the recorded division stands, and only features are made.
         replay: shards with rejects are made again, in the hope that the cause is gone.
         command, text, location: for the store's records: what was called, the pipeline file, and where the source is.
         where: what messages call the pipeline.
@@ -59,11 +60,18 @@ class RunOptions:
     limit: int | None = None
     families: Sequence[str] | None = None
     watch: Watcher | None = None
+    look_at_source: bool = True
     replay: bool = False
     command: str = "run"
     text: str = ""
     location: str | None = None
     where: str = "pipeline"
+
+
+def check(pipeline: Pipeline, *, where: str = "pipeline") -> Compiled:
+    """Compile a pipeline without looking at its source. Raises ConfigError with every fault."""
+    declared = getattr(pipeline.source, "parts", None)  # sources that are told their parts say so before any scan
+    return compile_pipeline(pipeline, CODECS, parts=list(declared) if declared else None, where=where)
 
 
 def plan(pipeline: Pipeline, store_url: str, options: RunOptions) -> Todo:
@@ -103,12 +111,21 @@ class _Run:
         source = self.pipeline.source
         if source is None:
             raise ConfigError(self.options.where, ["source: missing; say where samples come from, or give --source"])
-        compile_pipeline(self.pipeline, CODECS, where=self.options.where)  # faults that need no look at the source
-        scan = source.scan()
-        store = self._store(create=commit)
-        division = self._divide(store, source, scan, commit=commit)
+        check(self.pipeline, where=self.options.where)  # faults that need no look at the source
+        if self.options.look_at_source:
+            scan = source.scan()
+            store = self._store(create=commit)
+            division = self._divide(store, source, scan, commit=commit)
+        else:
+            scan, store = Scan(()), Store.open(self.store_url)
+            division = Division(keep=store.plan(source.name).shards)
         self.compiled = self._compile(division)
         todo = self._todo(store, division, source.name)
+        if not self.options.look_at_source and any(job.samples for job in todo.jobs):
+            raise ConfigError(
+                self.options.where,
+                ["the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"],
+            )
         todo.unmatched = list(scan.unmatched)
         self.store, self.division = store, division
         return todo

@@ -149,12 +149,11 @@ class _Desk:
         quiet = Counts()
         for entry, sample in self._carried(_Nowhere(), quiet):
             if sample.key in wanted:
-                stored = {
-                    name: _encode(part, how)
+                parts = {
+                    name: encoded_as_read(self._work.compiled, name, part) if name in reads else part
                     for name, part in sample.parts.items()
-                    if name in reads and (how := self._how(name, part)) and how.encoding != REFERENCE
                 }
-                yield entry.key, _as_read(sample, stored)
+                yield entry.key, Sample(sample.key, parts, sample.meta, sample.parent)
         self.counts.steps.update(quiet.steps)
 
     def _todo(self) -> list[Family]:
@@ -226,7 +225,7 @@ class _Desk:
         """The kept parts as they are stored, and the names of those kept as references."""
         stored, references = {}, []
         for name, part in sample.parts.items():
-            how = self._how(name, part)
+            how = _how(self._work.compiled, name, part)
             if how is None:
                 continue
             if how.encoding == REFERENCE:
@@ -235,11 +234,17 @@ class _Desk:
             stored[name] = _encode(part, how)
         return stored, references
 
-    def _how(self, name: str, part: Part) -> Kept | None:
-        compiled = self._work.compiled
-        if name in compiled.kept or isinstance(part, Frames) or not compiled.keeps_all:
-            return compiled.kept.get(name)
-        return Kept("auto")
+
+def encoded_as_read(compiled: Compiled, name: str, part: Part) -> Part:
+    """A part as a reader of the store gets it: through its encoding, where it is stored at all."""
+    how = _how(compiled, name, part)
+    return part if how is None or how.encoding == REFERENCE else _encode(part, how).as_read
+
+
+def _how(compiled: Compiled, name: str, part: Part) -> Kept | None:
+    if name in compiled.kept or isinstance(part, Frames) or not compiled.keeps_all:
+        return compiled.kept.get(name)
+    return Kept("auto")
 
 
 def _encode(part: Part, how: Kept) -> Encoded:

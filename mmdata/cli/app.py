@@ -1,0 +1,95 @@
+"""All commands together, and what an error looks like to a person and to a script.
+
+Exit codes: 0 done; 1 failed; 2 bad usage or configuration; 3 more rejects than the limit; 130 interrupted by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from mmdata import __version__
+from mmdata.cli import (
+    check,
+    demo,
+    features,
+    gc,
+    ingest,
+    ls,
+    plan,
+    rejects,
+    run,
+    schema,
+    show,
+    snapshot,
+    trace,
+    train,
+    trial,
+    verify,
+)
+from mmdata.cli.screen import CONFIGURATION, FAILED, INTERRUPTED, complain
+from mmdata.errors import ConfigError, MMDataError
+
+app = typer.Typer(
+    name="mmdata",
+    help="Raw text, images, audio and video to a clean, versioned feature store, streamed into PyTorch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command, name in (
+    (run.run, "run"),
+    (plan.plan, "plan"),
+    (check.check, "check"),
+    (trial.trial, "try"),
+    (ingest.ingest, "ingest"),
+    (features.features, "features"),
+    (train.train, "train"),
+    (ls.ls, "ls"),
+    (show.show, "show"),
+    (trace.trace, "trace"),
+    (rejects.rejects, "rejects"),
+    (snapshot.snapshot, "snapshot"),
+    (verify.verify, "verify"),
+    (gc.gc, "gc"),
+    (schema.schema, "schema"),
+    (demo.demo, "demo"),
+):
+    app.command(name)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mmdata {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say on standard error what is going on."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),  # noqa: ARG001  the callback acts
+) -> None:
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app(standalone_mode=True)
+    except ConfigError as error:
+        complain(error)
+        sys.exit(CONFIGURATION)
+    except MMDataError as error:
+        complain(error)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `mmdata ls | head` is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

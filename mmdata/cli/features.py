@@ -1,0 +1,47 @@
+"""`mmdata features`: the features that a store lacks, from the samples that it holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmdata.cli.options import Executor, ExecutorName, Json, PipelineArg, SourceOption, StoreOption, Workers
+
+
+def features(
+    pipeline: PipelineArg,
+    store: StoreOption,
+    source: SourceOption = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="FEATURE", help="Only this feature; may be repeated.")
+    ] = None,
+    executor: Executor = ExecutorName.pool,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Compute the features that STORE lacks, without looking at the source for new or changed files."""
+    import os
+
+    from mmdata.api import recorded_location
+    from mmdata.cli.screen import finish, progress
+    from mmdata.config.load import load
+    from mmdata.engine.executors import executor as executor_
+    from mmdata.engine.runner import RunOptions, run
+
+    location = source or recorded_location(store)
+    file = load(pipeline, source=location)
+    with progress(quiet=as_json) as watch:
+        options = RunOptions(
+            settings=file.run,
+            executor=executor_(executor.value, workers or os.cpu_count() or 1),
+            families=only or None,
+            look_at_source=False,
+            watch=watch,
+            command="features",
+            text=file.text,
+            location=location,
+            where=file.where,
+        )
+        report = run(file.pipeline, store, options)
+    finish(report, as_json=as_json)

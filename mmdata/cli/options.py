@@ -1,0 +1,33 @@
+"""The options that several commands share, so that they are called and explained alike."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ExecutorName(StrEnum):
+    """Who does the work."""
+
+    inline = "inline"
+    pool = "pool"
+
+
+PipelineArg = Annotated[Path, typer.Argument(metavar="PIPELINE", help="A pipeline file (YAML).")]
+StoreArg = Annotated[str, typer.Argument(metavar="STORE", help="A store: a folder, or a URL.")]
+StoreOption = Annotated[str, typer.Option("--store", metavar="STORE", help="The store: a folder, or a URL.")]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", metavar="SOURCE", help="Where samples come from, in place of the file's own.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take only a sample of so many entries.")]
+Executor = Annotated[ExecutorName, typer.Option("--executor", help="Who works: this process, or a pool of processes.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes of the pool; one a core unless said.")]
+MaxRejects = Annotated[
+    float | None,
+    typer.Option("--max-rejects", metavar="SHARE", help="Stop when more than this share (0 to 1) is rejected."),
+]
+Snapshot = Annotated[str | None, typer.Option("--snapshot", metavar="NAME", help="The store as a snapshot pinned it.")]

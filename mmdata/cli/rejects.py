@@ -1,0 +1,65 @@
+"""`mmdata rejects`: what failed and why, and another try for it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmdata.cli.options import Executor, ExecutorName, Json, SourceOption, StoreArg, Workers
+
+
+def rejects(
+    store: StoreArg,
+    replay: Annotated[bool, typer.Option("--replay", help="Try the rejected samples again.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="List features that failed, instead of samples.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code each failed, too.")] = False,
+    source: SourceOption = None,
+    executor: Executor = ExecutorName.pool,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """List the samples that failed, with step, reason and source; with --replay, try them again as they are now."""
+    from mmdata import api
+    from mmdata.cli.screen import print_json, print_table
+
+    opened = api.open(store)
+    if replay:
+        _replay(store, source, executor.value, workers, as_json=as_json)
+        return
+    rows = (opened.missing() if missing else opened.rejects()).to_pylist()
+    if as_json:
+        print_json({"store": store, "missing" if missing else "rejects": rows})
+        return
+    if missing:
+        print_table([[row["key"], row["family"], row["error"]] for row in rows], ["key", "feature", "error"])
+        return
+    head = ["key", "kind", "step", "error", "source"]
+    print_table([[row["key"], row["kind"], row["step"], row["error"], row["pointer"]] for row in rows], head)
+    for row in rows if traceback else ():
+        if row["traceback"]:
+            print(f"\n{row['key']}\n{row['traceback']}")
+
+
+def _replay(store: str, source: str | None, executor: str, workers: int | None, *, as_json: bool) -> None:
+    import os
+
+    from mmdata.api import recorded
+    from mmdata.cli.screen import finish, progress
+    from mmdata.engine.executors import executor as executor_
+    from mmdata.engine.runner import RunOptions, run
+
+    file, location = recorded(store, source=source)
+    with progress(quiet=as_json) as watch:
+        options = RunOptions(
+            settings=file.limited(1.0),
+            executor=executor_(executor, workers or os.cpu_count() or 1),
+            replay=True,
+            watch=watch,
+            command="rejects --replay",
+            text=file.text,
+            location=location,
+            where=file.where,
+        )
+        report = run(file.pipeline, store, options)
+    finish(report, as_json=as_json)

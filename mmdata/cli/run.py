@@ -1,0 +1,48 @@
+"""`mmdata run`: everything that a pipeline file says, from raw files to a trained model."""
+
+from __future__ import annotations
+
+from mmdata.cli.options import (
+    Executor,
+    ExecutorName,
+    Json,
+    Limit,
+    MaxRejects,
+    PipelineArg,
+    SourceOption,
+    StoreOption,
+    Workers,
+)
+
+
+def run(
+    pipeline: PipelineArg,
+    store: StoreOption,
+    source: SourceOption = None,
+    executor: Executor = ExecutorName.pool,
+    workers: Workers = None,
+    limit: Limit = None,
+    max_rejects: MaxRejects = None,
+    as_json: Json = False,
+) -> None:
+    """Ingest, compute features, select, and train where the file says so. Run again, it does only what is left."""
+    from mmdata import api
+    from mmdata.cli.screen import finish, progress
+    from mmdata.cli.train import train_from
+    from mmdata.config.load import load
+
+    file = load(pipeline, source=source)
+    with progress(quiet=as_json) as watch:
+        report = api.run(
+            file,
+            store=store,
+            source=source,
+            executor=executor.value,
+            workers=workers,
+            limit=limit,
+            max_rejects=max_rejects,
+            watch=watch,
+        )
+    if file.train and report.state == "done" and not report.above_limit:
+        report.training = train_from(file, store, quiet=as_json)
+    finish(report, as_json=as_json)

@@ -1,0 +1,59 @@
+"""`mmdata try`: a pipeline on a file or a few, step by step; nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmdata.cli.options import Json, PipelineArg
+
+if TYPE_CHECKING:
+    from mmdata.engine.trial import Tried
+
+
+def trial(
+    pipeline: PipelineArg,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Media files; parts beside them are found.")],
+    as_json: Json = False,
+) -> None:
+    """Show what every step of PIPELINE does to the sample that FILE belongs to. Writes nothing."""
+    from mmdata.cli.screen import print_json, print_table
+    from mmdata.config.load import load
+    from mmdata.engine.trial import try_file
+
+    rows: list[dict[str, Any]] = []
+    for path in files:
+        file = load(pipeline, source=str(path.parent))
+        rows += [_row(tried) for tried in try_file(file.pipeline, path, where=file.where)]
+    if as_json:
+        print_json({"pipeline": str(pipeline), "steps": rows})
+        return
+    cells = [[row["step"], row["on"], row["before"], row["after"], f"{row['seconds'] * 1000:.1f} ms"] for row in rows]
+    print_table(cells, ["step", "on", "before", "after", "time"])
+
+
+def _row(tried: Tried) -> dict[str, Any]:
+    from mmdata.cli.screen import described
+
+    after = tried.outcome or ("" if tried.after is None else described(tried.after))
+    if tried.arrays:
+        after = "; ".join(f"{name}: {_array(array)}" for name, array in tried.arrays.items())
+    elif not after:
+        after = "kept"
+    before = "" if tried.before is None else described(tried.before)
+    return {
+        "key": tried.key,
+        "step": tried.step,
+        "on": tried.on,
+        "before": before,
+        "after": "unchanged" if after == before and not tried.outcome else after,
+        "seconds": tried.seconds,
+    }
+
+
+def _array(array: Any) -> str:
+    if array.ndim == 0:
+        return f"{array.item():.6g}" if array.dtype.kind == "f" else str(array.item())
+    return f"{array.dtype} {list(array.shape)}"

@@ -1,0 +1,96 @@
+"""Choosing a pipeline for a source that nobody has described: look at what is there, and say what was chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmdata.codec.sniff import media_type, modality
+from mmdata.core.ports import Entry, Source
+from mmdata.core.step import address
+from mmdata.errors import ConfigError, DataError
+from mmdata.source.guess import guess
+
+LOOKED_AT = 5  # samples whose bytes decide what a part is
+INGEST = {
+    "image": ["codec.image.DecodeImage", "clean.image.FixOrientation"],
+    "text": ["clean.text.NormalizeText"],
+    "audio": ["codec.audio.DecodeAudio"],
+    "video": ["codec.video.DecodeFrames"],
+}
+FEATURES = {
+    "image": ["features.image.PerceptualHash", "features.image.Sharpness", "features.image.ImageSize"],
+    "text": ["features.text.TextLength"],
+    "audio": ["features.audio.AudioDuration", "features.audio.Loudness", "features.audio.LogMel"],
+    "video": ["features.video.Keyframes", "features.video.OpticalFlow"],
+}
+
+
+def choose(location: str) -> str:
+    """A pipeline file for a location, as text.
+
+    Raises:
+        ConfigError: there is nothing there, or nothing that could become samples.
+    """
+    source = guess(location)
+    scan = source.scan()
+    kinds = _kinds(source, scan.entries)
+    if not kinds:
+        raise ConfigError(location, ["none of its files holds text, an image, audio or video"])
+    return "\n".join([*_head(source, scan.entries, kinds), *_steps("ingest", INGEST, kinds), *_features(kinds), ""])
+
+
+def _kinds(source: Source, entries: Sequence[Entry]) -> dict[str, str]:
+    """The modality of each part, by the content of a few samples; parts of no known kind are left out."""
+    names = sorted({member.part for entry in entries for member in entry.members})
+    kinds = {}
+    for name in names:
+        some = [entry for entry in entries if any(member.part == name for member in entry.members)][:LOOKED_AT]
+        votes = Counter(kind for kind in _looks(source, some, name) if kind)
+        if votes:
+            kinds[name] = votes.most_common(1)[0][0]
+    return kinds
+
+
+def _looks(source: Source, entries: Sequence[Entry], part: str) -> Iterator[str | None]:
+    for sample in source.read(entries):
+        blob: Any = sample.parts[part]
+        try:
+            yield modality(media_type(blob.data()[:4096]))
+        except DataError:
+            yield None
+
+
+def _head(source: Source, entries: Sequence[Entry], kinds: dict[str, str]) -> list[str]:
+    shown = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+    lines = [f"# Chosen by mmdata for {len(entries)} samples of {shown}.", "source:", f"  use: {address(type(source))}"]
+    settings: Any = source
+    for index, field in enumerate(dataclasses.fields(settings)):
+        value = getattr(source, field.name)
+        if index and value not in (field.default, None) and field.name != "name":
+            lines.append(f"  {field.name}: {json.dumps(value, ensure_ascii=False)}")
+    return lines
+
+
+def _steps(section: str, table: dict[str, list[str]], kinds: dict[str, str]) -> list[str]:
+    lines = [f"{section}:"]
+    for part, kind in kinds.items():
+        for step in table[kind]:
+            lines.append(f"  - use: {step}")
+            lines += [] if part == kind else [f"    on: {json.dumps(part)}"]
+            lines += ["    fps: 2", "    size_px: 320"] if step.endswith("DecodeFrames") else []
+    return lines
+
+
+def _features(kinds: dict[str, str]) -> list[str]:
+    read = {("frames" if kind == "video" else part): kind for part, kind in kinds.items()}
+    lines = ["features:"]
+    for part, kind in read.items():
+        usual = "frames" if kind == "video" else kind
+        for step in FEATURES[kind]:
+            lines.append(f"  - use: {step}")
+            lines += [] if part == usual else [f"    on: {json.dumps(part)}"]
+    return lines

@@ -1,0 +1,120 @@
+"""One sample's whole story, put together from what the store recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmdata.core.ports import Entry, Member
+from mmdata.core.sample import Part
+from mmdata.errors import StoreError
+from mmdata.store import selections
+from mmdata.store.files import Files
+from mmdata.store.store import Store
+
+STORED, DROPPED, REJECTED, PLANNED, SPLIT, UNKNOWN = "stored", "dropped", "rejected", "not yet run", "split", "unknown"
+
+
+@dataclass
+class Trace:
+    """What became of a key.
+
+    Args:
+        outcome: "stored", "dropped", "rejected", "split" (into `children`), "not yet run" or "unknown".
+        members: its files in the source. story: sentences, in order.
+        parts: what is stored of it. features: what is computed, in words.
+    """
+
+    key: str
+    outcome: str = UNKNOWN
+    members: Sequence[Member] = ()
+    story: list[str] = field(default_factory=list)
+    parts: dict[str, Part] = field(default_factory=dict)
+    features: dict[str, str] = field(default_factory=dict)
+    children: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "outcome": self.outcome,
+            "source": [{"part": m.part, "pointer": m.pointer, "bytes": m.size} for m in self.members],
+            "story": self.story,
+            "parts": sorted(self.parts),
+            "features": self.features,
+            "children": self.children,
+        }
+
+
+def trace(store: Store, key: str) -> Trace:
+    """Tell the story of a key: as the plan, the rows, the drops and the rejects have it."""
+    found = Trace(key)
+    entry, shard = _planned(store, key)
+    if entry is not None:
+        found.outcome, found.members = PLANNED, entry.members
+        found.story.append(f"planned in shard {shard}")
+    _decided(store, found)
+    table = store.table(["key", "parent"], incomplete=True).to_pylist()
+    found.children = [row["key"] for row in table if row["parent"] == key]
+    if found.children and found.outcome == PLANNED:
+        found.outcome = SPLIT
+    _stored(store, found)
+    if found.outcome == UNKNOWN:
+        near = [row["key"] for row in table if key in row["key"]][:5]
+        found.story.append(f"the store knows no such key{'; similar are ' + ', '.join(near) if near else ''}")
+    return found
+
+
+def _planned(store: Store, key: str) -> tuple[Entry | None, str]:
+    asked = {key, key.partition("@")[0]}
+    for shard, entries in store.plan(key.partition("/")[0]).shards.items():
+        for entry in entries:
+            if entry.key in asked:
+                return entry, shard
+    return None, ""
+
+
+def _decided(store: Store, found: Trace) -> None:
+    for row in store.drops().to_pylist():
+        if row["key"] == found.key:
+            found.outcome = DROPPED
+            found.story.append(f"dropped by {row['step']}: {row['reason']}")
+    for row in store.rejects().to_pylist():
+        if row["key"] == found.key:
+            found.outcome = REJECTED
+            found.story.append(f"rejected in {row['step']} as {row['kind']}: {row['error']}")
+
+
+def _stored(store: Store, found: Trace) -> None:
+    try:
+        sample = store.sample(found.key)
+    except StoreError:
+        return
+    found.outcome = STORED
+    found.parts = dict(sample.parts)
+    found.story += [f"{name} = {value!r}" for name, value in sample.meta.items()]
+    errors = {row["family"]: row["error"] for row in store.missing().to_pylist() if row["key"] == found.key}
+    for column in store.families:
+        array = store.arrays(column, [found.key], incomplete=True)[0]
+        if array is None:
+            found.features[column] = errors.get(store.family_of(column), "none: the sample has no such part")
+        else:
+            found.features[column] = _said(array)
+    files = Files.at(store.url, store.storage_options)
+    for name in selections.names(files):
+        for row in selections.read(files, name).to_pylist():
+            if row["key"] == found.key:
+                where = f"left out: {row['reason']}" if row["reason"] else row["split"] or "selected"
+                found.story.append(f"selection {name!r}: {where}")
+
+
+def _said(array: np.ndarray) -> str:
+    if array.ndim == 0:
+        return f"{array.item():.6g}" if array.dtype.kind == "f" else str(array.item())
+    return (
+        f"{array.dtype} {list(array.shape)}, {np.nanmin(array):.4g} to {np.nanmax(array):.4g}"
+        if array.size
+        else "empty"
+    )
