@@ -7,7 +7,7 @@ are the same for any number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -87,17 +87,24 @@ class WorkerStream:
             "pin_memory": pin_memory,
             "collate_fn": _as_it_is,
             "multiprocessing_context": start,
+            "persistent_workers": True,  # starting one costs seconds
         }
+        self._loader: Iterable[Any] = ()
+        self._loader_is_at: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return self.stream.n_steps
 
     def __iter__(self) -> Iterator[Any]:
-        epoch = self.stream.epoch
-        if self.stream.step < self.stream.n_steps:
-            for batch in DataLoader(StreamDataset(self.stream), **self._settings):
+        epoch, step = self.stream.epoch, self.stream.step
+        if step < self.stream.n_steps:
+            if self._loader_is_at != (epoch, step):
+                self._loader = DataLoader(StreamDataset(self.stream), **self._settings)
+            self._loader_is_at = None  # unless this epoch comes to its end
+            for batch in self._loader:
                 self.stream.step += 1
                 yield batch
+            self._loader_is_at = (epoch + 1, 0)  # the workers' copies move on by themselves
         self.stream.seek(epoch=epoch + 1)
 
     def state_dict(self) -> dict[str, Any]:
