@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,10 @@ class TableFile:
         return path, self._file.size_bytes, self._file.digest
 
     def abort(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; does nothing to a file that has its name."""
+        if self._writer.is_open:
+            with suppress(OSError):  # a full disk must not hide the error that led here
+                self._writer.close()
         self._file.discard()
 
 

@@ -91,8 +91,7 @@ class ShardWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is not None:
-            self.abort()
+        self.abort()
 
     def add(
         self,
@@ -214,7 +213,7 @@ class ShardWriter:
         return DataFile(family, path, self._shard, self._fp, digest, len(rows), size, own, self._source)
 
     def abort(self) -> None:
-        """Delete what was written so far."""
+        """Delete what was written so far; nothing once it is closed."""
         self._tar_file.discard()
         self._table.abort()
 

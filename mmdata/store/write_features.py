@@ -51,8 +51,7 @@ class FeatureWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is not None:
-            self.abort()
+        self.abort()
 
     def add(
         self, keys: Sequence[str], arrays: Mapping[str, Arrays], errors: Sequence[str | None] | None = None
@@ -159,7 +158,7 @@ class FeatureWriter:
         return DataFile(self._family, path, self._shard, self._fp, keys, len(self._keys), size, digest)
 
     def abort(self) -> None:
-        """Delete what was written so far."""
+        """Delete what was written so far; nothing once it is closed."""
         self._table.abort()
 
 
