@@ -23,6 +23,7 @@ _TEXT_COLUMNS = ("text", "caption", "transcript", "transcription", "sentence", "
 _LABEL_COLUMNS = ("label", "class", "category", "target")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "eval"))
 _LOOKED_AT = 50  # rows
+_PLAIN_TABLES = tuple(kind for kind in EXTENSIONS if kind != "json")  # a .json beside media is their metadata
 
 
 def guess(location: str, *, name: str = "") -> Source:
@@ -60,26 +61,22 @@ def _folder(location: str, name: str) -> Source:
     n_media = sum(modality_of_name(file.path) is not None for file in files)
     if kinds["tar"] and not n_media:
         return Tars(location, name=name)
-    tables = [file.path for file in files if extension(file.path) in EXTENSIONS and "/" not in file.path]
+    tables = sorted(file.path for file in files if extension(file.path) in _PLAIN_TABLES)
+    if tables and not n_media:
+        return _table(f"{location.rstrip('/')}/{tables[0]}" if len(tables) == 1 else location, name)
     for path in sorted(tables, key=lambda path: not path.startswith("metadata.")):
-        table = _table_of_folder(location, name, path, alone=not n_media)
-        if table is not None:
-            return table
-    if not n_media and any(kinds[kind] for kind in ("parquet", "csv", "jsonl")):
-        return _table(location, name)
+        if "/" not in path and _names_files(location, path):
+            return _table(f"{location.rstrip('/')}/{path}", name)
     parts = _mirrored(files)
     return Files(location, name=name, parts=parts, label=_label(files, parts), exclude=_drawings(files))
 
 
-def _table_of_folder(location: str, name: str, path: str, *, alone: bool) -> Table | None:
-    """A table in a folder of media, when it names files of the folder; or any, when it is alone."""
+def _names_files(location: str, path: str) -> bool:
+    """Whether a table in a folder of media names files of the folder."""
     try:
-        columns = _columns(place(location), path)
+        return any(part != "text" for part in _columns(place(location), path))
     except NoTable:
-        return None
-    if not columns or not (alone or any(modality != "text" for modality in columns)):
-        return None
-    return _table(f"{location.rstrip('/')}/{path}", name)
+        return False
 
 
 def _table(path: str, name: str) -> Table:
@@ -166,11 +163,11 @@ def _label(files: Iterable[Found], parts: object) -> Literal["parent"] | None:
     if parts is not None:
         return None
     stems = {key_text(file.path).rpartition(".")[0] for file in files if modality_of_name(file.path)}
-    folders = Counter(stem.rpartition("/")[0] for stem in stems)
-    inside = {folder: count for folder, count in folders.items() if folder}
-    several = sum(inside.values()) > folders[""] and sum(inside.values()) >= 2 * len(inside)
-    names = {folder.rpartition("/")[2].lower() for folder in inside}
-    return "parent" if len(names) >= 2 and several and not names <= _SPLITS else None
+    folders = Counter(stem.rpartition("/")[0].rpartition("/")[2] for stem in stems)
+    outside, inside = folders.pop("", 0), folders.total()
+    several = inside > outside and inside >= 2 * len(folders)
+    splits = {folder.lower() for folder in folders} <= _SPLITS
+    return "parent" if len(folders) >= 2 and several and not splits else None
 
 
 def _drawings(files: Iterable[Found]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, BinaryIO, Literal, cast
 
@@ -11,6 +12,9 @@ from mmdata.core.ports import Fault
 from mmdata.errors import ConfigError, Unreadable
 from mmdata.source.names import is_dropping
 from mmdata.source.place import Found, Listing, changed
+
+# what tells one state of a file from another, by the names that file systems have for it, the surest first
+_STATES = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,12 @@ def _opened(url: str) -> tuple[Any, str]:
 def _found(path: str, info: Mapping[str, Any]) -> Found:
     if info.get("type") == "directory":
         return Found(path, problem=("not_a_file", f"{path}: a folder, not a file"))
-    for field in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created"):
-        if info.get(field) is not None:
-            value = info[field]
-            text = value.isoformat() if hasattr(value, "isoformat") else str(value).strip('"')
-            return Found(path, int(info["size"]), f"etag:{text}")
-    return Found(path, int(info["size"]), "etag:")
+    known = (info[field] for field in _STATES if info.get(field) is not None)
+    return Found(path, int(info["size"]), f"etag:{_spelled(next(known, ''))}")
+
+
+def _spelled(state: object) -> str:
+    """An etag or a time as text; file systems give one time as a number here and as a datetime there."""
+    if isinstance(state, datetime):
+        state = state.timestamp()
+    return f"{round(state * 1_000_000)}us" if isinstance(state, float) else str(state).strip('"')

@@ -142,7 +142,7 @@ class _Rows:
             self._fault(f"{self.source.name}/{key_text(table.path)}", "unreadable", str(error), at)
 
     def done(self, unmatched: Sequence[str]) -> Scan:
-        if never := sorted(set(self._named()) - self.seen) if self.n_rows else []:
+        if never := sorted(set(self._named()) - self.seen) if self.seen else []:
             raise ConfigError(
                 f"source {self.source.name}", [self._no_column(name, sorted(self.seen)) for name in never]
             )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mmdata.codec.sniff import HEAD_BYTES, holds, media_type, modality
+from mmdata.codec.sniff import HEAD_BYTES, UNKNOWN, extension, holds, media_type, modality
 from mmdata.source.place import Place
 
 Cell = tuple[int, str]  # row and column
@@ -65,8 +65,9 @@ def rows_of(where: Place, path: str) -> Rows:
         return Parquet(where, path)
     if text.startswith(b"["):
         raise NoTable("it holds one JSON list; write an object a line (JSON Lines)")
-    if text.startswith(b"{"):
+    named = extension(path) if modality(kind) == "text" or kind == UNKNOWN else ""  # a stray byte makes no other file
+    if text.startswith(b"{") or named in ("jsonl", "ndjson"):
         return JsonLines(where, path)
-    if modality(kind) == "text":
+    if modality(kind) == "text" or named in ("csv", "tsv"):
         return Csv(where, path)
     raise NoTable(f"expected JSON Lines, CSV or Parquet; {holds(head, path)}")

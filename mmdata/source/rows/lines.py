@@ -51,7 +51,7 @@ class JsonLines:
 
 def _parsed(number: int, line: bytes, columns: Collection[str] | None) -> Row:
     try:
-        values = metadata.parse(line, max_bytes=MAX_LINE_BYTES)
+        values = metadata.parse(line.rstrip(b"\r\n"), max_bytes=MAX_LINE_BYTES)
     except metadata.BadMetadata as error:
         return Row(number, fault=f"line {number + 1}: {str(error).replace(' at line 1 column', ' at column')}")
     return Row(number, values if columns is None else {name: values[name] for name in columns if name in values})

@@ -31,8 +31,8 @@ class Parquet:
 
         with _told():
             if isinstance(self.where, LocalPlace):
-                return pq.ParquetFile(f"{self.where.root}/{self.path}")
-            return pq.ParquetFile(self.where.open(self.path))
+                return pq.ParquetFile(f"{self.where.root}/{self.path}", page_checksum_verification=True)
+            return pq.ParquetFile(self.where.open(self.path), page_checksum_verification=True)
 
     def columns(self) -> tuple[str, ...]:
         return tuple(self._file.schema_arrow.names)
