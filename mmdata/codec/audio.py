@@ -26,6 +26,9 @@ _MAX_S = 4 * 3600.0
 _MAX_SAMPLES = 1 << 29
 _MAX_BYTES = 2048 * MIB
 _SOUNDFILE = frozenset({"wav", "flac", "ogg", "mpeg", "aiff", "basic", "x-caf"})
+_MANY_CODECS = frozenset(
+    {"audio/wav", "audio/ogg", "audio/mpeg", "audio/aiff", "audio/x-caf"}
+)  # libsndfile has not all
 _LENIENCY_S = 0.25  # a codec's padding at both ends, and a container's rounding of its length
 
 
@@ -76,8 +79,8 @@ class DecodeAudio(Map[Blob, Audio]):
             try:
                 return self._by_libsndfile(data)
             except _NotForLibsndfile:
-                if kind not in DEMUXERS:
-                    raise DecodeError(f"it is damaged: libsndfile can't decode this {kind}") from None
+                if kind not in _MANY_CODECS:
+                    raise DecodeError(f"it is cut short or damaged: libsndfile can't decode this {kind}") from None
         elif kind not in DEMUXERS:
             raise DecodeError(f"no sound that is decoded here: {holds(data, name)}")
         return self._by_ffmpeg(data, kind)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mmdata.codec.image.decode import opencv
-from mmdata.core.sample import Blob
 from mmdata.testing.films import moving_shapes
 from mmdata.testing.media import mp4_bytes
 from mmdata.testing.pictures import picture
@@ -72,6 +71,12 @@ def films() -> Made:
     return {**made, "mp4": film_file("mp4", "libx264"), "sound.mp4": sounding_film()}
 
 
+@pytest.fixture(scope="session")
+def turned_films() -> dict[int, bytes]:
+    """The same film as an MP4, its top left quarter black, by the angle that it is to be turned."""
+    return {turn_deg: film_file("mp4", "libx264", turn_deg=turn_deg) for turn_deg in (90, 180, -90)}
+
+
 def film_file(form: str, codec: str, pix_fmt: str = "yuv420p", *, turn_deg: int = 0, **settings: str) -> bytes:
     """A film of grey levels; a corner stays black when it is to be turned (counter-clockwise, as FFmpeg says it)."""
     import av
@@ -115,7 +120,3 @@ def audio_file(form: str, codec: str, rate_hz: int = 16000) -> bytes:
 def sounding_film() -> bytes:
     """A film of moving shapes with a tone: H.264 and AAC."""
     return mp4_bytes(moving_shapes(radius_px=20)[0], audio=tone(1.0))
-
-
-def blob(data: bytes, name: str = "") -> Blob:
-    return Blob.of(data, name=name)
