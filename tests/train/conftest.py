@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.fingerprint import keys_digest
+from mmdata.core.sample import Sample
+from mmdata.select.selection import select
+from mmdata.store import Store
+from mmdata.store.layout import DataFile
+from mmdata.store.runs import Recipe
+from mmdata.store.store import Change
+from mmdata.store.write import ShardWriter
+from mmdata.store.write_features import FeatureWriter
 from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Batch, Input
 
 Builder = Callable[..., "ArrayBatches"]
 INPUTS = (Input("image", "image.embedding", "vector", 4), Input("speech", "speech.mfcc", "sequence", 3))
+SPECS = {
+    "image.embedding": ArraySpec(dims=("feature",), sizes={"feature": 4}),
+    "speech.mfcc": ArraySpec(dims=("time", "coefficient"), sizes={"coefficient": 3}),
+}
 COLUMNS = {"image": "image.embedding", "speech": "speech.mfcc"}
 
 
@@ -96,3 +111,60 @@ def world() -> Builder:
 def config() -> TrainConfig:
     """Settings under which the small world is learnt in a second."""
     return TrainConfig(inputs=COLUMNS, width=16, hidden=(16,), epochs=12, batch_size=8, lr=5e-3, seed=3)
+
+
+def write_store(
+    folder: Path, *, n: int = 240, n_shards: int = 4, missing: float = 0.1, seed: int = 0, lacking: str = ""
+) -> Store:
+    """The small world as a store, with selections "v1" (train, val, test) and "folds" (three, grouped)."""
+    rows, fp = world_rows(n, seed=seed, missing=missing), "f" * 16
+    store = Store.create(str(folder))
+    store.start_run(command="test", recipe=Recipe(fp, dict.fromkeys(SPECS, fp)))
+    added: dict[str, list[DataFile]] = {"samples": [], **{family: [] for family in SPECS}}
+    for number, places in enumerate(np.array_split(np.arange(n), n_shards)):
+        shard = f"{number:016x}"
+        with ShardWriter(str(folder), shard=shard, fp=fp, source="s") as samples:
+            for place in places:
+                meta = {"label": rows["label"][place], "side": rows["label"][place][:5], "group": str(place // 3)}
+                samples.add(Sample(rows["key"][place], {}, meta), {}, pointers={})
+            added["samples"] += samples.close()
+            digest = keys_digest(samples.keys)
+        for family, spec in SPECS.items():
+            features = FeatureWriter(str(folder), family, {family: spec}, shard=shard, fp=fp)
+            features.add([rows["key"][place] for place in places], {family: [row_of(rows, family, p) for p in places]})
+            if family == lacking and number == 0:
+                features.abort()
+            else:
+                added[family].append(features.close(digest))
+    store.commit([Change(family, columns=columns_of(family), add=files) for family, files in added.items()])
+    store = Store.open(str(folder))
+    select(store, "v1", split={"train": 0.6, "val": 0.2, "test": 0.2})
+    select(store, "folds", split={"folds": 3, "group": "meta.group"})
+    return store
+
+
+def columns_of(family: str) -> dict[str, ArraySpec]:
+    return {family: SPECS[family]} if family in SPECS else {}
+
+
+def row_of(rows: dict[str, Any], family: str, place: int) -> np.ndarray | None:
+    if not rows[f"{family}.mask"][place]:
+        return None
+    values: np.ndarray = rows[family][place]
+    return values[: rows[f"{family}.length"][place]] if SPECS[family].varying else values
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """240 samples of the small world in 4 shards, a tenth of each input missing. Only to read."""
+    return write_store(tmp_path_factory.mktemp("world") / "store")
+
+
+@pytest.fixture
+def build_store(tmp_path: Path) -> Callable[..., Store]:
+    """Makes a store of a test's own: build_store(n=, n_shards=, missing=, seed=, name=)."""
+
+    def build(name: str = "store", **settings: Any) -> Store:
+        return write_store(tmp_path / name, **settings)
+
+    return build

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mmdata.errors import ConfigError
+from mmdata.store import Store
+from mmdata.train.config import TrainConfig
+from mmdata.train.folds import evaluate_folds, models, of_fold
+from mmdata.train.metrics import Metrics
+from mmdata.train.report import FoldScore, FoldsReport
+
+
+def test_each_fold_is_judged_by_what_never_saw_it(config: TrainConfig) -> None:
+    for number in range(4):
+        found = of_fold(config, number, 4)
+        assert found.test_split == f"fold{number}"
+        assert found.val_split == f"fold{(number + 1) % 4}"
+        assert {found.test_split, found.val_split, *found.train_split} == {"fold0", "fold1", "fold2", "fold3"}
+        assert len(found.train_split) == 2
+
+
+def test_without_a_judge_all_other_folds_are_learned_from(config: TrainConfig) -> None:
+    found = of_fold(replace(config, val_split=None), 1, 3)
+    assert (found.test_split, found.val_split, found.train_split) == ("fold1", None, ("fold2", "fold0"))
+
+
+def test_each_input_is_tried_alone_beside_the_fused(config: TrainConfig) -> None:
+    assert [name for name, _ in models(config, single=True)] == ["fused", "image", "speech"]
+    assert [name for name, _ in models(config, single=False)] == ["fused"]
+    alone = replace(config, inputs={"image": "image.embedding"})
+    assert [name for name, _ in models(alone, single=False)] == ["image"]
+    assert dict(models(config, single=True))["speech"].inputs == {"speech": "speech.mfcc"}
+
+
+def test_fusing_is_shown_to_be_worth_it(store: Store, config: TrainConfig) -> None:
+    told: list[FoldScore] = []
+    settings = replace(config, selection="folds", val_split=None, epochs=8, batch_size=24, lr=2e-2)
+    report = evaluate_folds(store, settings, folds=3, watch=told.append)
+    assert report.scores == tuple(told)
+    assert sum(score.metrics.n for score in told if score.model == "fused") == 240
+    fused, image, speech = report.summaries()
+    assert (fused.model, image.model, speech.model) == ("fused", "image", "speech")
+    assert fused.accuracy > 0.75
+    assert max(image.accuracy, speech.accuracy) < 0.65
+
+
+@pytest.mark.parametrize(("val", "fewest"), [("val", 3), (None, 2)])
+def test_too_few_folds_are_refused(store: Store, config: TrainConfig, val: str | None, fewest: int) -> None:
+    with pytest.raises(ConfigError, match="too few"):
+        evaluate_folds(store, replace(config, val_split=val, selection="folds"), folds=fewest - 1)
+
+
+def test_a_report_gives_means_and_spreads() -> None:
+    def score(model: str, fold: int, value: float) -> FoldScore:
+        return FoldScore(
+            model=model, fold=f"fold{fold}", metrics=Metrics(n=4, accuracy=value, macro_f1=value / 2, macro_recall=0.0)
+        )
+
+    report = FoldsReport(scores=(score("fused", 0, 0.5), score("fused", 1, 0.7), score("image", 0, 0.25)), seconds=1.0)
+    fused, image = report.summaries()
+    assert (fused.n_folds, image.n_folds) == (2, 1)
+    assert fused.accuracy == pytest.approx(0.6)
+    assert fused.macro_f1 == pytest.approx(0.3)
+    assert fused.accuracy_spread == pytest.approx(0.02**0.5)
+    assert image.accuracy_spread == 0.0
+    assert str(report).splitlines() == [
+        "model  accuracy       macro F1",
+        "fused  0.600 ± 0.141  0.300 ± 0.071",
+        "image  0.250 ± 0.000  0.125 ± 0.000",
+    ]
+    assert report.to_json()["summaries"][1]["model"] == "image"
