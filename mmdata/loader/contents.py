@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mmdata.store import Store
     from mmdata.store.files import Files
     from mmdata.store.layout import DataFile
+
+log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 1_000  # as many as a row group has: a chunk is read without its neighbours
 TEXTS = ("key", "label", "source", "parent")
@@ -121,6 +124,11 @@ def _rows(
         names = [split] if isinstance(split, str) else list(split)
         wanted = pc.and_(wanted, pc.is_in(table["split"], pa.array(names, pa.string())))
     keys = table["key"].filter(wanted)
+    if table.num_rows < sum(counts):
+        later = sum(counts) - table.num_rows
+        log.warning(
+            "selection=%s place=%s later=%d: samples that came later; select again", selection, store.url, later
+        )
     chosen = pc.is_in(pa.chunked_array([pa.array(store.keys(), pa.string())]), keys.combine_chunks())
     bounds = np.cumsum([0, *counts])
     marks = np.asarray(chosen.to_numpy())

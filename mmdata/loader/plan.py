@@ -97,7 +97,7 @@ class Plan:
         return self.global_batch_size // world
 
     def share(self, step: int, *, rank: int = 0, world: int = 1) -> list[Run]:
-        """Where in the sequence a rank's batch of one step lies, in the batch's order."""
+        """Where in the sequence a rank's batch of one step lies, in the batch's order; one empty run for no rows."""
         size = self.batch_size(world)
         if not 0 <= rank < world or not 0 <= step < self.n_steps:
             raise ValueError(f"there is no rank {rank} of {world}, step {step} of {self.n_steps}")
@@ -107,6 +107,10 @@ class Plan:
         for lane in range(first // width, -(-last // width)):
             low, high = max(first - lane * width, 0), min(last - lane * width, width)
             runs.extend(self._slice(step, lane, low, high))
+        if not runs:  # nothing is left for this rank: an empty run where its last row was
+            lane = (last - 1) // width
+            at = max(0, self.lane_end(lane) - 1)
+            runs.append(Run(at, at, lane, real=False))
         return runs
 
     def lane_end(self, lane: int) -> int:
@@ -129,7 +133,7 @@ class Plan:
         real = width if step < self.n_steps - 1 else self._lane_start(lane + 1) - start
         if low < min(high, real):
             yield Run(start + low, start + min(high, real), lane)
-        if max(low, real) < high:
+        if max(low, real) < high and self.tail != "short":
             before = lane * width - self._last_rows * lane // self.n_lanes  # fillers of the lanes before
             yield from self._fillers(lane, before + max(low, real) - real, high - max(low, real))
 
@@ -192,13 +196,15 @@ class Epoch:
         return window < self.n_windows and self._window_starts[window] < position
 
     def pieces(self, run: Run) -> Iterator[tuple[int, int, int]]:
-        """The windows that a run lies in, with the rows [start, stop) of each."""
+        """The windows that a run lies in, with the rows [start, stop) of each; one without rows for an empty run."""
         position = run.start
-        while position < run.stop:
+        while True:
             window = self.window_at(position)
             first, end = self._window_starts[window], min(run.stop, self._window_starts[window + 1])
             yield window, position - first, end - first
             position = end
+            if position >= run.stop:
+                return
 
     def window(self, window: int) -> tuple[np.ndarray, np.ndarray]:
         """A window's chunks, and the place of each of their rows.

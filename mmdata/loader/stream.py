@@ -226,8 +226,7 @@ class Stream:
     def _collate(self, order: Epoch, windows: WindowReader, runs: Sequence[Run]) -> Batch:
         pieces: list[tuple[dict[str, Held], int, int]] = []
         for run in runs:
-            given = run.real or self.plan.tail != "short"
-            pieces += [(windows[window], start, stop if given else start) for window, start, stop in order.pieces(run)]
+            pieces += [(windows[window], start, stop) for window, start, stop in order.pieces(run)]
         batch: Batch = {}
         for column in self.contents.columns:
             batch.update(column.batch([(held[column.name], start, stop) for held, start, stop in pieces]))

@@ -40,10 +40,12 @@ def test_every_world_that_divides_the_batch_sees_the_same_global_batches(plan: P
     worlds = [world for world in range(1, plan.global_batch_size + 1) if plan.global_batch_size % world == 0]
     for step in range(plan.n_steps):
         reference = global_batch(plan, step, 1)
-        assert len(reference) == plan.global_batch_size
+        whole = plan.tail != "short" or step < plan.n_steps - 1
+        assert len(reference) == (plan.global_batch_size if whole else plan.n_rows - step * plan.global_batch_size)
         for world in worlds:
             assert global_batch(plan, step, world) == reference
-            assert len(positions(plan.share(step, rank=0, world=world))) == plan.batch_size(world)
+            if whole:
+                assert len(positions(plan.share(step, rank=0, world=world))) == plan.batch_size(world)
 
 
 @given(plan=plans)
@@ -60,7 +62,7 @@ def test_steps_cover_the_sequence_and_no_row_twice(plan: Plan) -> None:
 def test_fillers_come_from_the_start_and_in_the_last_step_alone(plan: Plan) -> None:
     fillers = [run for step in range(plan.n_steps) for run in plan.share(step) if not run.real]
     missing = plan.n_steps * plan.global_batch_size - plan.n_rows
-    expected = [] if plan.tail == "drop" else [at % plan.n_rows for at in range(missing)]
+    expected = [] if plan.tail in ("drop", "short") else [at % plan.n_rows for at in range(missing)]
     assert positions(fillers) == expected
     assert all(run.real for step in range(plan.n_steps - 1) for run in plan.share(step))
 
@@ -78,7 +80,7 @@ def test_a_window_is_found_by_position_and_places_its_rows_within_itself(plan: P
 
 def test_without_shuffle_batches_are_the_stored_order() -> None:
     plan = Plan(chunk_rows=(3, 5, 2), global_batch_size=4, shuffle=False, window_rows=3, tail="short")
-    assert [global_batch(plan, step, 2) for step in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
+    assert [global_batch(plan, step, 2) for step in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     chunk, row = plan.epoch(5).sequence()
     assert chunk.tolist() == [0] * 3 + [1] * 5 + [2] * 2
     assert row.tolist() == [0, 1, 2, 0, 1, 2, 3, 4, 0, 1]
@@ -117,6 +119,16 @@ def test_a_batch_draws_on_every_lane() -> None:
 )
 def test_the_number_of_steps(rows: int, tail: Tail, steps: int) -> None:
     assert Plan(chunk_rows=(1,) * rows, global_batch_size=4, tail=tail).n_steps == steps
+
+
+def test_a_rank_without_rows_has_an_empty_run_where_its_last_row_was() -> None:
+    plan = Plan(chunk_rows=(5,), global_batch_size=4, lanes=4, tail="short")
+    shares = [plan.share(1, rank=rank, world=4) for rank in range(4)]
+    assert [[(run.start, run.stop) for run in share] for share in shares] == [[(0, 0)], [(1, 1)], [(2, 2)], [(4, 5)]]
+    epoch = plan.epoch(0)
+    assert [list(epoch.pieces(run)) for run in shares[1]] == [[(0, 1, 1)]]
+    one_lane = Plan(chunk_rows=(5,), global_batch_size=4, lanes=1, tail="short")
+    assert one_lane.share(1, rank=1, world=4) == [Run(4, 4, 0, real=False)]
 
 
 def test_a_batch_larger_than_the_data_goes_round_and_round() -> None:
