@@ -36,7 +36,7 @@ def apply(changes: Sequence[Change], logs: Callable[[str], FamilyLog], files: Fi
     schemas = {change.family: _schema(change, files) for change in changes}
     for change in changes:
         logs(change.family).refresh()
-        _check(change, logs(change.family), txn)
+        _check(change, logs(change.family), schemas[change.family], txn)
     beside = [change for change in changes if change.family != SAMPLES]
     core = [change for change in changes if change.family == SAMPLES]
     apart = any(change.remove for change in core)  # what goes with replaced samples must outlive them
@@ -49,8 +49,10 @@ def apply(changes: Sequence[Change], logs: Callable[[str], FamilyLog], files: Fi
         logs(change.family).change((), change.remove, None, txn=_part(txn, "remove"))
 
 
-def _check(change: Change, log: FamilyLog, txn: Txn | None) -> None:
-    """Find a conflict before anything is committed."""
+def _check(change: Change, log: FamilyLog, schema: pa.Schema | None, txn: Txn | None) -> None:
+    """Find what can't be done before anything is committed."""
+    if schema is not None:
+        log.check(schema)
     mark = _part(txn, "add")
     if mark is None or log.transaction(mark[0]) < mark[1]:
         log.decide(log.live(), change.add, change.remove)

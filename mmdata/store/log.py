@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable
+from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, Transaction
@@ -108,11 +109,12 @@ class Log:
             self.refresh()
             if txn is not None and self.transaction(txn[0]) >= txn[1]:
                 return False
-            adds, removes = decide(self.live())
-            if not adds and not removes:
-                return False
             try:
-                self._write(adds, removes, schema, txn)
+                self._prepare(schema)
+                adds, removes = decide(self.live())  # on the state that the commit builds on
+                if not adds and not removes:
+                    return False
+                self._write(adds, removes, txn)
             except CommitFailedError as error:
                 reason = error
             else:
@@ -120,36 +122,33 @@ class Log:
                 return True
         raise CommitConflict(f"{self._uri}: other writers were first {ATTEMPTS} times: {reason}") from reason
 
-    def _write(
-        self, adds: Sequence[Logged], removes: Sequence[Logged], schema: pa.Schema | None, txn: Txn | None
-    ) -> None:
-        table = self._made(schema)
+    def _write(self, adds: Sequence[Logged], removes: Sequence[Logged], txn: Txn | None) -> None:
+        if self._table is None:
+            raise CommitConflict(f"{self._uri}: there is no table to remove files from")
         now_ms = int(time.time() * 1000)
         actions: list[AddAction | RemoveAction] = [_add(entry, now_ms) for entry in adds]
         actions += [_remove(entry, now_ms) for entry in removes]
-        marks = [Transaction(_OWN, table.version() + 1), *([Transaction(*txn)] if txn else [])]
-        table.create_write_transaction(
+        marks = [Transaction(_OWN, self._table.version() + 1), *([Transaction(*txn)] if txn else [])]
+        self._table.create_write_transaction(
             actions,
             "append",
-            table.schema(),
+            self._table.schema(),
             list(logged(self.family)),
             commit_properties=CommitProperties(app_transactions=marks, max_commit_retries=0),
         )
 
-    def _made(self, schema: pa.Schema | None) -> DeltaTable:
-        """The table, made or widened so that it has the schema's columns."""
+    def _prepare(self, schema: pa.Schema | None) -> None:
+        """Make the table, or widen it, so that it has the schema's columns."""
+        if schema is None:
+            return
         if self._table is None:
             self._create(schema)
             self.refresh()
-        if self._table is None:
-            raise CommitConflict(f"{self._uri}: there is no table to remove files from")
-        if schema is not None:
-            self._widen(self._table, schema)
-        return self._table
+        if self._table is not None and (fresh := self._fresh(self._table, schema)):
+            self._table.alter.add_columns(fresh)
+            self.refresh()
 
-    def _create(self, schema: pa.Schema | None) -> None:
-        if schema is None:
-            return
+    def _create(self, schema: pa.Schema) -> None:
         try:
             DeltaTable.create(
                 self._uri,
@@ -163,20 +162,22 @@ class Log:
             if not DeltaTable.is_deltatable(self._uri, self._options or None):
                 raise  # it is there when another writer made it at the same moment
 
-    def _widen(self, table: DeltaTable, schema: pa.Schema) -> None:
+    def check(self, schema: pa.Schema) -> None:
+        """Raise SchemaMismatch when a commit with this schema would."""
+        if self._table is not None:
+            self._fresh(self._table, schema)
+
+    def _fresh(self, table: DeltaTable, schema: pa.Schema) -> list[DeltaField]:
+        """The schema's columns that the table lacks."""
         have = {column.name: column for column in table.schema().fields}
-        fresh = []
-        for column in DeltaSchema.from_arrow(schema).fields:
-            if column.name not in have:
-                fresh.append(column)
-            elif have[column.name].type != column.type:
+        columns = DeltaSchema.from_arrow(schema).fields
+        for column in columns:
+            if column.name in have and have[column.name].type != column.type:
                 raise SchemaMismatch(
                     f"{self.family!r} has column {column.name!r} as {have[column.name].type}, not as {column.type}: "
                     "write it to a family of another name (`into:`)"
                 )
-        if fresh:
-            table.alter.add_columns(fresh)
-            table.update_incremental()
+        return [column for column in columns if column.name not in have]
 
 
 def _entries(table: DeltaTable, columns: Iterable[str]) -> Iterable[Logged]:

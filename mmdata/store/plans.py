@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -53,7 +52,7 @@ def commit(
     """
     following = version + 1
     rows = _rows(add, remove)
-    name = f"{quote(source, safe='')[:80]}-{following}-{fingerprint(source, rows)}"
+    name = f"{following}-{fingerprint(source, rows)}"
     columns = [pa.array(column, each.type) for column, each in zip(rows, FILES[PLANS], strict=True)]
     path, size, digest = write_rows(files, PLANS, name, pa.Table.from_arrays(columns, schema=FILES[PLANS]))
     values = {"source": source, "version": str(following), "digest": digest}

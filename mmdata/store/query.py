@@ -35,6 +35,7 @@ class Rows:
     ) -> None:
         self._files, self._view, self._file_specs = files, view, file_specs
         self._features = {column: (family, spec) for family, column, spec in features}
+        self._lengths = {each: column for _, column, spec in features for each in length_columns(column, spec)}
         self._read: dict[tuple[str, str], pa.Table] = {}
 
     def usual(self) -> list[str]:
@@ -43,7 +44,8 @@ class Rows:
 
     def families(self, columns: Sequence[str] | None, where: str | None) -> list[str]:
         """The feature families that a table of these columns and this condition reads."""
-        names = [*(self.usual() if columns is None else columns), *self.named_in(where or "")]
+        named = [*(self.usual() if columns is None else columns), *self.named_in(where or "")]
+        names = [self._lengths.get(name, name) for name in named]
         return sorted({self._features[name][0] for name in names if name in self._features})
 
     def named_in(self, where: str) -> list[str]:
@@ -54,7 +56,7 @@ class Rows:
         if token.startswith("'"):
             return None
         name = token[1:-1].replace('""', '"') if token.startswith('"') else token
-        known = name in PLAIN or name in self._features or name.startswith(("meta.", "text."))
+        known = name in (*PLAIN, *self._features, *self._lengths) or name.startswith(("meta.", "text."))
         return name if known else None
 
     def quoted(self, where: str) -> str:
@@ -73,6 +75,8 @@ class Rows:
         """
         if name in self._features:
             return self._feature(name)
+        if name in self._lengths:
+            return {name: self._feature(self._lengths[name])[name]}
         if name == "source":
             each = [pa.array([shard.source] * shard.rows, pa.string()) for shard in self._view.shards]
             return {name: pa.chunked_array(each, pa.string())}
@@ -146,7 +150,7 @@ def _matching(rows: Rows, where: str) -> pa.ChunkedArray:
     """The positions of the rows for which a condition holds, in order."""
     spoken: dict[str, pa.ChunkedArray] = {"key": rows.column("key")["key"]}
     for name in rows.named_in(where):
-        spoken |= {each: column for each, column in rows.column(name).items() if not _is_tensor(column.type)}
+        spoken |= {each: _known(column) for each, column in rows.column(name).items() if not _is_tensor(column.type)}
     table = pa.table(spoken)
     table = table.append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
     sql = f'SELECT "{_ROW}" FROM samples WHERE ({rows.quoted(where)}\n) ORDER BY "{_ROW}"'  # noqa: S608  shut in below
@@ -154,6 +158,11 @@ def _matching(rows: Rows, where: str) -> pa.ChunkedArray:
     if found.schema.names != [_ROW]:
         raise StoreError(f"where is to be one condition, not {where!r}")
     return found.column(0)
+
+
+def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column in a type that DuckDB knows."""
+    return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column
 
 
 def _is_tensor(kind: pa.DataType) -> bool:

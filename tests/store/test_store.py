@@ -1,25 +1,39 @@
-"""What is written is what is read."""
+"""What is written is what is read, at each moment of a replacement."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.fingerprint import keys_digest
 from mmdata.core.sample import Sample
-from mmdata.errors import StoreError
+from mmdata.errors import CommitConflict, Incomplete, SchemaMismatch, StoreError
+from mmdata.store.commits import apply
+from mmdata.store.files import Files
+from mmdata.store.log import FamilyLog
 from mmdata.store.read import StoredBlob
-from mmdata.store.store import Store
+from mmdata.store.runs import Recipe
+from mmdata.store.store import Change, Store
+from mmdata.store.write import FeatureWriter
 
 Made = Any  # the fixtures' class; conftest can't be imported
+S1, S2, F1, F2, M1 = ("1" * 16, "2" * 16, "a" * 16, "b" * 16, "c" * 16)
 
 
 def data(sample: Sample, part: str) -> bytes:
     blob = sample.parts[part]
     assert isinstance(blob, StoredBlob)
     return blob.data()
+
+
+def score(store: Store) -> list[float]:
+    """The first row's score of each shard: 0 plus what the feature added."""
+    return [float(array) for array in store.arrays("image.phash.score") if array is not None][::5]
 
 
 def test_reads_back_keys_features_and_parts(filled: Made) -> None:
@@ -41,9 +55,309 @@ def test_gives_arrays_in_the_order_of_the_keys(filled: Made) -> None:
     assert last is not None
     np.testing.assert_array_equal(first, np.full((4, 3), 4, np.float32))
     np.testing.assert_array_equal(last, np.full((1, 3), 1, np.float32))
+    assert store.arrays("speech.mfcc", []) == []
+
+
+def test_drops_rejects_and_missing_features_are_told(filled: Made) -> None:
+    store = Store.open(filled.url)
+    drop = {"key": "src/0/d", "step": "clean.image.DropBlurred", "reason": "blurred", "pointer": "src/0/d.png"}
+    assert store.drops().to_pylist()[0] == drop | {"source": "src"}
+    assert store.rejects().column("key").to_pylist() == ["src/0/r", "src/1/r", "src/2/r"]
+    assert store.missing().to_pylist()[0] == {"key": "src/0/2.png", "family": "speech.mfcc", "error": "too short"}
+    assert len(store.missing()) == 3
+
+
+def test_an_empty_store_has_empty_answers(made: Made) -> None:
+    store = made.store
+    assert (len(store), store.keys(), dict(store.families)) == (0, [], {})
+    assert len(store.table()) == len(store.drops()) == len(store.missing()) == len(store.runs()) == 0
+    with pytest.raises(StoreError, match=r"no sample 'x'"):
+        store.sample("x")
+    with pytest.raises(StoreError, match=r"no feature 'x'.*there are none"):
+        store.arrays("x")
 
 
 def test_names_what_is_there_instead_of_a_store(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"")
     with pytest.raises(StoreError, match=r"no store at .*it holds 'photo.jpg'"):
         Store.open(tmp_path)
+    with pytest.raises(StoreError, match=r"no store at .*nothing is there"):
+        Store.open(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match=r"no store at"):
+        Store.open(tmp_path / "photo.jpg")
+
+
+@pytest.mark.parametrize("marker", ['{"format": 2}', "{}", "[]", '{"format": "1"}', "{", ""])
+def test_a_store_of_a_newer_or_broken_format_is_refused(made: Made, marker: str) -> None:
+    (Path(made.url) / "store.json").write_text(marker)
+    with pytest.raises(SchemaMismatch):
+        Store.open(made.url)
+
+
+def test_creating_a_store_that_is_there_opens_it(filled: Made) -> None:
+    marker = (Path(filled.url) / "store.json").read_bytes()
+    assert len(Store.create(filled.url)) == 15
+    assert (Path(filled.url) / "store.json").read_bytes() == marker
+
+
+def test_a_picture_stays_until_it_is_refreshed(filled: Made) -> None:
+    store = Store.open(filled.url)
+    assert len(store) == 15
+    filled.commit(*filled.samples(3))
+    assert len(store) == len(store.keys()) == 15
+    store.refresh()
+    assert len(store) == 20
+
+
+def test_a_store_that_commits_reads_what_it_committed(filled: Made) -> None:
+    store = Store.open(filled.url)
+    assert store.sample("src/0/0.png")
+    files = filled.samples(3)
+    store.commit([Change("samples", add=[files[0]])])
+    assert store.sample("src/3/0.png")
+    assert len(store) == 20
+
+
+# ---- incomplete families
+
+
+def test_says_how_many_shards_lack_a_family_and_what_makes_it(filled: Made) -> None:
+    for number in (3, 4):
+        filled.commit(*filled.samples(number))
+    store = Store.open(filled.url)
+    for read in (lambda: store.arrays("speech.mfcc"), lambda: store.table(["speech.mfcc"]), store.table):
+        with pytest.raises(Incomplete, match=r"lacks 2 of 5 shards.*mmdata features"):
+            read()
+    with pytest.raises(Incomplete, match=r"lacks 1 of 5 shards"):
+        store.arrays("speech.mfcc", ["src/0/1.png", "src/3/0.png"])
+    assert store.arrays("speech.mfcc", ["src/0/1.png"])[0] is not None
+
+
+def test_nulls_stand_for_what_is_lacking_when_asked(filled: Made) -> None:
+    filled.commit(*filled.samples(3))
+    store = Store.open(filled.url)
+    assert store.arrays("speech.mfcc", incomplete=True)[15:] == [None] * 5
+    table = store.table(["key", "image.phash", "image.phash.score", "speech.mfcc"], incomplete=True)
+    assert len(table) == 20
+    assert table.slice(15).column("image.phash.score").null_count == 5
+    assert table.slice(15).column("image.phash").null_count == 5
+    assert table.slice(15).column("speech.mfcc#time").null_count == 5
+
+
+def test_a_shard_without_rows_lacks_nothing(filled: Made) -> None:
+    filled.commit(*filled.samples(3, rows=0))
+    store = Store.open(filled.url)
+    assert len(store.view().shards) == 4
+    assert len(store.arrays("speech.mfcc")) == 15
+    assert len(store.table()) == 15
+
+
+# ---- replacement
+
+
+def test_a_feature_is_replaced_in_one_transaction(filled: Made) -> None:
+    store = filled.store
+    filled.run(Recipe(S1, {"image.phash": F2}))
+    old = store.files("image.phash")
+    for number in range(3):
+        new = filled.phash(number, fp=F2, value=100)
+        before = list((Path(filled.url) / "features/image.phash/_delta_log").glob("*.json"))
+        filled.store.commit([Change("image.phash", add=[new], remove=[old[number]])])
+        after = list((Path(filled.url) / "features/image.phash/_delta_log").glob("*.json"))
+        assert len(after) == len(before) + 1
+        expected = [100.0] * (number + 1) + [0.0] * (2 - number)
+        assert score(Store.open(filled.url)) == expected
+
+
+def test_samples_are_replaced_while_readers_always_see_their_own_features(filled: Made) -> None:
+    """The order of a commit, stopped after each of its transactions."""
+    filled.run(Recipe(S2, {"image.phash": F2}))
+    store = filled.store
+    samples = filled.samples(0, fp=S2, rows=4)[0]
+    phash = filled.phash(0, fp=F2, value=100)
+    shard = filled.shard_id(0)
+    old = {
+        family: [file for file in store.files(family) if file.shard == shard]
+        for family in ("samples", "drops", "rejects", "image.phash", "speech.mfcc")
+    }
+    changes = [Change("samples", add=[samples]), Change("image.phash", add=[phash])]
+    changes += [Change(family, remove=files) for family, files in old.items()]
+    seen: list[tuple[int, float]] = []
+
+    class Watched(FamilyLog):
+        """Looks at the store after each transaction, as a reader who comes at that moment."""
+
+        def change(self, *args: Any, **kwargs: Any) -> bool:
+            done = super().change(*args, **kwargs)
+            reader = Store.open(filled.url)
+            seen.append((reader.view().shards[0].rows, score(reader)[0]))
+            assert len(reader.arrays("image.phash")) == len(reader)
+            return done
+
+    files = Files.at(filled.url)
+    logs = {change.family: Watched(files, change.family) for change in changes}
+    apply(changes, logs.__getitem__, files)
+    assert set(seen) == {(5, 0.0), (4, 100.0)}
+    assert seen == sorted(seen, reverse=True)
+    reader = Store.open(filled.url)
+    assert reader.view().shards[0].drops is None
+    assert [file.fp for file in reader.files("image.phash") if file.shard == shard] == [F2]
+    assert [len(reader.files(family)) for family in ("samples", "drops", "speech.mfcc")] == [3, 2, 2]
+
+
+def test_features_of_another_recipe_are_not_joined(filled: Made) -> None:
+    """A feature made from samples of fingerprint S1 says nothing of the same keys made by S2."""
+    filled.run(Recipe(S2, {"image.phash": F2}))
+    store = filled.store
+    old = [file for file in store.files("samples") if file.shard == filled.shard_id(0)]
+    store.commit([Change("samples", add=[filled.samples(0, fp=S2)[0]], remove=old)])
+    assert set(Store.open(filled.url).view().shards[0].features) == set()
+
+
+def test_with_several_recipes_the_newest_runs_feature_is_read(filled: Made) -> None:
+    filled.run(Recipe(S1, {"image.phash": F2}))
+    for number in range(3):
+        filled.commit(filled.phash(number, fp=F2, value=100))
+    assert score(Store.open(filled.url)) == [100.0] * 3
+    filled.run(Recipe(S1, {"image.phash": F1}))
+    assert score(Store.open(filled.url)) == [0.0] * 3
+
+
+def test_a_changed_setting_gives_the_live_files_own_specs(filled: Made) -> None:
+    wide = {"speech.mfcc": ArraySpec(dims=("time", "coefficient"), sizes={"coefficient": 4}, hop_s=0.02)}
+    filled.run(Recipe(S1, {"speech.mfcc": F2}))
+    store = Store.open(filled.url)
+    [old] = [file for file in store.files("speech.mfcc") if file.shard == filled.shard_id(1)]
+    writer = FeatureWriter(filled.url, "speech.mfcc", wide, shard=filled.shard_id(1), fp=F2)
+    keys = filled.keys[filled.shard_id(1)]
+    writer.add(keys, {"speech.mfcc": [np.zeros((2, 4), np.float32)] * 5})
+    store.commit([Change("speech.mfcc", wide, [writer.close(keys_digest(keys))], [old])])
+    store = Store.open(filled.url)
+    assert store.families["speech.mfcc"] == wide["speech.mfcc"]
+    shapes = [None if array is None else array.shape for array in store.arrays("speech.mfcc")]
+    assert shapes[4:8] == [(4, 3), (2, 4), (2, 4), (2, 4)]
+    with pytest.raises(SchemaMismatch, match="being replaced"):
+        store.table(["speech.mfcc"])
+
+
+def test_a_family_may_gain_a_column_and_lose_it(filled: Made) -> None:
+    filled.run(Recipe(S1, {"image.phash": F2}))
+    store, keys = filled.store, filled.keys[filled.shard_id(0)]
+    columns = {
+        "image.phash": ArraySpec(dims=("byte",), sizes={"byte": 8}, dtype="uint8"),
+        "image.phash.new": ArraySpec(),
+    }
+    writer = FeatureWriter(filled.url, "image.phash", columns, shard=filled.shard_id(0), fp=F2)
+    writer.add(keys, {"image.phash": np.zeros((5, 8), np.uint8), "image.phash.new": np.ones(5, np.float32)})
+    [old] = [file for file in store.files("image.phash") if file.shard == filled.shard_id(0)]
+    store.commit([Change("image.phash", columns, [writer.close(keys_digest(keys))], [old])])
+    store = Store.open(filled.url)
+    assert set(store.families) == {"image.phash", "image.phash.new", "speech.mfcc"}
+    assert [float(array) for array in store.arrays("image.phash.new", keys) if array is not None] == [1.0] * 5
+    with pytest.raises(SchemaMismatch, match=r"no column 'image.phash.new'"):
+        store.arrays("image.phash.new")
+
+
+def test_a_column_of_another_type_is_refused_before_anything_is_committed(filled: Made) -> None:
+    columns = {"image.phash.score": ArraySpec(dtype="int32")}
+    keys = filled.keys[filled.shard_id(0)]
+    writer = FeatureWriter(filled.url, "image.phash", columns, shard=filled.shard_id(0), fp=F2)
+    writer.add(keys, {"image.phash.score": np.ones(5, np.int32)})
+    before = filled.store.files("image.phash")
+    with pytest.raises(SchemaMismatch, match=r"'image.phash' has column 'image.phash.score' .*another name"):
+        filled.commit(writer.close(keys_digest(keys)))
+    assert filled.store.files("image.phash") == before
+
+
+# ---- commits
+
+
+def test_doing_a_commit_again_changes_nothing(filled: Made) -> None:
+    store = filled.store
+    samples, phash = filled.samples(7)[0], filled.phash(7)
+    changes = [
+        Change("samples", add=[samples]),
+        Change("image.phash", add=[phash], remove=store.files("image.phash")[:1]),
+    ]
+    store.commit(changes)
+    versions = versions_of(filled)
+    store.commit(changes)
+    Store.open(filled.url).commit(changes)
+    assert versions_of(filled) == versions
+    assert len(store.files("samples")) == 4
+
+
+def versions_of(made: Made) -> dict[str, int]:
+    logs = Path(made.url).rglob("_delta_log")
+    return {str(log): len(list(log.glob("*.json"))) for log in logs}
+
+
+def test_a_transaction_is_committed_once_even_when_its_files_are_gone_since(filled: Made) -> None:
+    store = filled.store
+    samples = filled.samples(7)
+    store.commit([Change("samples", add=[samples[0]])], txn=("run:x", 1))
+    store.commit([Change("samples", remove=[samples[0]])])
+    Store.open(filled.url).commit([Change("samples", add=[samples[0]])], txn=("run:x", 1))
+    assert len(store.files("samples")) == 3
+    store.commit([Change("samples", add=[samples[0]])], txn=("run:x", 2))
+    assert len(store.files("samples")) == 4
+
+
+def test_several_changes_of_a_family_are_one(filled: Made) -> None:
+    first, second = filled.samples(7)[0], filled.samples(8)[0]
+    filled.store.commit([Change("samples", add=[first]), Change("samples", add=[second])], txn=("run:x", 1))
+    assert len(filled.store.files("samples")) == 5
+
+
+def test_replacing_what_another_run_replaced_is_a_conflict_and_leaves_nothing(filled: Made) -> None:
+    old = filled.store.files("samples")[0]
+    filled.store.commit([Change("samples", add=[filled.samples(0, fp=S2)[0]], remove=[old])])
+    third = filled.samples(0, fp="3" * 16)[0]
+    phash = filled.phash(0, fp="4" * 16)
+    before = {family: filled.store.files(family) for family in ("samples", "image.phash")}
+    with pytest.raises(CommitConflict, match="another run has already replaced"):
+        filled.store.commit([Change("image.phash", add=[phash]), Change("samples", add=[third], remove=[old])])
+    assert {family: filled.store.files(family) for family in before} == before
+
+
+def test_a_shard_never_has_two_samples_files(filled: Made) -> None:
+    other = filled.samples(0, fp=S2)[0]
+    with pytest.raises(CommitConflict, match=r"shard 0{16} is there already"):
+        filled.store.commit([Change("samples", add=[other])])
+    with pytest.raises(CommitConflict, match=r"shard 0{15}7 is there already"):
+        filled.store.commit([Change("samples", add=[filled.samples(7)[0], filled.samples(7, fp=S2)[0]])])
+
+
+def test_a_thousand_commits_open_from_a_checkpoint(made: Made) -> None:
+    """The log's values and row counts survive checkpoints."""
+    from mmdata.store.layout import DataFile
+
+    made.run(Recipe(S1, {}))
+    store = made.store
+    for number in range(120):
+        shard = f"{number:016x}"
+        file = DataFile("samples", f"samples/{shard}.parquet", shard, S1, "k" * 12, number, 10, "d" * 32, "src/é ,=")
+        store.commit([Change("samples", add=[file], remove=store.files("samples")[:1] if number == 110 else [])])
+    assert list((Path(made.url) / "samples" / "_delta_log").glob("*.checkpoint.parquet"))
+    back = Store.open(made.url).files("samples")
+    assert [(file.rows, file.source, file.digest, file.media) for file in back] == [
+        (number, "src/é ,=", "d" * 32, None) for number in range(1, 120)
+    ]
+
+
+def test_a_finished_run_rewrites_the_index(filled: Made) -> None:
+    run = filled.run(Recipe(S1, {}))
+    filled.commit(*filled.samples(5))
+    filled.store.finish_run(run, counts={"read": 5}, seconds=1.5)
+    index = json.loads((Path(filled.url) / "media" / "index.json").read_text())
+    assert len(index["shardlist"]) == 4
+    last = filled.store.runs().to_pylist()[-1]
+    assert (last["run"], last["state"], json.loads(last["counts"]), last["seconds"]) == (
+        run,
+        "finished",
+        {"read": 5},
+        1.5,
+    )
+    assert filled.store.runs().column("state").to_pylist() == ["started", "finished"]
+    with pytest.raises(StoreError, match="no run 'nope'"):
+        filled.store.finish_run("nope", counts={}, seconds=0)
