@@ -45,7 +45,7 @@ class DecodeAudio(Map[Blob, Audio]):
         max_bytes: refuse larger files.
         strict: refuse what is cut short. Told exactly: WAV, RF64, AIFF, AU and CAF by the size of their data, FLAC by
             its count of samples, Ogg by its last page (marked as such), MP4, Matroska and AVI by the size of their
-            parts. Told where a length is given: MP3 (a Xing or LAME header). Bare AAC and plain MP3 tell nothing.
+            parts. MP3 by its chain of frames. Bare AAC tells nothing.
 
     Raises:
         DecodeError: the bytes are no sound, are cut short or damaged, hold a NaN or an infinity, or pass a limit.
@@ -110,6 +110,8 @@ class DecodeAudio(Map[Blob, Audio]):
             if not container.streams.audio:
                 raise DecodeError(f"this {kind} has no sound track")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise DecodeError("its sound track is of a kind that FFmpeg does not know")
             rate_hz, promised_s = stream.codec_context.sample_rate, _promised_s(stream)
             self._check(int((promised_s or 0) * rate_hz), stream.codec_context.channels, rate_hz)
             chunks = list(self._chunks(container, stream))

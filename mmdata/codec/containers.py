@@ -39,6 +39,13 @@ DEMUXERS: Mapping[str, str] = {
     "video/x-ms-asf": "asf",
     "video/x-msvideo": "avi",
 }
+_LOW_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_KBPS = {  # by MPEG-1 or not, and layer as it is coded: Layer III is 1, Layer II 2
+    (True, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (False, 1): _LOW_KBPS,
+    (False, 2): _LOW_KBPS,
+}
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer that could not seek back leaves
 
 
@@ -130,6 +137,45 @@ def _ogg(data: bytes) -> str | None:
     return None if data[at + 5] & 4 else "its last page is not marked as the end"
 
 
+def _mpeg_audio(data: bytes) -> str | None:
+    """MPEG audio frames (ISO/IEC 11172-3, 2.4.1.3, and 13818-3), one after the other to the end or to a closing tag."""
+    at = _after_id3(data)
+    while at < len(data) and not data[at]:
+        at += 1  # padding after the tag
+    if at == len(data):
+        return "it has no frame"
+    kind = data[at + 1] & 0xFE, data[at + 2] & 0x0C
+    while at < len(data):
+        size = _mpeg_frame_bytes(data[at : at + 4])
+        if size is None or (data[at + 1] & 0xFE, data[at + 2] & 0x0C) != kind:
+            closed = data.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3"), at) or not data[at:].strip(b"\0")
+            return None if closed else f"at byte {at:,} of {len(data):,} no frame begins"
+        if at + size > len(data):
+            return _lacking("its last frame", size, len(data) - at)
+        at += size
+    return None
+
+
+def _after_id3(data: bytes) -> int:
+    if not data.startswith(b"ID3"):
+        return 0
+    size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
+    return 10 + size + (10 if data[5] & 0x10 else 0)
+
+
+def _mpeg_frame_bytes(header: bytes) -> int | None:
+    """The length of the frame that a header begins; None when it begins none, or is of free bit rate."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3  # 3 is MPEG-1, 2 MPEG-2, 0 MPEG-2.5; 1 is Layer III, 2 II
+    rates, index, rate = _KBPS.get((version == 3, layer)), header[2] >> 4, header[2] >> 2 & 3
+    if rates is None or version == 1 or index in (0, 15) or rate == 3:
+        return None
+    rate_hz = (44100, 48000, 32000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    n_samples = 576 if layer == 1 and version != 3 else 1152
+    return n_samples // 8 * 1000 * rates[index - 1] // rate_hz + (header[2] >> 1 & 1)
+
+
 def _iso_media(data: bytes) -> str | None:
     """ISO base media's top-level boxes (ISO/IEC 14496-12, 4.2): each whole, and a `moov` or fragments among them."""
     at, kinds = 0, set()
@@ -173,6 +219,7 @@ _READERS: Mapping[str, Callable[[bytes], str | None]] = {
     "audio/aiff": _aiff,
     "audio/basic": _au,
     "audio/x-caf": _caf,
+    "audio/mpeg": _mpeg_audio,
     "audio/ogg": _ogg,
     "video/ogg": _ogg,
     "video/x-msvideo": _riff,

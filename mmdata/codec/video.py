@@ -223,6 +223,8 @@ def _picture_track(container: InputContainer) -> VideoStream:
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise DecodeError("its picture track is of a kind that FFmpeg does not know")
             stream.thread_type = "NONE"
             stream.codec_context.thread_count = 1
             return stream

@@ -157,9 +157,9 @@ def test_a_film_without_sound_says_so(films: Made) -> None:
 
 @pytest.mark.corpus
 def test_all_prompts_and_captions_are_read(prompts: Path, stamps: Path) -> None:
-    waves, oggs = sorted(prompts.rglob("*.wav"))[::5], sorted(stamps.rglob("*.ogg"))[::40]
+    waves, oggs = sorted(prompts.rglob("*.wav"))[::5], sorted(stamps.rglob("*.ogg"))[::150]
     assert len(waves) > 50
-    assert len(oggs) > 100
+    assert len(oggs) > 40
     for path in [*waves, *oggs]:
         expected, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
         audio = decoded(path.read_bytes())

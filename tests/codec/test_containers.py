@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import io
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.codec.containers import DEMUXERS, cut_short
+from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
 from mmdata.codec.sniff import media_type
+from mmdata.errors import DecodeError
+from mmdata.testing.sounds import tone
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
 
 Made = dict[str, bytes]
 SIZED = ("mkv", "webm", "avi", "mov", "mp4", "sound.mp4")
@@ -79,3 +86,39 @@ def test_a_play_list_is_never_followed(head: str, tmp_path: Path) -> None:
                 assert _frames_in(data, kind) == 0
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_every_frame_of_an_mp3_is_walked(sounds: Made) -> None:
+    data = sounds["mp3"]
+    assert cut_short(data[:-1], "audio/mpeg") is not None
+    assert cut_short(data + b"TAG" + bytes(125), "audio/mpeg") is None
+    assert cut_short(data + bytes(99), "audio/mpeg") is None
+    assert cut_short(b"ID3\4\0\0\0\0\1\2" + bytes(130) + data, "audio/mpeg") is None
+    assert cut_short(b"ID3\4\0\0\0\0\1\2" + bytes(130), "audio/mpeg") == "it has no frame"
+    half = len(data) // 2
+    fault = cut_short(data[:half] + b"?" + data[half:], "audio/mpeg")
+    assert fault is not None
+    assert "no frame begins" in fault
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "codec"), [(44100, "libmp3lame"), (22050, "libmp3lame"), (11025, "libmp3lame"), (48000, "mp2")]
+)
+def test_mpeg_frames_of_every_version_are_measured(rate_hz: int, codec: str) -> None:
+    import av
+
+    if codec not in av.codecs_available:
+        pytest.skip(f"this build of FFmpeg has no {codec}")
+    file = io.BytesIO()
+    sound = tone(0.5, rate_hz=rate_hz)
+    with av.open(file, "w", format=codec.removeprefix("lib").removesuffix("lame")) as container:
+        stream = cast("AudioStream", container.add_stream(codec, rate=rate_hz, layout="mono"))
+        frame = av.AudioFrame.from_ndarray(sound.samples, format="fltp", layout="mono")
+        frame.rate, frame.pts = rate_hz, 0
+        for part in av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=rate_hz).resample(frame):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    data = file.getvalue()
+    assert len(data) > 1000
+    assert cut_short(data, "audio/mpeg") is None
+    assert cut_short(data[:-1], "audio/mpeg") is not None
