@@ -158,6 +158,12 @@ def test_a_resampled_tone_is_the_tone_at_that_rate(from_hz: int, to_hz: int, cha
     np.testing.assert_allclose(sound[:, inner], tone(1.0, 440, to_hz, channels).samples[:, inner], atol=1e-4)
 
 
+def test_channels_keep_their_places() -> None:
+    both = np.concatenate([tone(0.2, 300).samples, tone(0.2, 500).samples])
+    apart = [kernels.resample(wave[None], from_hz=16000, to_hz=8000)[0] for wave in both]
+    np.testing.assert_allclose(kernels.resample(both, from_hz=16000, to_hz=8000), np.stack(apart), atol=1e-6)
+
+
 def test_resampling_takes_away_what_the_lower_rate_can_not_hold() -> None:
     assert np.abs(kernels.resample(tone(1.0, 7000).samples, from_hz=16000, to_hz=8000)[:, 400:-400]).max() < 1e-4
 

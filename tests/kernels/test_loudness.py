@@ -1,9 +1,13 @@
-"""Loudness, against EBU Tech 3341's test signals, pyloudnorm and the standard's own table."""
+"""Loudness, against EBU Tech 3341's test signals, FFmpeg, pyloudnorm and the standard's own table."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any, cast
 
+import av
+import av.filter
 import numpy as np
 import pyloudnorm
 import pytest
@@ -83,6 +87,38 @@ def test_loudness_is_that_of_pyloudnorm(tenths: int, rate_hz: int, channels: int
     assert ours == pytest.approx(meter.integrated_loudness(samples.T.astype(np.float64)), abs=0.01)
 
 
+def ffmpeg(samples: np.ndarray, *, rate_hz: int, layout: str) -> tuple[float, float]:
+    """Integrated loudness and true peak by FFmpeg's filter `ebur128`."""
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(format="fltp", sample_rate=rate_hz, layout=layout)
+    meter, sink = graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink")
+    source.link_to(meter)
+    meter.link_to(sink)
+    graph.configure()
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+    frame.sample_rate, frame.pts = rate_hz, 0
+    source.push(frame)
+    source.push(None)
+    read: dict[str, str] = {}
+    with contextlib.suppress(av.error.EOFError):
+        while True:
+            read = cast(Any, sink.pull()).metadata or read  # a frame without any ends the sound
+    return float(read["lavfi.r128.I"]), float(read["lavfi.r128.true_peak"])
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "quad(side)", "5.0(side)", "5.1(side)"])
+@pytest.mark.parametrize("rate_hz", [8000, 44100, 48000])
+@pytest.mark.parametrize("seconds", [0.437, 3.333])
+def test_loudness_and_true_peak_are_those_of_ffmpeg(layout: str, rate_hz: int, seconds: float) -> None:
+    """Also where the last block is incomplete. FFmpeg cuts what it prints, and its oversampling filter is shorter."""
+    channels = av.AudioLayout(layout).nb_channels
+    samples = noise(seconds, rate_hz, channels, seed=3).samples
+    samples *= np.linspace(1, 0.01, samples.shape[1], dtype=np.float32)
+    lufs, peak = ffmpeg(samples, rate_hz=rate_hz, layout=layout)
+    assert kernels.loudness_lufs(samples, rate_hz=rate_hz) == pytest.approx(lufs, abs=0.02)
+    assert abs(20 * np.log10(kernels.true_peak(samples, rate_hz=rate_hz) / peak)) < 0.4
+
+
 @pytest.mark.corpus
 def test_loudness_of_speech_is_that_of_pyloudnorm(prompts: Path) -> None:
     import soundfile
@@ -137,6 +173,13 @@ def test_a_true_peak_stands_between_samples(part: int, phase_deg: float) -> None
     wave = 0.5 * np.sin(2 * np.pi * time / part + np.deg2rad(phase_deg)) * np.hanning(48000) ** 0.1
     peak = kernels.true_peak(wave[None].astype(np.float32), rate_hz=48000)
     assert -0.4 < 20 * np.log10(peak / 0.5) < 0.2
+
+
+@pytest.mark.parametrize("n_samples", [20, kernels.CHUNK - 1, kernels.CHUNK, kernels.CHUNK + 20])
+def test_a_true_peak_is_found_in_the_last_samples(n_samples: int) -> None:
+    samples = np.zeros((1, n_samples), np.float32)
+    samples[0, -20:] = 0.5 * np.sin(np.pi / 2 * np.arange(20) + np.pi / 4)
+    assert kernels.true_peak(samples, rate_hz=48000) > 0.45  # at the samples it is 0.354
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 96000, 192000])
