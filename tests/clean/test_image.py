@@ -112,6 +112,15 @@ def test_a_picture_just_as_sharp_as_the_bound_is_kept() -> None:
     assert DropBlurred(min_sharpness=0).keep(FLAT) is True
 
 
+def test_the_working_size_decides_how_sharp_a_picture_looks() -> None:
+    large = picture(300, 200)
+    at_100, at_300 = (float(Sharpness(working_px=working_px).extract(large)) for working_px in (100, 300))
+    between = (at_100 + at_300) / 2
+    verdicts = [DropBlurred(min_sharpness=between, working_px=size).keep(large) is True for size in (100, 300)]
+    assert verdicts == [at_100 > between, at_300 > between]
+    assert len(set(verdicts)) == 2
+
+
 @pytest.mark.parametrize(
     ("step", "given_settings"),
     [

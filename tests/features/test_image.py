@@ -10,7 +10,7 @@ from mmdata.core.sample import Image
 from mmdata.core.step import Extract
 from mmdata.features.image import ColorHistogram, ImageSize, OrientedGradients, PerceptualHash, Sharpness, TinyImage
 from mmdata.kernels.hashing import hamming_bits
-from mmdata.kernels.image import laplacian_variance, resize
+from mmdata.kernels.image import Space, color_histogram, laplacian_variance, resize
 from mmdata.testing.build import picture
 from mmdata.testing.contracts import Case, StepContract
 
@@ -72,10 +72,12 @@ def test_sizes_are_those_of_the_pixels() -> None:
 
 
 def test_colours_of_one_picture_add_up_to_one() -> None:
-    for space in ("rgb", "hsv", "lab"):
+    spaces: list[Space] = ["rgb", "hsv", "lab"]
+    for space in spaces:
         shares = ColorHistogram(n_bins=5, space=space).extract(TEXTURE)
         assert shares.shape == (125,)
         assert shares.sum() == pytest.approx(1, abs=1e-5)
+        assert np.array_equal(shares, color_histogram(TEXTURE.pixels, n_bins=5, space=space))
 
 
 def test_colours_do_not_depend_on_where_they_are() -> None:
