@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,11 +119,19 @@ def made(tmp_path: Path) -> Made:
     return at
 
 
-@pytest.fixture
-def filled(made: Made) -> Made:
-    """Three shards of five samples with both features, a drop and a reject each; row 2 of each has no mfcc."""
+@pytest.fixture(scope="session")
+def _filled(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    made = Made(str(tmp_path_factory.mktemp("filled") / "store"))
     made.run(Recipe(S1, {"image.phash": F1, "speech.mfcc": M1}))
     for number in range(3):
         files = made.samples(number, drops=[f"src/{number}/d"], rejects=[f"src/{number}/r"])
         made.commit(*files, made.phash(number), made.mfcc(number, failed=2))
     return made
+
+
+@pytest.fixture
+def filled(_filled: Made, tmp_path: Path) -> Made:
+    """Three shards of five samples with both features, a drop and a reject each; row 2 of each has no mfcc."""
+    copied = Made(str(tmp_path / "store"), dict(_filled.keys))
+    shutil.copytree(_filled.url, copied.url)
+    return copied
