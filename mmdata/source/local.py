@@ -70,27 +70,27 @@ class LocalPlace:
         except (OSError, ValueError) as error:
             raise Unreadable(f"{path}: {_says(error)}") from None
         try:
-            self._verify(opened, path, size if whole else None, signature)
+            if not self.follow_links and not _inside(_path_of(opened, f"{self.root}/{path}"), _real(self.root)):
+                raise Unreadable(_OUTSIDE.format(path))
+            _verify(os.fstat(opened), path, size if whole else None, signature)
             data = _pread(opened, size, offset)
             if len(data) != size:
                 raise Unreadable(changed(path, f"{len(data)} bytes are left of {size}"))
-            self._verify(opened, path, None, signature)
+            _verify(os.fstat(opened), path, size if whole else None, signature)
         except OSError as error:
             raise Unreadable(f"{path}: {_says(error)}") from None
         finally:
             os.close(opened)
         return data
 
-    def _verify(self, opened: int, path: str, size: int | None, signature: str) -> None:
-        now = os.fstat(opened)
-        if not stat.S_ISREG(now.st_mode):
-            raise Unreadable(changed(path, "it is no file any more"))
-        if size is not None and now.st_size != size:
-            raise Unreadable(changed(path, f"{now.st_size} bytes, not {size}"))
-        if signature and f"mtime:{now.st_mtime_ns}" != signature:
-            raise Unreadable(changed(path, "it was written to"))
-        if not self.follow_links and not _inside(_path_of(opened, f"{self.root}/{path}"), _real(self.root)):
-            raise Unreadable(_OUTSIDE.format(path))
+
+def _verify(now: os.stat_result, path: str, size: int | None, signature: str) -> None:
+    if not stat.S_ISREG(now.st_mode):
+        raise Unreadable(changed(path, "it is no file any more"))
+    if size is not None and now.st_size != size:
+        raise Unreadable(changed(path, f"{now.st_size} bytes, not {size}"))
+    if signature and f"mtime:{now.st_mtime_ns}" != signature:
+        raise Unreadable(changed(path, "it was written to"))
 
 
 _OUTSIDE = "{}: a link leads out of the source's folder; say follow_links: true to read what it names"

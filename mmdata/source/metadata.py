@@ -26,7 +26,7 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
         raise BadMetadata(f"{len(data)} bytes of metadata, at most {max_bytes} are read")
     try:
         text = data.decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        value = _DECODER.decode(text)
         if "\\" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
@@ -51,6 +51,9 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise BadMetadata(f"{digits} is too large a number")
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
 
 
 def _kind(value: object) -> str:

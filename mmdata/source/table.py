@@ -119,7 +119,7 @@ class _Rows:
         self.files = source._files()
         self.find = self.files.finder()
         self.entries: dict[str, Entry] = {}
-        self.taken: dict[str, str] = {}  # keys, and the first row that had each
+        self.taken: dict[str, tuple[str, int]] = {}  # keys, and the first row that had each
         self.faults: dict[str, Fault] = {}
         self.seen: set[str] = set()  # columns that any row has a value in
         self.n_rows = 0
@@ -180,27 +180,29 @@ class _Rows:
 
     def _row(self, prefix: str, at: str, row: Row) -> None:
         """Make a row an entry or a fault."""
-        source = self.source
-        pointer = _pointer(at, row, source.key or next(iter(source.parts.values())))
         key = f"{prefix}{row.number:09d}"
         try:
             if row.fault:
                 raise _BadRow("bad_row", f"{unquoted(at)}: {row.fault}")
-            self.seen.update(name for name, value in row.values.items() if value is not None)
-            if source.key is not None:
-                key = prefix + _key(row, source.key)
+            self.seen.update(row.values)
+            if self.source.key is not None:
+                key = prefix + _key(row, self.source.key)
             members = self._members(at, row)
         except _BadRow as error:
-            self._fault(key, error.kind, str(error), pointer)
+            self._fault(key, error.kind, str(error), self._pointer(at, row.number))
             return
         if key not in self.taken:
-            self.taken[key] = pointer
+            self.taken[key] = at, row.number
             self.entries[key] = Entry(key, members, self._meta(row))
             return
         says = f"several rows have the key {key!r}: none of them is taken"
         if self.entries.pop(key, None):
-            self._fault(key, "collision", says, self.taken[key])
-        self._fault(key, "collision", says, pointer)
+            self._fault(key, "collision", says, self._pointer(*self.taken[key]))
+        self._fault(key, "collision", says, self._pointer(at, row.number))
+
+    def _pointer(self, at: str, row: int) -> str:
+        """Where a row is: at its key, or at its first part."""
+        return _cell(at, row, self.source.key or next(iter(self.source.parts.values())))
 
     def _members(self, at: str, row: Row) -> tuple[Member, ...]:
         found = []
@@ -215,7 +217,7 @@ class _Rows:
     def _member(self, at: str, row: Row, part: str, column: str, value: object) -> Member:
         data = cell_bytes(value, inline=part in self.source.inline)
         if data is not None:
-            return Member(part, _pointer(at, row, column), len(data), content_signature(data))
+            return Member(part, _cell(at, row.number, column), len(data), content_signature(data))
         path = value["path"] if isinstance(value, Mapping) and isinstance(value.get("path"), str) else value
         if not isinstance(path, str):
             raise _BadRow("bad_value", f"{unquoted(at)}: row {row.number}: {column} holds no path, text or bytes")
@@ -263,8 +265,8 @@ class _BadRow(ValueError):
         self.kind = kind
 
 
-def _pointer(at: str, row: Row, column: str) -> str:
-    return str(Pointer(at, row=row.number, column=quoted(column)))
+def _cell(at: str, row: int, column: str) -> str:
+    return str(Pointer(at, row=row, column=quoted(column)))
 
 
 def _key(row: Row, column: str) -> str:
