@@ -1,6 +1,6 @@
 """Ingest and features: mmdata against the straightforward script, same media, same outputs, equal workers, in turns.
 
-    python benchmarks/ingest.py [--corpus stamps] [--workers 2] [--rounds 3] [--copies 4]
+    python benchmarks/ingest.py [--corpus stamps] [--workers 2] [--rounds 3] [--copies 2]
 
 Times are of whole commands, start-up and imports included, as a user waits for them. `steady` takes start-up out of
 them: it is the rate at which `--copies` more copies of the corpus are worked through.
@@ -15,7 +15,7 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from measure import Measured, measure, spread
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--corpus", choices=tuple(CORPORA), action="append")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--copies", type=int, default=4, help="0 leaves the steady rate out")
+    parser.add_argument("--copies", type=int, default=2)
     args = parser.parse_args()
     for corpus in args.corpus or CORPORA:
         compare(corpus, workers=args.workers, rounds=args.rounds, n_copies=args.copies)
@@ -69,35 +69,52 @@ def main() -> None:
 def compare(corpus: str, *, workers: int, rounds: int, n_copies: int) -> None:
     """Run all contestants in turns and print medians, ratios and memory."""
     source = media(CORPORA[corpus])
-    whole: dict[str, list[float]] = defaultdict(list)
-    steady: dict[str, list[float]] = defaultdict(list)
-    peaks: dict[str, list[int]] = defaultdict(list)
-    n_stored: dict[str, int] = {}
+    figures = {contestant: Figures() for contestant in CONTESTANTS}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=default_cache()) as folder:  # on one disk with the corpus
-        many = copies(source, Path(folder), n_copies + 1) if n_copies else source
+        many = copies(source, Path(folder), n_copies + 1)
         for turn in range(rounds):
             for contestant in CONTESTANTS[turn % 3 :] + CONTESTANTS[: turn % 3]:
-                once, stored = timed(contestant, corpus, source, workers)
-                whole[contestant].append(stored / once.seconds)
-                n_stored[contestant] = stored
-                if n_copies:
-                    more, stored_more = timed(contestant, corpus, many, workers)
-                    steady[contestant].append((stored_more - stored) / (more.seconds - once.seconds))
-                    peaks[contestant].append(more.peak_bytes)
-                else:
-                    peaks[contestant].append(once.peak_bytes)
-    print(f"\n{corpus}: {n_stored['mmdata']} samples, {workers} workers, {rounds} rounds in turns")
-    print(f"{'':32} {'samples/s, whole command':>28} {'samples/s, steady':>28} {'peak MB':>8}  mmdata is")
-    for contestant in CONTESTANTS:
-        tables = [table for table in (whole, steady) if table]
-        ratios = [statistics.median(table["mmdata"]) / statistics.median(table[contestant]) for table in tables]
-        times = " and ".join(f"{ratio:.2f}" for ratio in ratios)
+                few = timed(contestant, corpus, source, workers)
+                figures[contestant].add(*few, *timed(contestant, corpus, many, workers))
+    ours = figures["mmdata"]
+    print(f"\n{corpus}: {ours.n_stored} samples, {workers} workers, {rounds} rounds in turns; medians (and range)")
+    print(f"{'':31} {'samples/s, whole command':>26} {'samples/s, steady':>26} {'cpu ms a sample':>24} {'peak MB':>8}")
+    for contestant, each in figures.items():
         print(
-            f"{contestant:32} {spread(whole[contestant]):>28} {spread(steady[contestant]) if steady else '-':>28} "
-            f"{statistics.median(peaks[contestant]) / 1e6:8.0f}  {times} times it"
+            f"{contestant:31} {spread(each.whole):>26} {spread(each.steady):>26} {spread(each.cpu_ms):>24} "
+            f"{statistics.median(each.peak_mb):8.0f}"
         )
-    if len(set(n_stored.values())) > 1:
-        print(f"NOT THE SAME NUMBER OF SAMPLES: {n_stored}")
+    for contestant in CONTESTANTS[1:]:
+        other = figures[contestant]
+        print(
+            f"mmdata to {contestant}: "
+            f"whole {ratio(ours.whole, other.whole)}, steady {ratio(ours.steady, other.steady)}, "
+            f"cpu {ratio(other.cpu_ms, ours.cpu_ms)}, memory {ratio(ours.peak_mb, other.peak_mb)}"
+        )
+        if other.n_stored != ours.n_stored:
+            print(f"NOT THE SAME WORK: {contestant} stored {other.n_stored}, mmdata {ours.n_stored}")
+
+
+@dataclass
+class Figures:
+    """What the rounds of one contestant gave."""
+
+    n_stored: int = 0
+    whole: list[float] = field(default_factory=list)
+    steady: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    peak_mb: list[float] = field(default_factory=list)
+
+    def add(self, few: Measured, n_few: int, many: Measured, n_many: int) -> None:
+        self.n_stored = n_few
+        self.whole.append(n_few / few.seconds)
+        self.steady.append((n_many - n_few) / (many.seconds - few.seconds))
+        self.cpu_ms.append((many.cpu_seconds - few.cpu_seconds) / (n_many - n_few) * 1e3)
+        self.peak_mb.append(many.peak_bytes / 1e6)
+
+
+def ratio(above: list[float], below: list[float]) -> str:
+    return f"{statistics.median(above) / statistics.median(below):.2f}"
 
 
 if __name__ == "__main__":

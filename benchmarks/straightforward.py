@@ -79,7 +79,10 @@ def sound(path: Path) -> np.ndarray:
     """Mono float32 at 16 kHz and -23 LUFS, no peak above -1 dB."""
     wave, _ = librosa.load(path, sr=RATE_HZ, mono=True)
     padded = np.pad(wave, (0, max(0, round(0.4 * RATE_HZ) - len(wave))))  # the meter wants a whole block
-    gain_db = -23.0 - METER.integrated_loudness(padded)
+    level = METER.integrated_loudness(padded)
+    if level == -np.inf:
+        raise ValueError("silent")
+    gain_db = -23.0 - level
     gain_db = min(gain_db, -1.0 - 20 * np.log10(max(np.abs(wave).max(), 1e-9)))
     return np.asarray(wave * np.float32(10 ** (gain_db / 20)))
 

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Environments of what mmdata is measured against, each of its own, so that no peer decides our versions nor we theirs.
+#
+#   benchmarks/peers.sh                  which there are
+#   benchmarks/peers.sh straightforward  make out/peers/straightforward
+#
+# Then: out/peers/straightforward/bin/python benchmarks/straightforward.py ...
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+declare -A peers=(
+  [straightforward]="ftfy librosa numpy opencv-python-headless pyarrow pyloudnorm scikit-learn soundfile webdataset torch==2.13.0"
+)
+
+if [ $# -eq 0 ]; then
+  printf '%s\n' "${!peers[@]}"
+  exit
+fi
+for name in "$@"; do
+  [ -n "${peers[$name]:-}" ] || { echo "no peer '$name'; there are: ${!peers[*]}" >&2; exit 2; }
+  "${PYTHON:-python3.11}" -m venv --clear "out/peers/$name"
+  # shellcheck disable=SC2086  # the requirements are words
+  "out/peers/$name/bin/python" -m pip install --quiet --no-compile ${peers[$name]}
+  echo "out/peers/$name"
+done
