@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, BinaryIO, Protocol
+from urllib.parse import unquote
 
 from mmdata.errors import StoreError, Unreadable
 from mmdata.store.layout import SCRATCH
@@ -281,6 +282,16 @@ def place(files: Files, file: HashedFile, folder: str, stem: str, extension: str
     else:
         file.discard()
     return path
+
+
+def usable(files: Files) -> Files:
+    """The same, unless deltalake can't work there. Raises StoreError then."""
+    path = os.path.abspath(files.full("")) if files.is_local else ""
+    if unquote(path) != path:  # its kernel takes '%20' in a path for a space and looks in another folder
+        raise StoreError(
+            f"a store can't lie at {path!r}: Delta Lake reads '%' with two hex digits as an escape; rename it"
+        )
+    return files
 
 
 def missing_store(files: Files) -> StoreError:

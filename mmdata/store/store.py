@@ -15,7 +15,7 @@ from mmdata.core.ports import Entry
 from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.store import plans, runs, snapshots
 from mmdata.store.commits import Change, apply
-from mmdata.store.files import Files, missing_store
+from mmdata.store.files import Files, missing_store, usable
 from mmdata.store.layout import FORMAT, MARKER, MEDIA_INDEX, PLANS, SAMPLES, DataFile
 from mmdata.store.log import Log, Txn
 from mmdata.store.media import index
@@ -42,7 +42,7 @@ class Store(Reading):
     @classmethod
     def create(cls, url: str | os.PathLike[str], *, storage_options: Mapping[str, str] | None = None) -> Store:
         """A new store; the one that is there, when there is one."""
-        files = Files.at(url, storage_options)
+        files = usable(Files.at(url, storage_options))
         if not files.exists(MARKER):
             with suppress(FileExistsError):  # another process may make it at the same moment
                 files.create(MARKER, json.dumps({"format": FORMAT, "made_by": f"mmdata {__version__}"}).encode())
@@ -62,7 +62,7 @@ class Store(Reading):
             StoreError: there is no store, or no such snapshot.
             SchemaMismatch: a newer mmdata made it.
         """
-        files = Files.at(url, storage_options)
+        files = usable(Files.at(url, storage_options))
         try:
             marker = json.loads(files.read(MARKER))
         except (FileNotFoundError, NotADirectoryError):
