@@ -173,9 +173,9 @@ def test_a_store_may_lie_in_a_folder_of_any_name(filled: Made, tmp_path: Path, n
 
 def test_a_path_that_deltalake_would_take_for_another_is_refused(tmp_path: Path) -> None:
     there = tmp_path / "p%20q"
-    with pytest.raises(StoreError, match="p%20q.*rename"):
+    with pytest.raises(StoreError, match=r"p%20q.*rename"):
         Store.create(there)
-    with pytest.raises(StoreError, match="p%20q.*rename"):
+    with pytest.raises(StoreError, match=r"p%20q.*rename"):
         Store.open(there)
     assert list(tmp_path.iterdir()) == []
 
