@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mmdata.errors import DecodeError
+from mmdata.errors import DecodeError, MissingExtra
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -61,8 +61,15 @@ def open_container(data: bytes, media_type: str) -> InputContainer:
 
 @contextmanager
 def ffmpeg_errors() -> Iterator[None]:
-    """Turn what PyAV raises on bad bytes into `DecodeError`, and keep FFmpeg off standard error."""
-    import av
+    """Turn what PyAV raises on bad bytes into `DecodeError`, and keep FFmpeg off standard error.
+
+    Raises:
+        MissingExtra: there is no PyAV: the extra "audio" alone reads what libsndfile knows.
+    """
+    try:
+        import av
+    except ModuleNotFoundError:
+        raise MissingExtra("codec", ["FFmpeg is needed to read this: pip install 'mmdata[video]'"]) from None
 
     av.logging.set_level(None)
     try:

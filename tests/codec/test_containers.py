@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
 from mmdata.codec.sniff import media_type
-from mmdata.errors import DecodeError
+from mmdata.errors import DecodeError, MissingExtra
 from mmdata.testing.sounds import tone
 
 if TYPE_CHECKING:
@@ -122,3 +123,9 @@ def test_mpeg_frames_of_every_version_are_measured(rate_hz: int, codec: str) -> 
     assert len(data) > 1000
     assert cut_short(data, "audio/mpeg") is None
     assert cut_short(data[:-1], "audio/mpeg") is not None
+
+
+def test_without_ffmpeg_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'mmdata\[video\]'"), ffmpeg_errors():
+        pass

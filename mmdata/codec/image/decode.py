@@ -67,6 +67,9 @@ class DecodeImage(Map[Blob, Image]):
             whole, pixels = False, self._decoded(data + b"\xff\xd9", kind, header)
         if pixels is None:
             raise DecodeError(f"it is cut short or damaged: OpenCV can't decode this {kind}")
+        if kind != "image/jpeg" and pixels.shape[1::-1] != (header.width, header.height):
+            got = "x".join(map(str, pixels.shape[1::-1]))
+            raise DecodeError(f"its header promises {header.width}x{header.height} pixels, and it holds {got}")
         usual = whole and not self.grey and len(data) <= _MAX_BYTES and header.width * header.height <= _MAX_PIXELS
         return self._scaled(pixels, header, blob, usual and not (header.alpha and self.background != "white"))
 

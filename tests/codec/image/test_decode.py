@@ -193,6 +193,12 @@ def test_a_bomb_is_refused_by_its_header_alone() -> None:
     assert time.perf_counter() - start < 0.5
 
 
+def test_a_header_that_disagrees_with_its_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmdata.codec.image.decode._opencv_pixels", lambda *_: np.zeros((49, 64, 3), np.uint8))
+    with pytest.raises(DecodeError, match="its header promises 64x48 pixels, and it holds 64x49"):
+        decoded(png_bytes(picture(64, 48)))
+
+
 def test_limits_hold_on_both_sides() -> None:
     data = png_bytes(picture(64, 48))
     assert decoded(data, max_pixels=64 * 48, max_bytes=len(data)).width == 64
