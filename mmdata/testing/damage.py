@@ -21,7 +21,7 @@ class Damage:
     """What was put into a folder, and what must become of it.
 
     Args:
-        stem: the path without extension, relative to the folder: the end of its sample's key.
+        stem: the path without extension, relative to the folder: the end of its sample's key. A folder's ends in "/".
         files: names of its files.
         kind: as the rejects count it: "decode", "collision", "link_loop"; None is a sample that only looks bad and must
             be stored.
@@ -59,7 +59,7 @@ def damaged_corpus(folder: str | Path, n_good: int = 20, seed: int = 0) -> list[
         *(Damage(name.rpartition(".")[0], (name,), "decode") for name in bad),
         Damage(ODD_NAME, (f"{ODD_NAME}.png",), None),
         Damage("twin", ("twin.jpg", "twin.png"), "collision"),
-        Damage("loop", ("loop",), "link_loop"),
+        Damage("loop/", ("loop",), "link_loop"),
     ]
 
 
