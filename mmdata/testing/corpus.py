@@ -26,10 +26,10 @@ def corpus(
     """Write a generated corpus: a folder a class, and a picture, its caption and the caption "spoken" a sample.
 
     The picture shows the class's shape, the caption names it, the sound is the class's tune in noise. Each does so with
-    a chance of 0.72 independent of the others, and belongs to another class at other times: so each alone classifies
-    moderately at best, and together they do better. Classes have equal shares. Measured with 240 samples of 4 classes,
-    logistic regression, 5 folds: picture (HOG) 0.75, text (hashed n-grams) 0.81, sound (MFCC means and deviations) 0.83,
-    their product 0.93.
+    a chance of 0.72 independent of the others, and is of any class at random else: so each alone classifies moderately
+    at best, and together they do better. Classes have equal shares. Measured with 240 samples of 4 classes, logistic
+    regression, 5 folds: picture (HOG) 0.75, text (hashed n-grams) 0.81, sound (MFCC means and deviations) 0.83, their
+    product 0.93.
 
     Args:
         folder: made where it is not there. Files are FOLDER/CLASS/CLASS_0001.png, .txt, _desc_fr.ogg (and .mp4).
