@@ -145,5 +145,7 @@ def directions(flow: np.ndarray, *, n_bins: int) -> np.ndarray:
     import cv2
 
     length, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
-    bins = np.floor(angle.ravel() * (n_bins / (2 * np.pi)) + 0.5).astype(np.int64) % n_bins
-    return np.bincount(bins, weights=length.ravel(), minlength=n_bins)
+    bins = (angle.ravel() * (n_bins / (2 * np.pi)) + 0.5).astype(np.intp)
+    paths_px = np.bincount(bins, weights=length.ravel(), minlength=n_bins + 1)
+    paths_px[0] += paths_px[n_bins]  # the half of rightwards that lies just below a whole turn
+    return paths_px[:n_bins]
