@@ -157,7 +157,7 @@ def _digest(shards: Sequence[Mapping[str, DataFile]], chosen: Sequence[np.ndarra
         [files[SAMPLES].shard, files[SAMPLES].keys, fingerprint(np.packbits(_marks(files, part)).tobytes().hex())]
         for files, part in zip(shards, chosen, strict=True)
     ]
-    return fingerprint(rows)
+    return fingerprint(CHUNK_ROWS, rows)
 
 
 def _marks(files: Mapping[str, DataFile], rows: np.ndarray) -> np.ndarray:
