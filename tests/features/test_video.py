@@ -79,11 +79,12 @@ def test_uniform_keyframes_are_middles_of_equal_stretches() -> None:
 
 
 def test_thumbnails_are_of_the_frames_chosen() -> None:
-    pixels = np.zeros((3, 30, 40, 3), np.uint8) + np.array([0, 100, 200], np.uint8)[:, None, None, None]
-    frames = Frames(pixels, np.arange(3) / 4, np.ones(3, bool))
-    found = Keyframes(method="uniform", n=3, size_px=5)
-    assert found.extract(frames)[""].shape == (3, 5, 5, 3)
-    assert found.extract(frames)[""][:, 2, 2, 1].tolist() == [0, 100, 200]
+    pixels = np.zeros((4, 30, 40, 3), np.uint8) + np.array([0, 60, 120, 180], np.uint8)[:, None, None, None]
+    frames = Frames(pixels, np.arange(4) / 4, np.ones(4, bool))
+    found = Keyframes(method="uniform", n=2, size_px=5).extract(frames)
+    assert found[""].shape == (2, 5, 5, 3)
+    assert found[""][:, 2, 2, 1].tolist() == [60, 180]
+    assert found["times_s"].tolist() == [0.25, 0.75]
 
 
 @pytest.mark.parametrize("method", ["distinct", "codec", "uniform"])
