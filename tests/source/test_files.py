@@ -282,3 +282,8 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").unlink()
     with pytest.raises(ConfigError, match="found no file at all"):
         Files(str(tmp_path)).scan()
+
+
+def test_samples_come_in_order_of_key_not_of_file(tmp_path: Path) -> None:
+    tree(tmp_path, {"a.png": b"1", "a b.png": b"2"})
+    assert list(parts(Files(str(tmp_path), name="s").scan())) == ["s/a", "s/a b"]

@@ -54,6 +54,14 @@ def test_folders_of_one_modality_each_are_paired_by_path(tmp_path: Path) -> None
     assert [entry.key.partition("/")[2] for entry in source.scan().entries] == ["2", "x/1"]
 
 
+@pytest.mark.parametrize(("n_shared", "paired"), [(0, False), (1, False), (2, True), (4, True)])
+def test_folders_that_share_too_few_paths_are_not(tmp_path: Path, n_shared: int, paired: bool) -> None:
+    pictures = [f"pictures/{n}.png" for n in range(4)]
+    source = guess(tree(tmp_path, *pictures, *(f"words/{n + 4 - n_shared}.txt" for n in range(4))))
+    assert isinstance(source, Files)
+    assert (source.parts is not None) == paired
+
+
 def test_drawings_beside_the_pictures_made_from_them_are_left_out(tmp_path: Path) -> None:
     source = guess(tree(tmp_path, "a.png", "a.svg", "b.svg"))
     assert isinstance(source, Files)

@@ -6,7 +6,7 @@ import os
 import posixpath
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmdata.core.sample import Pointer
@@ -16,6 +16,8 @@ PATHS = st.binary(min_size=1).filter(lambda raw: 0 not in raw).map(os.fsdecode)
 
 
 @given(PATHS)
+@example("100%41")
+@example("a#bytes=1-2")
 def test_a_pointer_leads_back_to_any_path_that_a_disk_allows(path: str) -> None:
     for pointer in (
         Pointer(quoted(path)),

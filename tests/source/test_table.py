@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdata.core.ports import Scan
-from mmdata.core.sample import Sample
+from mmdata.core.sample import Pointer, Sample
 from mmdata.errors import ConfigError, Unreadable
+from mmdata.source.place import place
 from mmdata.source.rows import lines, parquet
 from mmdata.source.rows.cells import Cells
 from mmdata.source.table import Table
@@ -274,6 +275,23 @@ def test_cells_in_order_are_read_in_one_pass(tmp_path: Path, monkeypatch: pytest
         {"text": b"15"},
     ]
     assert sorted(read) == [1, 5, 9]
+
+
+def test_cells_are_read_backwards_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "MAX_BATCH_ROWS", 2)
+    monkeypatch.setattr("mmdata.source.rows.cells.WINDOW_CELLS", 1)
+    source = Table(parquet_file(tmp_path, {"text": [str(n) for n in range(9)]}), parts={"text": "text"})
+    entries = source.scan().entries[::-1]
+    assert [data(sample) for sample in source.read(entries)] == [{"text": b"%d" % n} for n in range(8, -1, -1)]
+
+
+def test_a_cell_that_was_given_out_is_not_held(tmp_path: Path) -> None:
+    source = Table(jsonl(tmp_path, {"text": "a"}, {"text": "b"}), parts={"text": "text"})
+    entries = source.scan().entries
+    cells = Cells(place(str(tmp_path)), {}, entries)
+    pointer = Pointer.parse(entries[0].members[0].pointer)
+    assert cells.take(pointer, entries[0].members[0].signature) == b"a"
+    assert cells._held == {"t.jsonl": {(1, "text"): "b"}}
 
 
 def test_windows_bound_what_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,3 +150,44 @@ def test_old_folders_and_signed_checksums_are_read_as_tarfile_does() -> None:
     assert [(m.name, m.kind) for m in index(data)[0]] == [("é/", "folder")]
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         assert tar.getnames() == ["é"]
+
+
+def test_pax_records_for_all_members_hold_until_their_own_say_otherwise() -> None:
+    def block(kind: bytes, body: bytes) -> bytes:
+        info = tarfile.TarInfo("pax")
+        info.type, info.size = kind, len(body)
+        return info.tobuf(tarfile.USTAR_FORMAT) + body.ljust(BLOCK, b"\0")
+
+    data = block(b"g", b"15 path=shared\n") + block(b"x", b"12 path=own\n")
+    data += packed({"a": b"1", "b": b"2"}, "gnu")
+    assert [member.name for member in index(data)[0]] == ["own", "shared"]
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert tar.getnames() == ["own", "shared"]
+
+
+def summed(header: bytearray) -> bytes:
+    """A header with the checksum that its other bytes ask for."""
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def test_times_in_gnu_headers_are_no_part_of_the_name() -> None:
+    header = bytearray(tarfile.TarInfo("a").tobuf(tarfile.GNU_FORMAT))
+    header[345:357] = b"12345670123\0"
+    assert [member.name for member in index(summed(header) + bytes(1024))[0]] == ["a"]
+
+
+def test_sparse_files_are_told_and_stepped_over() -> None:
+    body = b"22 GNU.sparse.major=1\n"
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = b"x", len(body)
+    by_pax = info.tobuf(tarfile.USTAR_FORMAT) + body.ljust(BLOCK, b"\0") + packed({"a": b"1", "b": b"2"}, "gnu")
+    assert [(m.name, m.kind) for m in index(by_pax)[0]] == [("a", "sparse"), ("b", "file")]
+    header = bytearray(tarfile.TarInfo("a").tobuf(tarfile.GNU_FORMAT))
+    header[156:157], header[482] = b"S", 1
+    header[124:136] = b"00000000001\0"
+    maps = bytearray(2 * BLOCK)
+    maps[504] = 1
+    old = summed(header) + bytes(maps) + b"1".ljust(BLOCK, b"\0") + packed({"b": b"2"}, "gnu")
+    assert [(m.name, m.kind, m.offset) for m in index(old)[0]] == [("a", "sparse", 3 * BLOCK), ("b", "file", 5 * BLOCK)]
