@@ -42,6 +42,19 @@ class TrainReport:
         """As JSON can say it."""
         return {**asdict(self), "config": self.config.to_json(), "classes": list(self.classes)}
 
+    def __str__(self) -> str:
+        """A few lines: what was learned from, when it was best, and how good it is."""
+        end = "stopped early" if self.stopped_early else "all of them trained"
+        lines = [
+            f"{len(self.classes)} classes from {self.n_train} samples, {self.n_unlabelled} of them without a class",
+            f"best epoch {self.best_epoch} of 0 to {len(self.history) - 1}, {end}",
+        ]
+        for split, found in (("val", self.val), ("test", self.test)):
+            if found is not None:
+                judged = f"accuracy {found.accuracy:.3f}  macro F1 {found.macro_f1:.3f}  loss {found.loss:.3f}"
+                lines.append(f"{split:<4}  {judged}  of {found.n} samples")
+        return "\n".join([*lines, *([f"checkpoint: {self.checkpoint}"] if self.checkpoint else [])])
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoldScore:

@@ -58,6 +58,8 @@ def test_a_store_becomes_a_model_that_knows_its_test_split(store: Store, config:
     assert report.n_train + report.val.n + report.test.n == 240
     assert report.val == report.history[report.best_epoch].val
     assert report.val.macro_f1 == max(row.val.macro_f1 for row in report.history if row.val)
+    assert f"test  accuracy {report.test.accuracy:.3f}" in str(report)
+    assert f"checkpoint: {tmp_path / 'run' / 'checkpoint.pt'}" in str(report)
     model = load_model(tmp_path / "run" / "checkpoint.pt")
     test = open_splits(store, config).test
     assert test is not None
@@ -217,8 +219,9 @@ def test_a_process_killed_with_the_signal_that_nobody_catches_goes_on_with_the_s
     killed.wait()
     killed.stdout.close()
     assert len(before) < len(whole)
-    run = subprocess.run(command, check=True, capture_output=True, text=True)
-    after = losses_of(run.stdout)
+    rest = Log()
+    train(store, config, out=tmp_path / "run", watch=rest)
+    after = {str(step): loss.hex() for step, loss in rest.losses.items()}
     assert len(after) < len(whole)
     assert before | after == whole
     assert before.items() <= whole.items()
