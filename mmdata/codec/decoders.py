@@ -25,6 +25,11 @@ _USUAL: Mapping[type, Map[Any, Any]] = {
 }
 
 
+def decoder_name(kind: type) -> str:
+    """The step that decodes blobs to parts of a kind, as statistics call it."""
+    return (DECODERS.get(kind) or DecodeFrames)().name
+
+
 def decode(blob: Blob, kind: type) -> Part:
     """A blob as a part of that kind (`Image`, `Frames`...), by the decoder's default settings; a `Blob` stays one.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.codec.video import DecodeFrames, OpenVideo, _on_grid
+from mmdata.codec.video import DecodeFrames, OpenVideo, _duration_s, _on_grid
 from mmdata.core.sample import Blob, Frames, Video
 from mmdata.errors import DecodeError
 from mmdata.testing.contracts import Case, StepContract
@@ -206,3 +207,14 @@ def test_what_is_no_film_is_named(data: bytes, name: str, message: str) -> None:
 def test_a_container_of_sound_alone_is_no_film(sounds: Made) -> None:
     with pytest.raises(DecodeError, match="it has no picture track"):
         opened(sounds["m4a"])
+
+
+@pytest.mark.parametrize(
+    ("own_s", "whole_s", "expected"), [(5, 3, 3), (3, 5, 3), (None, 3, 3), (3, None, 3), (None, None, None)]
+)
+def test_an_edit_list_may_make_the_whole_shorter_than_its_track(
+    own_s: int | None, whole_s: int | None, expected: int | None
+) -> None:
+    container: Any = SimpleNamespace(duration=None if whole_s is None else whole_s * 1_000_000)
+    stream: Any = SimpleNamespace(duration=None if own_s is None else own_s * 24, time_base=Fraction(1, 24))
+    assert _duration_s(container, stream) == expected

@@ -170,7 +170,9 @@ def test_a_picture_is_scaled_down_to_its_longest_side(max_px: int | None, size: 
 def test_scaling_inside_the_jpeg_codec_equals_averaging_afterwards(max_px: int) -> None:
     """Both average, the codec in its transform: they agree within two levels on what the smaller grid can show."""
     cv2 = opencv()
-    data = jpeg_bytes(Image(cv2.resize(picture(80, 60).pixels, (640, 480), interpolation=cv2.INTER_CUBIC)))
+    side = min(160, max_px)
+    coarse = cv2.resize(picture(640, 480).pixels, (side, side * 3 // 4), interpolation=cv2.INTER_AREA)
+    data = jpeg_bytes(Image(cv2.resize(coarse, (640, 480), interpolation=cv2.INTER_CUBIC)))
     image = decoded(data, max_px=max_px)
     averaged = cv2.resize(decoded(data).pixels, (image.width, image.height), interpolation=cv2.INTER_AREA)
     assert np.abs(image.pixels.astype(int) - averaged).mean() < 2
