@@ -118,6 +118,39 @@ def test_a_store_that_commits_reads_what_it_committed(filled: Made) -> None:
     assert len(store) == 20
 
 
+def test_samples_that_are_replaced_while_a_picture_is_taken_are_looked_at_again(filled: Made) -> None:
+    filled.run(Recipe(S2, {"image.phash": F2}))
+
+    class Slow(Store):
+        """Another run replaces all of shard 0 between this reader's looks at samples and at features."""
+
+        done = False
+
+        def _feature_names(self) -> list[str]:
+            if not self.done:
+                self.done = True
+                other = Store.open(filled.url)
+                old = [
+                    each for each in (*other.files("samples"), *other.files("image.phash")) if each.shard == "0" * 16
+                ]
+                new = [filled.samples(0, fp=S2, rows=4)[0], filled.phash(0, fp=F2, value=100)]
+                filled.commit(*new, remove=old)
+            return super()._feature_names()
+
+    reader = Slow.open(filled.url)
+    assert reader.view().shards[0].rows == 4
+    assert len(reader.arrays("image.phash")) == 14
+
+
+def test_the_sound_rows_of_a_file_can_be_taken_over(filled: Made) -> None:
+    store = filled.store
+    rows = dict(store.read_rows(store.files("speech.mfcc")[1]))
+    assert list(rows) == [f"src/1/{row}.png" for row in (0, 1, 3, 4)]
+    np.testing.assert_array_equal(rows["src/1/4.png"]["speech.mfcc"], np.full((4, 3), 4, np.float32))
+    both = dict(store.read_rows(store.files("image.phash")[0]))
+    assert set(both["src/0/2.png"]) == {"image.phash", "image.phash.score"}
+
+
 # ---- incomplete families
 
 
