@@ -33,7 +33,8 @@ def add_shard(store: Store, shard: str, metas: Sequence[dict[str, Any]]) -> None
     changes = [Change("samples", add=files)]
     for family, spec in SPECS.items():
         features = FeatureWriter(store.url, family, {family: spec}, shard=shard, fp=FP)
-        features.add(keys, {family: [np.full(spec.sizes.get("feature", ()), meta["n"], np.float32) for meta in metas]})
+        sharp = [float(meta.get("sharpness", meta["n"])) for meta in metas]
+        features.add(keys, {family: [np.full(spec.sizes.get("feature", ()), value, np.float32) for value in sharp]})
         changes.append(Change(family, add=[features.close(keys_digest(keys))]))
     store.commit(changes)
 

@@ -65,6 +65,12 @@ def test_a_number_can_be_the_group(store: Store) -> None:
     assert len({row["split"] for row in rows(store, "v1")}) == 5
 
 
+def test_what_is_no_number_groups_nothing(store: Store, add: Add) -> None:
+    add(store, "0" * 15 + "5", [{"n": 100 + n, "caption": "", "sharpness": "nan"} for n in range(40)])
+    select(store, "v1", split={"folds": 3, "group": "image.sharpness"})
+    assert len({row["split"] for row in rows(store, "v1") if row["key"] >= "toy/100" and len(row["key"]) == 7}) == 3
+
+
 def test_new_samples_change_nobodys_split(store: Store, add: Add) -> None:
     select(store, "v1", split={"folds": 4, "group": "text.caption"})
     before = {row["key"]: row["split"] for row in rows(store, "v1")}
