@@ -4,7 +4,7 @@
 #   benchmarks/peers.sh                  which there are
 #   benchmarks/peers.sh straightforward  make out/peers/straightforward
 #
-# Then: out/peers/straightforward/bin/python benchmarks/straightforward.py ...
+# Then: OMP_NUM_THREADS=1 out/peers/straightforward/bin/python benchmarks/straightforward.py ...
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
