@@ -10,9 +10,9 @@ from mmdata.codec.audio import DecodeAudio
 from mmdata.codec.frames import read_frames
 from mmdata.codec.image import DecodeImage
 from mmdata.codec.text import DecodeText
-from mmdata.codec.video import OpenVideo
+from mmdata.codec.video import DecodeFrames, OpenVideo
 from mmdata.core.sample import Audio, Blob, Frames, Image, Part, Text, Video
-from mmdata.core.step import Map, Step
+from mmdata.core.step import Map, Step, address
 
 DECODERS: Mapping[type, type[Step]] = MappingProxyType(
     {Text: DecodeText, Image: DecodeImage, Audio: DecodeAudio, Video: OpenVideo}
@@ -27,7 +27,7 @@ _USUAL: Mapping[type, Map[Any, Any]] = {
 
 def decoder_name(kind: type) -> str:
     """The step that decodes blobs to parts of a kind, as statistics call it."""
-    return (DECODERS.get(kind) or DecodeFrames)().name
+    return address(DECODERS.get(kind, DecodeFrames))
 
 
 def decode(blob: Blob, kind: type) -> Part:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mmdata.codec.decoders import DECODERS, decode
+from mmdata.codec.decoders import DECODERS, decode, decoder_name
 from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Text, Video
 from mmdata.core.step import Map
 
@@ -35,3 +35,11 @@ def test_importing_every_decoder_and_encoder_loads_no_codec() -> None:
     heavy = "cv2", "av", "soundfile", "scipy", "PIL"
     code = f"import sys, mmdata.codec.decoders, mmdata.codec.encode; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(Image, "codec.image.DecodeImage"), (Audio, "codec.audio.DecodeAudio"), (Frames, "codec.video.DecodeFrames")],
+)
+def test_a_decoder_is_called_as_in_a_pipeline(kind: type, name: str) -> None:
+    assert decoder_name(kind) == name
