@@ -108,11 +108,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Family:
-    """A feature in its place: its step, its data files' fingerprint, and the decoder of a part still undecoded."""
+    """A feature in its place: its step, and the fingerprint of its data files. What it reads is decoded by default."""
 
     step: Extract[Any]
     fp: str
-    decoder: Step | None = None
 
     @property
     def name(self) -> str:
@@ -302,7 +301,7 @@ class _Compiler:
             if decoder is False:
                 continue
             found = decoder if isinstance(decoder, Step) else None
-            families.append(Family(step, self._family_print(step, kept, found), found))
+            families.append(Family(step, self._family_print(step, kept, found)))
         return tuple(families)
 
     def _family_print(self, step: Extract[Any], kept: Mapping[str, Kept], decoder: Step | None) -> str:

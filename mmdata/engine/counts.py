@@ -53,7 +53,7 @@ class Counts:
             (self.computed, other.computed),
             (self.gathered, other.gathered),
         ):
-            mine.update(theirs)
+            mine.update(+theirs)
         for name, times in other.steps.items():
             self.times(name).add(times)
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from mmdata.codec.decoders import decode, decoder_name
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Family
 from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Sample
-from mmdata.core.step import Extract, Map, Step
+from mmdata.core.step import Extract
 from mmdata.engine.carry import ALWAYS_FAILS, Rejection, always_fails, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import Notes
@@ -41,19 +42,20 @@ class FamilyWork:
     def __post_init__(self) -> None:
         self.columns = self.family.step.columns()
 
-    def needs(self, key: str) -> tuple[str, Step] | None:
-        """The part that must be decoded before this sample's row can be computed, and by what."""
-        on, decoder = self.family.step.on, self.family.decoder
-        return None if on is None or decoder is None or key in self.gather else (on, decoder)
-
 
 @dataclass
 class _Held:
-    """A sample of the chunk, with its parts as features read them; text in place of a part says why it has none."""
+    """A sample of the chunk, with what was decoded of it for features; text in place of a part says why it can't be."""
 
     entry_key: str
     sample: Sample
-    values: dict[str, Any]
+    decoded: dict[tuple[str, type], Any] = field(default_factory=dict)
+
+    def value(self, step: Extract[Any]) -> Any:
+        """What a feature reads of the sample; None where it has no such part."""
+        if step.on is None:
+            return self.sample
+        return self.decoded.get((step.on, step.takes), self.sample.parts.get(step.on))
 
 
 class Extraction:
@@ -65,12 +67,17 @@ class Extraction:
         self._bytes = 0
 
     def add(self, entry_key: str, sample: Sample) -> None:
-        held = _Held(entry_key, sample, dict(sample.parts))
+        held = _Held(entry_key, sample)
         for work in self._work:
-            if (need := work.needs(sample.key)) and isinstance(held.values.get(need[0]), Blob):
-                held.values[need[0]] = self._decode(*need, held)
+            step = work.family.step
+            if (
+                sample.key not in work.gather
+                and isinstance(held.value(step), Blob)
+                and step.takes not in (Blob, object)
+            ):
+                held.decoded[step.on or "", step.takes] = self._decode(held, step)
         self._chunk.append(held)
-        self._bytes += sum(_nbytes(value) for value in held.values.values())
+        self._bytes += sum(_nbytes(value) for value in (*sample.parts.values(), *held.decoded.values()))
         if len(self._chunk) >= CHUNK_SAMPLES or self._bytes >= CHUNK_BYTES:
             self.flush()
 
@@ -81,25 +88,27 @@ class Extraction:
                 self._extract(work)
         self._chunk, self._bytes = [], 0
 
-    def _decode(self, part: str, decoder: Step, held: _Held) -> Any:
-        times = self._counts.times(decoder.name)
-        self._notes.write(held.entry_key, decoder.name)
+    def _decode(self, held: _Held, step: Extract[Any]) -> Any:
+        """The part that a feature reads, by the default decoder: that is what the store returns."""
+        name = decoder_name(step.takes)
+        times = self._counts.times(name)
+        self._notes.write(held.entry_key, name)
         started = perf_counter()
         try:
-            return cast(Map[Any, Any], decoder).map(held.values[part])
+            return decode(held.value(step), step.takes)
         except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
-            return _said(rejection(decoder.name, error))
+            return _said(rejection(name, error))
         finally:
             times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
 
     def _extract(self, work: FamilyWork) -> None:
-        name, on = work.family.name, work.family.step.on
+        name = work.family.name
         rows: list[Row | None] = [work.gather.get(held.sample.key) for held in self._chunk]
         errors: list[str | None] = [None] * len(rows)
         self._counts.gathered[name] += sum(row is not None for row in rows)
         todo = []
         for place, held in enumerate(self._chunk):
-            value = held.sample if on is None else held.values.get(on)
+            value = held.value(work.family.step)
             if isinstance(value, str):
                 errors[place] = value
             elif rows[place] is None and value is not None:

@@ -320,7 +320,7 @@ class _Run:
         families = ["samples", "drops", "rejects", *store.feature_families()]
         gone = {family: [file for file in store.files(family) if file.shard in leavers] for family in families}
         store.commit([Change(family, remove=files) for family, files in gone.items() if files])
-        self.report.removed = len(leavers)
+        self.report.removed = len({file.shard for file in gone["samples"]})
 
     def _watch(self) -> None:
         if self.options.watch is not None:

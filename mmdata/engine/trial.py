@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from mmdata.codec.decoders import decode
 from mmdata.core.pipeline import Compiled, Pipeline, compile_pipeline
 from mmdata.core.ports import Entry, Source
-from mmdata.core.sample import Part, Sample
+from mmdata.core.sample import Blob, Part, Sample
 from mmdata.engine.carry import Carrier, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import Notes
@@ -122,7 +123,7 @@ def _features(compiled: Compiled, sample: Sample) -> Iterator[Tried]:
         try:
             if on is not None:
                 value = encoded_as_read(compiled, on, value)
-                value = value if family.decoder is None else family.decoder.map(value)  # type: ignore[attr-defined]
+                value = decode(value, step.takes) if isinstance(value, Blob) else value
             arrays = step.named(step.extract(value))
         except Exception as error:  # noqa: BLE001  what a run would record is shown instead
             why = rejection(step.name, error)
