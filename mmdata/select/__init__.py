@@ -1,0 +1,1 @@
+"""Decisions over the rows of a store, written as named selections. Moves no media."""
