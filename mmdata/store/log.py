@@ -1,7 +1,7 @@
 """Delta Lake as a commit log, and only that: which files are live, and how that changes, all or nothing.
 
-Every commit carries an application transaction of the store's own at the next version, so that of two writers who
-decided on the same state one always fails; it then looks at the new state and decides again.
+Commits are never rebased: of two writers who decided on the same state one always fails, even where Delta Lake sees no
+conflict (it takes two blind appends of one shard); it then looks at the new state and decides again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from mmdata.store.layout import DataFile, Media, folder
 from mmdata.store.tables import logged
 
 ATTEMPTS = 60
-_OWN = "mmdata"  # the application transaction that every commit carries
 _SETTINGS = {
     "delta.enableExpiredLogCleanup": "false",  # or snapshots and time travel rot
     "delta.checkpointInterval": "100",
@@ -128,7 +127,7 @@ class Log:
         now_ms = int(time.time() * 1000)
         actions: list[AddAction | RemoveAction] = [_add(entry, now_ms) for entry in adds]
         actions += [_remove(entry, now_ms) for entry in removes]
-        marks = [Transaction(_OWN, self._table.version() + 1), *([Transaction(*txn)] if txn else [])]
+        marks = [Transaction(*txn)] if txn else None
         self._table.create_write_transaction(
             actions,
             "append",

@@ -162,10 +162,13 @@ def test_rows_of_other_keys_than_the_samples_are_refused_and_deleted(made: Made)
 
 def test_errors_stand_beside_the_rows_that_failed(made: Made) -> None:
     writer = FeatureWriter(made.url, "a.x", VECTOR, shard=SHARD, fp=FP)
-    writer.add(["k0", "k1"], {"a.x": [None, np.zeros(3, np.float32)]}, ["decode: no sound", None])
-    table = pq.read_table(Path(made.url) / writer.close(keys_digest(["k0", "k1"])).path)
-    assert table.column("a.x#error").to_pylist() == ["decode: no sound", None]
+    sound = np.zeros(3, np.float32)
+    writer.add(["k0", "k1", "k2"], {"a.x": [None, sound, sound]}, ["decode: no sound", None, "half of it failed"])
+    file = writer.close(keys_digest(["k0", "k1", "k2"]))
+    table = pq.read_table(Path(made.url) / file.path)
+    assert table.column("a.x#error").to_pylist() == ["decode: no sound", None, "half of it failed"]
     assert table.column("a.x").to_pylist()[0] is None
+    assert [key for key, _ in read.feature_rows(Files.at(made.url), file)] == ["k1"]
 
 
 @pytest.mark.parametrize(
