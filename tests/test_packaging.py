@@ -125,8 +125,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: list[str]) -> None:
-    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mmdata").rglob("*.py")}
-    assert {name for name in wheel if name.endswith(".py")} == sources
+    files = (path for path in (ROOT / "mmdata").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    assert {name for name in wheel if name.startswith("mmdata/")} == {
+        path.relative_to(ROOT).as_posix() for path in files
+    }
     assert "mmdata/py.typed" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
     assert {name.split("/")[0].removesuffix(".dist-info") for name in wheel} == {
