@@ -16,9 +16,10 @@ from mmdata.core.ports import Entry, Fault, Member, Scan
 from mmdata.core.sample import Sample
 from mmdata.errors import ConfigError, Unreadable
 from mmdata.source import metadata
+from mmdata.source.listing import Found
 from mmdata.source.names import checked_name, quoted
 from mmdata.source.pairs import STEM, Group, Paired, alternatives, by_patterns, by_stem
-from mmdata.source.place import Check, Found, Place, blob, place
+from mmdata.source.place import Check, Place, blob, place
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from mmdata.codec.sniff import HEAD_BYTES, extension, holds, media_type, modalit
 from mmdata.core.ports import Source
 from mmdata.errors import ConfigError
 from mmdata.source.files import Files
+from mmdata.source.listing import Found
 from mmdata.source.names import escapes, key_text
 from mmdata.source.pairs import STEM
-from mmdata.source.place import Found, Location, Place, place
-from mmdata.source.rows.form import NoTable, Row, rows_of
+from mmdata.source.place import Location, Place, place
+from mmdata.source.rows.form import NoTable, Row
+from mmdata.source.rows.open import rows_of
 from mmdata.source.table import EXTENSIONS, Table
 from mmdata.source.webdataset import Tars
 

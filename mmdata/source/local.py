@@ -12,8 +12,8 @@ from typing import BinaryIO, Literal
 
 from mmdata.core.ports import Fault
 from mmdata.errors import Unreadable
+from mmdata.source.listing import Found, Listing, changed
 from mmdata.source.names import is_dropping, key_text, quoted
-from mmdata.source.place import Found, Listing, changed
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a pipe that took a file's name can't hang us
 

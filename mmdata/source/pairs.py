@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mmdata.codec.sniff import extension, modality_of_name
+from mmdata.source.listing import Found
 from mmdata.source.names import key_text
-from mmdata.source.place import Found
 
 STEM = "{stem}"
 Patterns = Mapping[str, str | tuple[str, ...]]

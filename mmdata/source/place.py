@@ -11,41 +11,13 @@ from typing import BinaryIO, Literal, Protocol, Self
 
 import xxhash
 
-from mmdata.core.ports import Fault, Member
+from mmdata.core.ports import Member
 from mmdata.core.sample import Blob, Pointer
 from mmdata.errors import Unreadable
+from mmdata.source.listing import Found, Listing, changed
 from mmdata.source.names import escapes, unquoted
 
 Check = Literal["stat", "content"]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file of a place.
-
-    Args:
-        path: relative, with `/`, as the disk spells it. size: bytes. signature: "mtime:NANOSECONDS" or "etag:...".
-        problem: why it can't be read, as a fault's kind and its error; None for a sound file.
-    """
-
-    path: str
-    size: int = 0
-    signature: str = ""
-    problem: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """All that a place holds.
-
-    Args:
-        files: in order of path. faults: folders that can't be walked. ignored: hidden files, droppings of editors, and
-            folders that are listed elsewhere.
-    """
-
-    files: list[Found]
-    faults: list[Fault]
-    ignored: list[str]
 
 
 class Place(Protocol):
@@ -151,8 +123,3 @@ def load(where: Place, pointer: Pointer, size: int, signature: str) -> bytes:
 def content_signature(data: bytes) -> str:
     """The signature of bytes that have been read."""
     return f"xxh3:{xxhash.xxh3_128_hexdigest(data)}"
-
-
-def changed(path: str, how: str) -> str:
-    """What is said of a file that is not what was listed."""
-    return f"{path}: changed since it was listed ({how}); run again to list it anew"

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Literal, cast
 
 from mmdata.core.ports import Fault
 from mmdata.errors import ConfigError, Unreadable
+from mmdata.source.listing import Found, Listing, changed
 from mmdata.source.names import is_dropping
-from mmdata.source.place import Found, Listing, changed
 
 # what tells one state of a file from another, by the names that file systems have for it, the surest first
 _STATES = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")

@@ -12,10 +12,12 @@ from mmdata.core.ports import Entry, Fault, Member, Scan
 from mmdata.core.sample import Pointer, Sample
 from mmdata.errors import ConfigError, Unreadable
 from mmdata.source.files import digest_of
+from mmdata.source.listing import Found
 from mmdata.source.names import checked_name, escapes, key_text, quoted, unquoted
-from mmdata.source.place import Check, Found, Location, Place, content_signature, place
+from mmdata.source.place import Check, Location, Place, content_signature, place
 from mmdata.source.rows.cells import Cells, cell_bytes, part_blob, windows
-from mmdata.source.rows.form import NoTable, Row, Rows, rows_of
+from mmdata.source.rows.form import NoTable, Row, Rows
+from mmdata.source.rows.open import rows_of
 
 EXTENSIONS = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet")
 

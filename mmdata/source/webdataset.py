@@ -13,8 +13,9 @@ from mmdata.core.ports import Entry, Fault, Member, Scan
 from mmdata.core.sample import Pointer, Sample
 from mmdata.errors import ConfigError, Unreadable
 from mmdata.source import metadata
+from mmdata.source.listing import Found
 from mmdata.source.names import checked_name, escapes, is_dropping, key_text, quoted
-from mmdata.source.place import Check, Found, Location, Place, blob, content_signature, place
+from mmdata.source.place import Check, Location, Place, blob, content_signature, place
 from mmdata.source.tarindex import BrokenTar, TarMember, members
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")

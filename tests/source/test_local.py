@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmdata.errors import Unreadable
+from mmdata.source.listing import Listing
 from mmdata.source.local import LocalPlace
-from mmdata.source.place import Listing
 
 
 def walk(root: Path, **settings: bool) -> Listing:

@@ -9,9 +9,11 @@ from functools import partial
 from mmdata.core.ports import Entry, Member
 from mmdata.core.sample import Blob, Pointer
 from mmdata.errors import Unreadable
+from mmdata.source.listing import changed
 from mmdata.source.names import escapes, unquoted
-from mmdata.source.place import Place, blob, changed, content_signature
-from mmdata.source.rows.form import Cell, NoTable, Rows, rows_of
+from mmdata.source.place import Place, blob, content_signature
+from mmdata.source.rows.form import Cell, NoTable, Rows
+from mmdata.source.rows.open import rows_of
 
 WINDOW_BYTES, WINDOW_CELLS = 16 << 20, 1000  # as much of a table is held at once
 
