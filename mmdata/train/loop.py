@@ -101,17 +101,14 @@ def fit(
 def _epoch(run: Run, train: Batches, save: Callable[[], None] | None, watch: Watch | None) -> None:
     """Take the steps of one epoch, or those that an interruption left of it."""
     config, progress = run.model.plan.config, run.progress
-    due = False
     run.model.train()
     for batch in train:
-        if due and save:  # not before a next batch is there: a state at an epoch's very end would skip its judgement
-            save()
         loss = _step(run, batch)
         if watch:
             watch.step(progress.step, loss)
-        due = bool(config.checkpoint_steps) and progress.step % (config.checkpoint_steps or 1) == 0
-        if due:
+        if save and config.checkpoint_steps and progress.step % config.checkpoint_steps == 0:
             progress.stream = train.state_dict()
+            save()
 
 
 def _step(run: Run, batch: Batch) -> float:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.compute as pc
 import pytest
 import torch
 
@@ -66,6 +68,15 @@ def test_a_store_becomes_a_model_that_knows_its_test_split(store: Store, config:
     assert evaluate(model, test) == report.test
     assert json.loads((tmp_path / "run" / "report.json").read_text()) == json.loads(json.dumps(report.to_json()))
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.pt", "report.json"]
+
+
+def test_inputs_are_standardised_by_the_training_split_alone(store: Store, config: TrainConfig, tmp_path: Path) -> None:
+    train(store, replace(config, epochs=1), out=tmp_path)
+    keys = store.selection("v1").filter(pc.field("split") == "train")["key"].to_pylist()
+    rows = np.stack([row for row in store.arrays("image.embedding", keys) if row is not None])
+    state = load_model(tmp_path / "checkpoint.pt").state_dict()
+    np.testing.assert_allclose(state["encoders.0.standardize.mean"], rows.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(state["encoders.0.standardize.scale"], rows.std(axis=0), rtol=1e-5)
 
 
 def test_each_input_alone_knows_half(store: Store, config: TrainConfig) -> None:

@@ -46,14 +46,16 @@ def test_of_a_split_too(store: Store) -> None:
 @pytest.mark.parametrize("step", [1, 4, 30])
 def test_a_state_of_either_is_a_state_of_both(store: Store, step: int) -> None:
     plain, kept = opened(store), HeldStream(opened(store))
-    for number, _ in enumerate(plain, start=1):
+    for number, _ in enumerate(zip(plain, kept, strict=True), start=1):
         if number == step:
             break
-    rest = HeldStream(opened(store))
-    rest.load_state_dict(plain.state_dict())
-    kept.load_state_dict(rest.state_dict())
+    assert kept.state_dict() == plain.state_dict()
+    from_plain, from_kept = HeldStream(opened(store)), opened(store)
+    from_plain.load_state_dict(plain.state_dict())
+    from_kept.load_state_dict(kept.state_dict())
     following = [*plain, *plain]
-    assert all(same(a, b) for a, b in zip(following, [*kept, *kept], strict=True))
+    assert all(same(a, b) for a, b in zip(following, [*from_plain, *from_plain], strict=True))
+    assert all(same(a, b) for a, b in zip(following, [*from_kept, *from_kept], strict=True))
 
 
 def test_a_batch_is_the_callers_own(store: Store) -> None:
