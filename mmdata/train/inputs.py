@@ -30,7 +30,7 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it stands, as JSON can say it. After an epoch's last batch nothing is left of it, but it is not over."""
+        """Where it stands, as JSON can say it. After an epoch's last batch that is the epoch's end, not the next."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from mmdata.errors import ConfigError, Incomplete, SchemaMismatch, StoreError
-from mmdata.store import Store
+from mmdata.store import Store, selections
+from mmdata.store.files import Files
 from mmdata.train.checkpoint import Epoch, load_model
 from mmdata.train.config import TrainConfig
 from mmdata.train.fit import open_splits, train
@@ -72,7 +73,7 @@ def test_a_store_becomes_a_model_that_knows_its_test_split(store: Store, config:
 
 def test_inputs_are_standardised_by_the_training_split_alone(store: Store, config: TrainConfig, tmp_path: Path) -> None:
     train(store, replace(config, epochs=1), out=tmp_path)
-    keys = store.selection("v1").filter(pc.field("split") == "train")["key"].to_pylist()
+    keys = selections.read(Files.at(store.url), "v1").filter(pc.field("split") == "train")["key"].to_pylist()
     rows = np.stack([row for row in store.arrays("image.embedding", keys) if row is not None])
     state = load_model(tmp_path / "checkpoint.pt").state_dict()
     np.testing.assert_allclose(state["encoders.0.standardize.mean"], rows.mean(axis=0), rtol=1e-5)
