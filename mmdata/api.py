@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mmdata.config.load import PipelineFile
-    from mmdata.core.pipeline import Pipeline
+    from mmdata.core.pipeline import Compiled, Pipeline
     from mmdata.core.ports import Executor
     from mmdata.engine.report import RunReport, Watcher
     from mmdata.loader.stream import Stream
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 
 __all__ = ["open", "run", "stream"]
+
+SELECT = ("name", "where", "split")  # the settings of a selection
 
 
 def open(  # noqa: A001  the name that users look for: mmdata.open
@@ -95,6 +97,7 @@ def run(
     else:
         file = load(pipeline, source=location)
     chosen = executor_(executor, workers or os.cpu_count() or 1) if isinstance(executor, str) else executor
+    check(file)
     options = RunOptions(
         settings=file.limited(max_rejects),
         executor=chosen,
@@ -110,6 +113,82 @@ def run(
     return report
 
 
+def check(file: PipelineFile) -> Compiled:
+    """Check a pipeline file as a whole, reading nothing: steps and types, and its `select` and `train` sections.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    from mmdata.engine.runner import check as check_
+    from mmdata.errors import ConfigError
+
+    faults = [*_select_faults(file.select), *_train_faults(file)]
+    try:
+        compiled = check_(file.pipeline, where=file.where)
+    except ConfigError as error:
+        raise ConfigError(file.where, [*error.faults, *faults]) from None
+    if faults:
+        raise ConfigError(file.where, faults)
+    return compiled
+
+
+def _select_faults(settings: Mapping[str, Any]) -> list[str]:
+    from mmdata.config.names import missing_packages
+    from mmdata.core.pipeline import guess
+    from mmdata.errors import ConfigError, StoreError
+    from mmdata.select.split import Split
+    from mmdata.store.layout import checked_selection
+
+    if not settings:
+        return []
+    faults = [f"select: no setting {name!r}{guess(str(name), SELECT)}" for name in settings if name not in SELECT]
+    name, where, split = (settings.get(setting) for setting in SELECT)
+    try:
+        if isinstance(name, str):
+            checked_selection(name)
+        else:
+            faults.append("select: setting 'name' is missing: what is the selection to be called?")
+        if split is not None and not isinstance(split, Mapping):
+            faults.append(f"select.split: expected shares by split, or folds, not {split!r}")
+        elif split is not None:
+            Split.parse({str(part): value for part, value in split.items()})
+    except StoreError as error:
+        faults.append(f"select.name: {error}")
+    except ConfigError as error:
+        faults += [f"select.split.{fault}" for fault in error.faults]
+    if where is not None and not isinstance(where, str):
+        faults.append(f"select.where: expected a condition in SQL, not {where!r}")
+    elif where is not None and (lacking := missing_packages("select")):
+        faults.append(f"select.where: {lacking}")
+    return faults
+
+
+def _train_faults(file: PipelineFile) -> list[str]:
+    from mmdata.config.names import missing_packages
+    from mmdata.core.pipeline import guess
+    from mmdata.core.step import Extract
+    from mmdata.errors import ConfigError
+    from mmdata.train.config import TrainConfig
+
+    if not file.train:
+        return []
+    lacking = missing_packages("torch")
+    faults = [f"train: {lacking}"] if lacking else []
+    try:
+        config = TrainConfig.of({str(name): value for name, value in file.train.items()})
+    except ConfigError as error:
+        return [*faults, *(f"train: {fault}" for fault in error.faults)]
+    made = [column for step in file.pipeline.features if isinstance(step, Extract) for column in step.columns()]
+    faults += [
+        f"train.inputs.{name}: no feature makes {column!r}{guess(column, made)}"
+        for name, column in config.inputs.items()
+        if column not in made
+    ]
+    if config.selection is None and not file.select:
+        faults.append("train: there is no select section that deals samples to splits; add it, or name a selection")
+    return faults
+
+
 def make_selection(file: PipelineFile, store: str | os.PathLike[str]) -> dict[str, Any]:
     """Make the selection that a pipeline file describes.
 
@@ -122,18 +201,11 @@ def make_selection(file: PipelineFile, store: str | os.PathLike[str]) -> dict[st
     from mmdata.errors import ConfigError
     from mmdata.select.selection import select
 
-    settings = dict(file.select)
-    name = settings.pop("name", None)
-    faults = [f"select: no setting {setting!r}; there are name, split, where" for setting in settings.keys() - WHAT]
-    if not isinstance(name, str):
-        faults.append("select: setting 'name' is missing: what is the selection to be called?")
-    if faults or not isinstance(name, str):
-        raise ConfigError(file.where, sorted(faults))
-    made = select(open(store), name, split=settings.get("split"), where=settings.get("where"))
+    if faults := _select_faults(file.select):
+        raise ConfigError(file.where, faults)
+    settings = file.select
+    made = select(open(store), settings["name"], split=settings.get("split"), where=settings.get("where"))
     return {"name": made.name, "splits": dict(made.splits), "left_out": dict(made.reasons)}
-
-
-WHAT = {"split", "where"}
 
 
 def train(

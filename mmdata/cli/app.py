@@ -8,6 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
+from io import TextIOWrapper
 
 import typer
 
@@ -30,8 +33,35 @@ from mmdata.cli import (
     trial,
     verify,
 )
-from mmdata.cli.screen import CONFIGURATION, FAILED, INTERRUPTED, complain
+from mmdata.cli.screen import CONFIGURATION, DONE, FAILED, INTERRUPTED, complain
 from mmdata.errors import ConfigError, MMDataError
+
+log = logging.getLogger(__name__)
+
+
+def ended(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose end, whatever it is, a person is told in a few lines and a script by the exit code."""
+
+    @wraps(command)
+    def run_it(*args: object, **settings: object) -> None:
+        try:
+            try:
+                command(*args, **settings)
+            finally:
+                sys.stdout.flush()  # here, where a closed pipe is no error
+        except BrokenPipeError:  # `mmdata ls | head -1`: the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(DONE) from None
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except (MMDataError, OSError) as error:
+            log.info("where it failed:", exc_info=True)
+            complain(error)
+            raise typer.Exit(CONFIGURATION if isinstance(error, ConfigError) else FAILED) from None
+
+    return run_it
+
 
 app = typer.Typer(
     name="mmdata",
@@ -59,7 +89,7 @@ for command, name in (
     (schema.schema, "schema"),
     (demo.demo, "demo"),
 ):
-    app.command(name)(command)
+    app.command(name)(ended(command))
 
 
 def _version(wanted: bool) -> None:
@@ -79,17 +109,7 @@ def common(
 
 def main() -> None:
     """The console script."""
-    try:
-        app(standalone_mode=True)
-    except ConfigError as error:
-        complain(error)
-        sys.exit(CONFIGURATION)
-    except MMDataError as error:
-        complain(error)
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # `mmdata ls | head` is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a name must not end a run
+    app()

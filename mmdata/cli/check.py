@@ -6,13 +6,13 @@ from mmdata.cli.options import Json, PipelineArg, SourceOption
 
 
 def check(pipeline: PipelineArg, source: SourceOption = None, as_json: Json = False) -> None:
-    """Check a pipeline file: names, settings, types, encodings, installed packages. Reads no data."""
-    from mmdata.cli.screen import print_json, print_table
+    """Check a pipeline file as a whole: names, settings, types, encodings, installed packages. Reads no data."""
+    from mmdata import api
+    from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
-    from mmdata.engine.runner import check as check_
 
     file = load(pipeline, source=source)
-    compiled = check_(file.pipeline, where=file.where)
+    compiled = api.check(file)
     steps = [[p.label, p.reads, p.writes, "put in by mmdata" if p.implied else ""] for p in compiled.steps]
     features = [
         [family.name, str(column), spec.to_json()]
@@ -23,7 +23,7 @@ def check(pipeline: PipelineArg, source: SourceOption = None, as_json: Json = Fa
         names = [{"step": row[0], "on": row[1], "into": row[2], "implied": bool(row[3])} for row in steps]
         print_json({"pipeline": file.where, "steps": names, "features": {row[1]: row[2] for row in features}})
         return
-    print(f"{file.where}: sound")
+    say(f"{file.where}: sound")
     print_table(steps, ["step", "reads", "writes", ""])
     if features:
         print_table([row[1:] for row in features], ["feature", "form"])

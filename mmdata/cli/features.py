@@ -26,11 +26,17 @@ def features(
     from mmdata.api import recorded_location
     from mmdata.cli.screen import finish, progress
     from mmdata.config.load import load
+    from mmdata.core.pipeline import guess
+    from mmdata.core.step import Extract
     from mmdata.engine.executors import executor as executor_
     from mmdata.engine.runner import RunOptions, run
+    from mmdata.errors import ConfigError
 
     location = source or recorded_location(store)
     file = load(pipeline, source=location)
+    known = {step.into for step in file.pipeline.features if isinstance(step, Extract)}
+    if faults := [f"no feature {name!r}{guess(name, known)}" for name in only or () if name not in known]:
+        raise ConfigError("--only", faults)
     with progress(quiet=as_json) as watch:
         options = RunOptions(
             settings=file.run,

@@ -20,7 +20,7 @@ def gc(
 ) -> None:
     """Delete files of STORE that are neither live nor pinned by a snapshot, and what killed runs left behind."""
     from mmdata import api
-    from mmdata.cli.screen import print_json
+    from mmdata.cli.screen import print_json, say
     from mmdata.store.gc import gc as gc_
 
     swept = gc_(api.open(store), grace_s=grace * 3600, dry_run=dry_run)
@@ -29,5 +29,5 @@ def gc(
         print_json({"store": store, "dry_run": dry_run, "paths": [file.path for file in swept], "bytes": n_bytes})
         return
     for file in swept:
-        print(file.path)
-    print(f"{len(swept)} files, {n_bytes:,} bytes {'would go' if dry_run else 'deleted'}")
+        say(file.path)
+    say(f"{len(swept)} files, {n_bytes:,} bytes {'would go' if dry_run else 'deleted'}")

@@ -26,7 +26,7 @@ def ingest(
 ) -> None:
     """Ingest SOURCE into STORE, and compute features. Without a pipeline file, look at what is there and choose one."""
     from mmdata import api
-    from mmdata.cli.screen import finish, progress
+    from mmdata.cli.screen import finish, progress, say
     from mmdata.config.load import load, parse
     from mmdata.errors import ConfigError
 
@@ -42,7 +42,7 @@ def ingest(
             if save.exists():
                 raise ConfigError("--save", [f"{save} exists already; it is not overwritten"])
             save.write_text(chosen, encoding="utf-8")
-        print(f"no pipeline was given; this one was chosen:\n\n{chosen}", file=sys.stderr)
+        say(f"no pipeline was given; this one was chosen:\n\n{chosen}", to=sys.stderr)
         file = parse(chosen, where="the chosen pipeline", source=source)
     with progress(quiet=as_json) as watch:
         report = api.run(

@@ -13,7 +13,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what `mmdata run` would do with this file, store and source, and why. Writes nothing."""
-    from mmdata.cli.screen import print_json, print_table
+    from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
     from mmdata.engine.runner import RunOptions
     from mmdata.engine.runner import plan as plan_
@@ -23,15 +23,15 @@ def plan(
     if as_json:
         print_json({"store": store, **todo.to_json()})
         return
-    print(f"{todo.entries} samples in {len(todo.jobs) + todo.done} shards; {len(todo.jobs)} shards have work to do")
-    print(f"  since the last run: {todo.new} new, {todo.changed} changed, {todo.gone} gone")
+    say(f"{todo.entries} samples in {len(todo.jobs) + todo.done} shards; {len(todo.jobs)} shards have work to do")
+    say(f"  since the last run: {todo.new} new, {todo.changed} changed, {todo.gone} gone")
     for step in todo.steps:
-        print(f"  step {step}")
+        say(f"  step {step}")
     rows = [[name, plan.shards, plan.rows, plan.gathered, plan.why] for name, plan in todo.families.items()]
     if rows:
         print_table(rows, ["feature", "shards", "rows to compute", "rows taken over", "why"])
     if todo.from_source:
         parts = ", ".join(todo.from_source)
-        print(f"not stored, so made again from the source for features: {parts}")
+        say(f"not stored, so made again from the source for features: {parts}")
     if todo.unmatched:
-        print(f"{len(todo.unmatched)} files belong to no sample, such as {todo.unmatched[0]}")
+        say(f"{len(todo.unmatched)} files belong to no sample, such as {todo.unmatched[0]}")

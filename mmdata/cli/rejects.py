@@ -21,7 +21,7 @@ def rejects(
 ) -> None:
     """List the samples that failed, with step, reason and source; with --replay, try them again as they are now."""
     from mmdata import api
-    from mmdata.cli.screen import print_json, print_table
+    from mmdata.cli.screen import print_json, print_table, say
 
     opened = api.open(store)
     if replay:
@@ -38,7 +38,7 @@ def rejects(
     print_table([[row["key"], row["kind"], row["step"], row["error"], row["pointer"]] for row in rows], head)
     for row in rows if traceback else ():
         if row["traceback"]:
-            print(f"\n{row['key']}\n{row['traceback']}")
+            say(f"\n{row['key']}\n{row['traceback']}")
 
 
 def _replay(store: str, source: str | None, executor: str, workers: int | None, *, as_json: bool) -> None:

@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Ingest, compute features, select, and train where the file says so. Run again, it does only what is left."""
     from mmdata import api
-    from mmdata.cli.screen import finish, progress
+    from mmdata.cli.screen import finish, progress, summary
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
 
@@ -44,5 +44,10 @@ def run(
             watch=watch,
         )
     if file.train and report.state == "done" and not report.above_limit:
+        if not as_json:
+            summary(report)
+            print()
         report.training = train_from(file, store, quiet=as_json)
+        if not as_json:
+            return
     finish(report, as_json=as_json)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -23,7 +23,12 @@ LINE_EVERY_S = 10.0
 def complain(error: Exception) -> None:
     """An error as a person is told: its text, no traceback."""
     kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
-    print(f"{kind}{error}", file=sys.stderr)
+    say(f"{kind}{error}", to=sys.stderr)
+
+
+def say(text: str = "", *, to: TextIO | None = None) -> None:
+    """Print text that may hold names of files: what would steer the terminal is shown as an escape."""
+    print("\n".join(_printable(line) for line in text.split("\n")), file=to)
 
 
 def print_json(value: object) -> None:
@@ -48,7 +53,10 @@ def print_table(rows: Sequence[Sequence[object]], head: Sequence[str]) -> None:
 
 
 def _one_line(cell: object) -> str:
-    text = "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    return _printable("" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell))
+
+
+def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
@@ -126,7 +134,7 @@ def summary(report: RunReport) -> None:
     """The balance of a run, for a person."""
     counts = report.counts
     made = f" + {counts.made} made" if counts.made else ""
-    print(
+    say(
         f"{counts.read} read{made} = {counts.stored} stored + {counts.n_dropped} dropped + {counts.n_rejected} rejected"
         f"   ({duration(report.seconds)}; {report.kept} samples were up to date)"
     )
@@ -137,27 +145,27 @@ def summary(report: RunReport) -> None:
     _listed("features taken over", counts.gathered)
     if report.unmatched:
         shown = ", ".join(report.unmatched[:3]) + (", ..." if len(report.unmatched) > 3 else "")
-        print(f"  {len(report.unmatched)} files belong to no sample: {shown}")
+        say(f"  {len(report.unmatched)} files belong to no sample: {shown}")
     if report.removed:
-        print(f"  {report.removed} shards were removed: their files are gone from the source, or changed")
+        say(f"  {report.removed} shards were removed: their files are gone from the source, or changed")
     if slow := _slowest(report):
-        print(f"  time went to {slow}")
+        say(f"  time went to {slow}")
     if report.selection:
         splits = ", ".join(f"{n} {split or 'samples'}" for split, n in report.selection["splits"].items())
-        print(f"  selection {report.selection['name']!r}: {splits}")
-    print(f"store: {report.store}")
+        say(f"  selection {report.selection['name']!r}: {splits}")
+    say(f"store: {report.store}")
     if counts.n_rejected:
-        print(f"see why: mmdata rejects {report.store}")
+        say(f"see why: mmdata rejects {report.store}")
     if report.state == "interrupted":
         print("interrupted; what was done is stored, and the same command goes on from there")
     if report.state == "stopped":
-        print(f"stopped: more than {report.rejects_limit:.1%} of {report.samples_todo} samples were rejected")
+        say(f"stopped: more than {report.rejects_limit:.1%} of {report.samples_todo} samples were rejected")
 
 
 def _listed(what: str, counter: Mapping[str, int]) -> None:
     found = {name: n for name, n in sorted(counter.items(), key=lambda item: -item[1]) if n}
     if found:
-        print(f"  {what}: " + ", ".join(f"{n} {name}" for name, n in found.items()))
+        say(f"  {what}: " + ", ".join(f"{n} {name}" for name, n in found.items()))
 
 
 def _slowest(report: RunReport) -> str:

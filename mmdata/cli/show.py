@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 def show(store: StoreArg, snapshot: Snapshot = None, as_json: Json = False) -> None:
     """Show what STORE holds: samples by source and label, features, drops, rejects, snapshots, runs."""
     from mmdata import api
-    from mmdata.cli.screen import print_json, print_table
+    from mmdata.cli.screen import print_json, print_table, say
 
     found = _overview(api.open(store, snapshot=snapshot))
     if as_json:
         print_json({"store": store, **found})
         return
-    print(f"{found['samples']} samples in {found['shards']} shards")
-    print(f"{found['dropped']} dropped, {found['rejected']} rejected")
+    say(f"{found['samples']} samples in {found['shards']} shards")
+    say(f"{found['dropped']} dropped, {found['rejected']} rejected")
     for name, n in found["sources"].items():
-        print(f"  source {name}: {n}")
+        say(f"  source {name}: {n}")
     labels = found["labels"]
     if labels:
-        print("  labels: " + ", ".join(f"{label} {n}" for label, n in list(labels.items())[:20]))
+        say("  labels: " + ", ".join(f"{label} {n}" for label, n in list(labels.items())[:20]))
     rows = [[name, form["form"], form["shards"], form["missing"]] for name, form in found["features"].items()]
     if rows:
         print_table(rows, ["feature", "form", "shards", "missing rows"])
     if found["snapshots"]:
-        print("snapshots: " + ", ".join(found["snapshots"]))
-    print(f"{found['runs']} runs")
+        say("snapshots: " + ", ".join(found["snapshots"]))
+    say(f"{found['runs']} runs")
 
 
 def _overview(store: Store) -> dict[str, Any]:

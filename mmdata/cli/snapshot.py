@@ -18,7 +18,7 @@ def snapshot(
 ) -> None:
     """Pin STORE as it is now under NAME: it can be opened as it was, and gc keeps its files."""
     from mmdata import api
-    from mmdata.cli.screen import print_json
+    from mmdata.cli.screen import print_json, say
 
     opened = api.open(store)
     if name is not None:
@@ -26,6 +26,6 @@ def snapshot(
     if as_json:
         print_json({"store": store, "snapshots": opened.snapshots()})
     elif name is not None:
-        print(f"snapshot {name!r} pins {len(opened)} samples of {store}")
+        say(f"snapshot {name!r} pins {len(opened)} samples of {store}")
     else:
-        print("\n".join(opened.snapshots()) or "no snapshots")
+        say("\n".join(opened.snapshots()) or "no snapshots")

@@ -16,22 +16,22 @@ def trace(
 ) -> None:
     """Tell one sample's whole story: source files, steps, outcome, stored parts, features, selections."""
     from mmdata import api
-    from mmdata.cli.screen import FAILED, described, print_json, print_table
+    from mmdata.cli.screen import FAILED, described, print_json, print_table, say
     from mmdata.engine.trace import trace as trace_
 
     found = trace_(api.open(store), key)
     if as_json:
         print_json(found.to_json())
     else:
-        print(f"{key}: {found.outcome}")
+        say(f"{key}: {found.outcome}")
         print_table([[m.part, m.pointer, m.size] for m in found.members], ["part", "source", "bytes"])
         for line in found.story:
-            print(f"  {line}")
+            say(f"  {line}")
         if found.parts:
             print_table([[name, described(part)] for name, part in found.parts.items()], ["stored part", ""])
         if found.features:
             print_table([[name, text] for name, text in found.features.items()], ["feature", "value"])
         for child in found.children:
-            print(f"  child {child}")
+            say(f"  child {child}")
     if found.outcome == "unknown":
         raise typer.Exit(FAILED)

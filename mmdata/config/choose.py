@@ -65,13 +65,13 @@ def _looks(source: Source, entries: Sequence[Entry], part: str) -> Iterator[str 
 
 
 def _head(source: Source, entries: Sequence[Entry], kinds: dict[str, str]) -> list[str]:
-    shown = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+    shown = ", ".join(f"{name if name.isidentifier() else _quoted(name)} ({kind})" for name, kind in kinds.items())
     lines = [f"# Chosen by mmdata for {len(entries)} samples of {shown}.", "source:", f"  use: {address(type(source))}"]
     settings: Any = source
     for index, field in enumerate(dataclasses.fields(settings)):
         value = getattr(source, field.name)
         if index and value not in (field.default, None) and field.name != "name":
-            lines.append(f"  {field.name}: {json.dumps(value, ensure_ascii=False)}")
+            lines.append(f"  {field.name}: {_quoted(value)}")
     return lines
 
 
@@ -80,7 +80,7 @@ def _steps(section: str, table: dict[str, list[str]], kinds: dict[str, str]) -> 
     for part, kind in kinds.items():
         for step in table[kind]:
             lines.append(f"  - use: {step}")
-            lines += [] if part == kind else [f"    on: {json.dumps(part)}"]
+            lines += [] if part == kind else [f"    on: {_quoted(part)}"]
             lines += ["    fps: 2", "    size_px: 320"] if step.endswith("DecodeFrames") else []
     return lines
 
@@ -92,5 +92,11 @@ def _features(kinds: dict[str, str]) -> list[str]:
         usual = "frames" if kind == "video" else kind
         for step in FEATURES[kind]:
             lines.append(f"  - use: {step}")
-            lines += [] if part == usual else [f"    on: {json.dumps(part)}"]
+            lines += [] if part == usual else [f"    on: {_quoted(part)}"]
     return lines
+
+
+def _quoted(value: object) -> str:
+    """A value as YAML, on one line whatever is in it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)

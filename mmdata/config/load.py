@@ -21,6 +21,7 @@ from mmdata.errors import ConfigError
 Built = TypeVar("Built")
 SECTIONS = ("plugins", "seed", "source", "ingest", "store", "features", "select", "train", "run")
 MAX_BYTES = 1_000_000  # no pipeline is longer; a data file given by mistake often is
+MOST_CHARS = 100  # of a value, in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class _Reader:
     def _seed(self, value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        self.faults.append(f"seed: expected a whole number, not {value!r}")
+        self.faults.append(f"seed: expected a whole number, not {_short(value)}")
         return 0
 
     def _mapping(self, value: Mapping[str, Any], section: str) -> Mapping[str, Any]:
@@ -237,9 +238,14 @@ def _fault(detail: Any) -> str:
     path = ".".join(str(step) for step in detail["loc"])
     if detail["type"] == "missing":
         return f": setting {path!r} is missing"
-    given = "" if detail["type"] == "value_error" else f", not {detail['input']!r}"
+    given = "" if detail["type"] == "value_error" else f", not {_short(detail['input'])}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ").strip()
     return f".{path}: expected {message}{given}" if given else f".{path}: {message}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}..."
 
 
 def _kind(value: Any) -> str:

@@ -77,8 +77,12 @@ def sources() -> Iterator[type]:
 
 def missing_extra(step: type[Step] | Step | Source) -> str | None:
     """What to install before a step can work, as a fault; None when all is there."""
-    extra = getattr(step, "extra", None)
-    lacking = [name for name in EXTRAS.get(extra or "", ()) if importlib.util.find_spec(name) is None]
+    return missing_packages(getattr(step, "extra", None) or "")
+
+
+def missing_packages(extra: str) -> str | None:
+    """What is not installed of an extra's packages, as a fault; None when all is there."""
+    lacking = [name for name in EXTRAS.get(extra, ()) if importlib.util.find_spec(name) is None]
     if not lacking:
         return None
     return f"needs {' and '.join(lacking)}; install it with: pip install 'mmdata[{extra}]'"

@@ -15,6 +15,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 import numpy as np
@@ -36,6 +37,7 @@ class Drop:
     reason: str
 
 
+@cache
 def address(cls: type) -> str:
     """The name of a step in a pipeline file: its import path, for our own without `mmdata.`.
 

@@ -20,6 +20,7 @@ from mmdata.errors import DataError, StepError
 
 Outcome = Sample | Drop | Sequence[Sample]
 ALWAYS_FAILS = 20  # a step that fails on its first so many samples is wrong, not they
+_DECISIONS = (Sample, Drop)  # a tuple, as a union is made anew at every look
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 
 
@@ -62,9 +63,9 @@ class Carrier:
     """
 
     def __init__(self, compiled: Compiled, ledger: Ledger, counts: Counts, notes: Notes) -> None:
-        self._placed = compiled.steps
-        self._calls = [_call(placed, compiled.seed) for placed in compiled.steps]
-        self._times = [counts.times(placed.label) for placed in compiled.steps]
+        self._stages = [
+            (each, each.label, counts.times(each.label), _call(each, compiled.seed)) for each in compiled.steps
+        ]
         self._ledger, self._counts, self._notes = ledger, counts, notes
         self._keys: set[str] = set()
 
@@ -98,17 +99,20 @@ class Carrier:
         self, entry_key: str, sample: Sample, first: int, pointers: dict[str, str]
     ) -> Sample | tuple[Sequence[Sample], int] | None:
         """One sample through the steps from `first` on; stops at a split, and at a decision against it."""
-        for index in range(first, len(self._calls)):
-            placed, times = self._placed[index], self._times[index]
-            self._notes.write(entry_key, placed.label)
-            started = perf_counter()
+        note, started = self._notes.write, perf_counter()
+        for index in range(first, len(self._stages)):
+            placed, label, times, call = self._stages[index]
+            note(entry_key, label)
             try:
-                outcome = self._calls[index](sample)
+                outcome = call(sample)
             except Exception as error:  # noqa: BLE001  whatever a step raises costs its sample, nothing more
                 times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
                 self._failed(placed, times, sample, error, pointers)
                 return None
-            times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
+            now = perf_counter()
+            times.n += 1
+            times.seconds += now - started
+            started = now
             if isinstance(outcome, Sample):
                 sample = outcome
             elif isinstance(outcome, Drop):
@@ -176,7 +180,7 @@ def _call(placed: Placed, seed: int) -> Callable[[Sample], Outcome]:
 def _decided(result: Any, sample: Sample) -> Outcome:
     if result is True:
         return sample
-    if not isinstance(result, Sample | Drop):
+    if not isinstance(result, _DECISIONS):
         raise TypeError(f"the step returned {type(result).__name__}; it must return a Sample or a Drop")
     return result
 
