@@ -16,41 +16,43 @@ EMPTY = "application/x-empty"
 
 # (offset, bytes, media type), most telling first
 _MAGIC = (
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
-    (0, b"GIF87a", "image/gif"),
-    (0, b"GIF89a", "image/gif"),
-    (0, b"II*\0", "image/tiff"),
-    (0, b"MM\0*", "image/tiff"),
-    (0, b"II+\0", "image/tiff"),
-    (0, b"MM\0+", "image/tiff"),
-    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "image/jp2"),
-    (0, b"\xff\x4f\xff\x51", "image/jp2"),
-    (0, b"\0\0\0\x0cJXL \r\n\x87\n", "image/jxl"),
-    (0, b"\xff\x0a", "image/jxl"),
-    (0, b"\0\0\x01\0", "image/x-icon"),
-    (0, b"\x76\x2f\x31\x01", "image/x-exr"),
-    (0, b"#?RADIANCE", "image/vnd.radiance"),
-    (0, b"8BPS\0", "image/vnd.adobe.photoshop"),
-    (0, b"fLaC", "audio/flac"),
-    (0, b"ID3", "audio/mpeg"),
-    (0, b".snd", "audio/basic"),
-    (0, b"#!AMR", "audio/amr"),
-    (0, b"caff\0\x01", "audio/x-caf"),
-    (0, b"MThd", "audio/midi"),
-    (0, b"FLV\x01", "video/x-flv"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video/x-ms-asf"),
-    (0, b"\0\0\x01\xba", "video/mpeg"),
-    (0, b"\0\0\x01\xb3", "video/mpeg"),
-    (0, b"\x1f\x8b", "application/gzip"),
-    (0, b"BZh", "application/x-bzip2"),
-    (0, b"\xfd7zXZ\0", "application/x-xz"),
-    (0, b"\x28\xb5\x2f\xfd", "application/zstd"),
-    (0, b"PK\x03\x04", "application/zip"),
-    (0, b"PAR1", "application/vnd.apache.parquet"),
-    (0, b"%PDF-", "application/pdf"),
-    (257, b"ustar", "application/x-tar"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"II+\0", "image/tiff"),
+    (b"MM\0+", "image/tiff"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "image/jp2"),
+    (b"\xff\x4f\xff\x51", "image/jp2"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "image/jxl"),
+    (b"\xff\x0a", "image/jxl"),
+    (b"\0\0\x01\0", "image/x-icon"),
+    (b"\x76\x2f\x31\x01", "image/x-exr"),
+    (b"#?RADIANCE", "image/vnd.radiance"),
+    (b"8BPS\0", "image/vnd.adobe.photoshop"),
+    (b"fLaC", "audio/flac"),
+    (b"ID3", "audio/mpeg"),
+    (b".snd", "audio/basic"),
+    (b"#!AMR", "audio/amr"),
+    (b"caff\0\x01", "audio/x-caf"),
+    (b"MThd", "audio/midi"),
+    (b"FLV\x01", "video/x-flv"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video/x-ms-asf"),
+    (b"\0\0\x01\xba", "video/mpeg"),
+    (b"\0\0\x01\xb3", "video/mpeg"),
+    (b"\x1f\x8b", "application/gzip"),
+    (b"BZh", "application/x-bzip2"),
+    (b"\xfd7zXZ\0", "application/x-xz"),
+    (b"\x28\xb5\x2f\xfd", "application/zstd"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"PAR1", "application/vnd.apache.parquet"),
+    (b"%PDF-", "application/pdf"),
 )
+_BY_FIRST_BYTE: dict[int, list[tuple[bytes, str]]] = {}  # every file of a run is looked at: most tests are not made
+for _magic, _kind in _MAGIC:
+    _BY_FIRST_BYTE.setdefault(_magic[0], []).append((_magic, _kind))
 _RIFF = {b"WAVE": "audio/wav", b"WEBP": "image/webp", b"AVI ": "video/x-msvideo"}
 _BRANDS = {
     b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"mif1": "image/heic",
@@ -62,7 +64,7 @@ _JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{"\]])')
 _PROLOG = r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE\s+(?!svg|html)[^\[>]*(?:\[.*?\]\s*)?>\s*)*"
 _SVG = re.compile(_PROLOG + r"<(?:!DOCTYPE\s+svg|(?:\w+:)?svg[\s/>])", re.IGNORECASE | re.DOTALL)
 _HTML = re.compile(_PROLOG + r"<(?:!DOCTYPE\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL)
-_TEXT_CONTROLS = frozenset("\t\n\v\f\r\b\x1b")
+_CONTROLS = re.compile("[\0-\x07\x0e-\x1a\x1c-\x1f]")  # those that no text has: not tabs, line ends, escapes
 
 _NAMED: Mapping[Modality, str] = {
     "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff avif heic heif jp2 jxl pnm ppm pgm pbm svg ico",
@@ -87,9 +89,11 @@ def media_type(head: bytes) -> str:
     head = head[:HEAD_BYTES]
     if not head:
         return EMPTY
-    for offset, magic, kind in _MAGIC:
-        if head.startswith(magic, offset):
+    for magic, kind in _BY_FIRST_BYTE.get(head[0], ()):
+        if head.startswith(magic):
             return kind
+    if head.startswith(b"ustar", 257):
+        return "application/x-tar"
     return _container(head) or _bare_stream(head) or _textual(head) or UNKNOWN
 
 
@@ -202,7 +206,7 @@ def _textual(head: bytes) -> str | None:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)  # a character cut at the end is no fault
     except UnicodeDecodeError:
         return None
-    if any(char < " " and char not in _TEXT_CONTROLS for char in text):
+    if _CONTROLS.search(text):
         return None
     if text.lstrip().startswith("<"):
         if _SVG.match(text):

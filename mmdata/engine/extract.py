@@ -67,6 +67,8 @@ class Extraction:
         self._bytes = 0
 
     def add(self, entry_key: str, sample: Sample) -> None:
+        if not self._work:
+            return
         held = _Held(entry_key, sample)
         for work in self._work:
             step = work.family.step
