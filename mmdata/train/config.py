@@ -36,6 +36,7 @@ class TrainConfig:
         train_split, val_split, test_split: a split's name, or several; None is none. Without `val_split` all epochs are
             trained, and the last is kept.
         checkpoint_steps: save after so many steps, besides after each epoch.
+        threads: of torch, on a CPU. Small models are fastest on one; more of them round otherwise.
     """
 
     inputs: Annotated[Mapping[str, str], MinLen(1)]
@@ -58,6 +59,7 @@ class TrainConfig:
     val_split: str | tuple[str, ...] | None = "val"
     test_split: str | tuple[str, ...] | None = "test"
     checkpoint_steps: Annotated[int, Gt(0)] | None = None
+    threads: Annotated[int, Gt(0)] = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", dict(self.inputs))

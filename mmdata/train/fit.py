@@ -76,7 +76,7 @@ def train(
     inputs = plan_inputs(config.inputs, store.families)
     splits = open_splits(store, config, held_bytes=held_bytes)
     path = None if out is None else Path(out) / CHECKPOINT
-    with _own_randomness(config.seed, device):
+    with _own_randomness(config.seed, device), _threads(config.threads):
         run = _resumed(path, config, device) if resume and path is not None and path.exists() else None
         run = run or _fresh(config, inputs, splits, device)
         keep = None if path is None else lambda: save(path, run.checkpoint())
@@ -180,6 +180,16 @@ def _write_report(path: Path, report: TrainReport) -> None:
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

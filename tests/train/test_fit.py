@@ -243,3 +243,15 @@ def test_a_store_without_a_family_says_what_makes_it(build_store: Build, config:
     store = build_store(n=40, lacking="speech.mfcc")
     with pytest.raises(Incomplete, match="mmdata features"):
         train(store, config, out=None)
+
+
+def test_training_takes_the_threads_it_is_told_and_gives_them_back(store: Store, config: TrainConfig) -> None:
+    before, seen = torch.get_num_threads(), set()
+
+    class Looking(Log):
+        def step(self, step: int, loss: float) -> None:
+            seen.add(torch.get_num_threads())
+
+    train(store, replace(config, epochs=1, threads=before + 1), out=None, watch=Looking())
+    assert seen == {before + 1}
+    assert torch.get_num_threads() == before
