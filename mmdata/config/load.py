@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from mmdata.config.names import UnknownName, missing_extra, resolve
+from mmdata.config.names import UnknownName, is_source, missing_extra, resolve
 from mmdata.config.yaml12 import read_yaml
 from mmdata.core.pipeline import Pipeline, RunSettings, guess
 from mmdata.core.ports import Source
@@ -161,6 +161,9 @@ class _Reader:
         cls = self._class("source", value)
         if cls is None:
             return None
+        if not is_source(cls):
+            self.faults.append(f"source: {value['use']} is no source")
+            return None
         settings = {str(name): item for name, item in value.items() if name != "use"}
         where = dataclasses.fields(cls)[0].name  # a source's first field is its location
         if location is not None:
@@ -168,11 +171,7 @@ class _Reader:
         elif where not in settings:
             self.faults.append(f"source: no location; give {where}: here, or --source")
             return None
-        built = self._build("source", cls, settings)
-        if built is not None and not isinstance(built, Source):
-            self.faults.append(f"source: {value['use']} is no source")
-            return None
-        return built
+        return self._build("source", cls, settings)
 
     def _steps(self, value: Mapping[str, Any], section: str, kind: type[Step]) -> list[Any]:
         built = []

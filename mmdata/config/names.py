@@ -71,8 +71,13 @@ def steps() -> Iterator[type[Step]]:
 def sources() -> Iterator[type]:
     """The sources: dataclasses that can list and read."""
     for cls in _classes("source"):
-        if is_dataclass(cls) and all(callable(getattr(cls, verb, None)) for verb in ("scan", "read")):
+        if is_dataclass(cls) and is_source(cls):
             yield cls
+
+
+def is_source(cls: type) -> bool:
+    """Whether a class can list and read samples."""
+    return all(callable(getattr(cls, verb, None)) for verb in ("scan", "read"))
 
 
 def missing_extra(step: type[Step] | Step | Source) -> str | None:

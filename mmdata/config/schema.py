@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mmdata.config.names import sources, steps
+from mmdata.config.names import STAGES, sources, steps
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.step import Extract, address
 
@@ -61,10 +61,10 @@ def _list(items: Mapping[str, Any], description: str) -> dict[str, Any]:
 
 
 def _one_of(uses: list[dict[str, Any]]) -> dict[str, Any]:
-    """A step with settings, or its bare name. A plugin's step is any name with a dot that is not ours."""
-    names = [use["properties"]["use"]["const"] for use in uses]
-    own = {"type": "object", "required": ["use"], "properties": {"use": {"type": "string", "not": {"enum": names}}}}
-    return {"anyOf": [{"enum": names}, *uses, own]}
+    """A step with settings, or its bare name. Any name that is not of our stages may be a plugin's."""
+    foreign = {"type": "string", "not": {"pattern": rf"^({'|'.join(STAGES)}|source)\."}}
+    own = {"type": "object", "required": ["use"], "properties": {"use": foreign}}
+    return {"anyOf": [{"enum": [use["properties"]["use"]["const"] for use in uses]}, *uses, foreign, own]}
 
 
 def _use(cls: type[Any], shared: dict[str, Any], *, optional: str | None = None) -> dict[str, Any]:

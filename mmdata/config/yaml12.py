@@ -21,7 +21,7 @@ _TYPES = {
     "int": (_INT, "-+0123456789"),
     "float": (_FLOAT, "-+.0123456789"),
 }
-_REPLACED = {f"tag:yaml.org,2002:{name}" for name in (*_TYPES, "timestamp")}
+_REPLACED = {f"tag:yaml.org,2002:{name}" for name in (*_TYPES, "timestamp", "merge", "value")}
 
 
 class CoreLoader(yaml.SafeLoader):

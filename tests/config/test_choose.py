@@ -1,0 +1,128 @@
+"""Pipelines chosen by a look at what is there: each is sound, and does the usual to every part."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from mmdata import api
+from mmdata.config.choose import choose
+from mmdata.config.load import PipelineFile, parse
+from mmdata.errors import ConfigError
+from mmdata.source.files import Files
+from mmdata.source.table import Table
+from mmdata.source.webdataset import Tars
+from mmdata.testing.build import caption, corpus, moving_shapes, mp4_bytes, picture, png_bytes, tone, wav_bytes
+
+
+def chosen(location: Path) -> PipelineFile:
+    file = parse(choose(str(location)), source=str(location))
+    api.check(file)
+    return file
+
+
+def names(file: PipelineFile) -> list[str]:
+    return [f"{step.name.rpartition('.')[2]} {step.on}" for step in (*file.pipeline.ingest, *file.pipeline.features)]
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+PNG, WAV, TEXT = png_bytes(picture(20, 20)), wav_bytes(tone(seconds=0.1)), caption(1).text.encode()
+
+
+def test_pictures_and_captions(tmp_path: Path) -> None:
+    file = chosen(write(tmp_path / "c", {"a.png": PNG, "a.txt": TEXT, "b.png": PNG, "b.txt": TEXT}))
+    assert names(file) == [
+        "DecodeImage image",
+        "FixOrientation image",
+        "NormalizeText text",
+        "PerceptualHash image",
+        "Sharpness image",
+        "ImageSize image",
+        "TextLength text",
+    ]
+    assert isinstance(file.pipeline.source, Files)
+    assert file.pipeline.source.label is None
+
+
+def test_folders_that_look_like_classes_are_the_label(tmp_path: Path) -> None:
+    corpus(tmp_path / "c", n=16, n_classes=2)
+    source = chosen(tmp_path / "c").pipeline.source
+    assert isinstance(source, Files)
+    assert source.label == "parent"
+
+
+def test_sound_and_film_get_what_is_usual_for_them(tmp_path: Path) -> None:
+    film = mp4_bytes(moving_shapes(radius_px=20)[0])
+    file = chosen(write(tmp_path / "c", {"a.wav": WAV, "b.mp4": film}))
+    assert "DecodeFrames video" in names(file)
+    assert "OpticalFlow frames" in names(file)
+    assert "LogMel audio" in names(file)
+
+
+def test_what_a_file_holds_decides_and_not_its_name(tmp_path: Path) -> None:
+    file = chosen(write(tmp_path / "c", {f"{n}.png": PNG for n in range(3)} | {"x.png": TEXT}))
+    assert "DecodeImage image" in names(file)
+
+
+def test_tars(tmp_path: Path) -> None:
+    write(tmp_path, {"a.png": PNG, "a.txt": TEXT})
+    with tarfile.open(tmp_path / "shard-000.tar", "w") as tar:
+        for name in ("a.png", "a.txt"):
+            tar.add(tmp_path / name, name)
+    file = chosen(tmp_path / "shard-000.tar")
+    assert isinstance(file.pipeline.source, Tars)
+    assert "DecodeImage png" in names(file) or "DecodeImage image" in names(file)
+
+
+def test_a_table_with_text_in_its_rows(tmp_path: Path) -> None:
+    rows = [{"caption": f"number {n}", "label": "x"} for n in range(3)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = chosen(tmp_path / "t.jsonl")
+    assert isinstance(file.pipeline.source, Table)
+    assert (file.pipeline.source.parts, file.pipeline.source.label) == ({"text": "caption"}, "label")
+    assert names(file) == ["NormalizeText text", "TextLength text"]
+
+
+def test_a_column_of_any_name_stays_on_its_line(tmp_path: Path) -> None:
+    write(tmp_path, {"a.png": PNG, "b.png": PNG})
+    hostile = 'x"\nseed: 9\u2028plugins: [os]\x85'
+    with (tmp_path / "t.csv").open("w", newline="") as out:
+        csv.writer(out).writerows([["first", hostile], ["a.png", "b.png"]])
+    file = chosen(tmp_path / "t.csv")
+    assert file.pipeline.seed == 0
+    assert isinstance(file.pipeline.source, Table)
+    assert file.pipeline.source.parts == {"image": "first", f"image_{hostile}": hostile}
+
+
+def test_the_same_again_for_the_same_files(tmp_path: Path) -> None:
+    corpus(tmp_path / "c", n=4, films=True)
+    assert choose(str(tmp_path / "c")) == choose(str(tmp_path / "c"))
+
+
+@pytest.mark.parametrize(
+    ("files", "fault"),
+    [
+        ({}, "nothing"),
+        ({"a.bin": b"\x00\x01\x02"}, ""),
+        ({"a.exe": b"MZ\x00\x00"}, ""),
+    ],
+)
+def test_nothing_to_choose_for_is_a_fault(tmp_path: Path, files: dict[str, bytes], fault: str) -> None:
+    (tmp_path / "c").mkdir()
+    with pytest.raises(ConfigError):
+        choose(str(write(tmp_path / "c", files)))
+
+
+def test_a_place_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such file or folder"):
+        choose(str(tmp_path / "nope"))
