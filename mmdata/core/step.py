@@ -37,17 +37,20 @@ class Drop:
     reason: str
 
 
-@cache
 def address(cls: type) -> str:
     """The name of a step in a pipeline file: its import path, for our own without `mmdata.`.
 
     A module that has become a folder keeps the address of its steps: `clean.audio.TrimSilence` wherever in
     `clean/audio/` the class stands.
     """
-    module = cls.__module__
+    return _address(cls.__module__, cls.__qualname__)
+
+
+@cache
+def _address(module: str, name: str) -> str:
     if module.startswith("mmdata."):
         module = ".".join(module.split(".")[1:3])
-    return f"{module}.{cls.__qualname__}"
+    return f"{module}.{name}"
 
 
 @dataclass(frozen=True, kw_only=True)
