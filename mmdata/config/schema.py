@@ -67,7 +67,7 @@ def _one_of(uses: list[dict[str, Any]]) -> dict[str, Any]:
     return {"anyOf": [{"enum": [use["properties"]["use"]["const"] for use in uses]}, *uses, foreign, own]}
 
 
-def _use(cls: type[Any], shared: dict[str, Any], *, optional: str | None = None) -> dict[str, Any]:
+def _use(cls: type[object], shared: dict[str, Any], *, optional: str | None = None) -> dict[str, Any]:
     """One step: its name as a constant, and its settings. `optional` may come from the command line instead."""
     found = _settings(cls, shared)
     summary = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
