@@ -47,12 +47,12 @@ def demo(
 def _media(out: Path, *, generated: bool) -> Path:
     """The stamps; media made on the spot where they can't be had, and that is said first."""
     from mmdata.errors import CorpusUnavailable
-    from mmdata.testing.corpora import fetch
+    from mmdata.testing.corpora import media
 
     why = "as was asked for"
     if not generated:
         try:
-            return fetch(CORPUS)
+            return media(CORPUS)
         except CorpusUnavailable as error:
             why = f"as the Tux Paint stamps can't be fetched: {error}"
     print(f"THIS RUNS ON GENERATED MEDIA, {why}", file=sys.stderr)

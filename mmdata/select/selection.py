@@ -42,7 +42,7 @@ def select(
         where: a condition in SQL, as for `Store.table`; samples that don't meet it are left out, with reason "where".
 
     Raises:
-        ConfigError: the split's settings are wrong, or its group is a column of arrays.
+        ConfigError: the split's settings are wrong, its group is a column of arrays, or no sample is left.
         StoreError: no such column, the condition is wrong, or the name can't be one.
     """
     import pyarrow as pa
@@ -54,6 +54,9 @@ def select(
     keys, groups = _keys_and_groups(store, deal)
     splits = [None] * len(keys) if deal is None else deal.assign(keys, groups)
     kept = None if where is None else set(store.table(["key"], where=where)["key"].to_pylist())
+    if not (keys if kept is None else kept):
+        why = f"no sample meets where: {where}" if keys else "the store has no samples"
+        raise ConfigError("select", [f"the selection {name!r} would be empty: {why}"])
     reasons = [None if kept is None or key in kept else "where" for key in keys]
     columns = {"key": keys, "split": splits, "weight": [1.0] * len(keys), "reason": reasons}
     rows = pa.table(columns, schema=selections.SCHEMA)

@@ -136,7 +136,9 @@ def test_a_selection_that_is_not_there_is_named_with_those_that_are(store: Store
         rows(store, "v2")
 
 
-def test_where_nothing_is_left_the_counts_say_so(store: Store) -> None:
-    assert select(store, "v1", split={"train": 1.0}, where="false") == Selected(
-        name="v1", splits={"train": 0}, reasons={"where": 60}
-    )
+def test_a_selection_of_nothing_is_refused_and_the_old_one_stays(store: Store) -> None:
+    before = select(store, "v1", split={"train": 1.0})
+    with pytest.raises(ConfigError, match=r"'v1' would be empty: no sample meets where: label = 'none'"):
+        select(store, "v1", split={"train": 1.0}, where="label = 'none'")
+    assert select(store, "v1", split={"train": 1.0}) == before
+    assert before.splits == {"train": 60}
