@@ -78,10 +78,10 @@ def compare(corpus: str, *, workers: int, rounds: int, n_copies: int) -> None:
                 figures[contestant].add(*few, *timed(contestant, corpus, many, workers))
     ours = figures["mmdata"]
     print(f"\n{corpus}: {ours.n_stored} samples, {workers} workers, {rounds} rounds in turns; medians (and range)")
-    print(f"{'':31} {'samples/s, whole command':>26} {'samples/s, steady':>26} {'cpu ms a sample':>24} {'peak MB':>8}")
+    print(f"{'':31} {'samples/s, whole command':>26} {'samples/s, steady':>18} {'cpu ms a sample':>24} {'peak MB':>8}")
     for contestant, each in figures.items():
         print(
-            f"{contestant:31} {spread(each.whole):>26} {spread(each.steady):>26} {spread(each.cpu_ms):>24} "
+            f"{contestant:31} {spread(each.whole):>26} {each.steady[0]:>18.2f} {spread(each.cpu_ms):>24} "
             f"{statistics.median(each.peak_mb):8.0f}"
         )
     for contestant in CONTESTANTS[1:]:
@@ -100,17 +100,28 @@ class Figures:
     """What the rounds of one contestant gave."""
 
     n_stored: int = 0
-    whole: list[float] = field(default_factory=list)
-    steady: list[float] = field(default_factory=list)
+    n_more: int = 0
+    few_s: list[float] = field(default_factory=list)
+    many_s: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
     peak_mb: list[float] = field(default_factory=list)
 
     def add(self, few: Measured, n_few: int, many: Measured, n_many: int) -> None:
-        self.n_stored = n_few
-        self.whole.append(n_few / few.seconds)
-        self.steady.append((n_many - n_few) / (many.seconds - few.seconds))
+        self.n_stored, self.n_more = n_few, n_many - n_few
+        self.few_s.append(few.seconds)
+        self.many_s.append(many.seconds)
         self.cpu_ms.append((many.cpu_seconds - few.cpu_seconds) / (n_many - n_few) * 1e3)
         self.peak_mb.append(many.peak_bytes / 1e6)
+
+    @property
+    def whole(self) -> list[float]:
+        """Samples a second of each whole command."""
+        return [self.n_stored / seconds for seconds in self.few_s]
+
+    @property
+    def steady(self) -> list[float]:
+        """Samples a second once started: one figure, of medians, as a round's difference is mostly noise."""
+        return [self.n_more / (statistics.median(self.many_s) - statistics.median(self.few_s))]
 
 
 def ratio(above: list[float], below: list[float]) -> str:

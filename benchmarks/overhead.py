@@ -28,7 +28,8 @@ from measure import spread
 from mmdata.core.pipeline import Pipeline
 from mmdata.core.sample import Sample
 from mmdata.core.step import Drop, Map
-from mmdata.engine.runner import RunOptions, run
+from mmdata.engine.options import RunOptions
+from mmdata.engine.runner import run
 from mmdata.source.files import Files
 
 PICTURE_BYTES = 20_000
