@@ -86,7 +86,7 @@ def run(
     from mmdata.config.load import PipelineFile, load
     from mmdata.core.pipeline import Pipeline
     from mmdata.engine.executors import executor as executor_
-    from mmdata.engine.runner import RunOptions
+    from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run as run_
 
     location = None if source is None else os.fspath(source)
@@ -119,7 +119,7 @@ def check(file: PipelineFile) -> Compiled:
     Raises:
         ConfigError: with every fault.
     """
-    from mmdata.engine.runner import check as check_
+    from mmdata.engine.check import check as check_
     from mmdata.errors import ConfigError
 
     faults = [*_select_faults(file.select), *_train_faults(file)]

@@ -29,7 +29,8 @@ def features(
     from mmdata.core.pipeline import guess
     from mmdata.core.step import Extract
     from mmdata.engine.executors import executor as executor_
-    from mmdata.engine.runner import RunOptions, run
+    from mmdata.engine.options import RunOptions
+    from mmdata.engine.runner import run
     from mmdata.errors import ConfigError
 
     location = source or recorded_location(store)

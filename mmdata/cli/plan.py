@@ -15,7 +15,7 @@ def plan(
     """Say what `mmdata run` would do with this file, store and source, and why. Writes nothing."""
     from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
-    from mmdata.engine.runner import RunOptions
+    from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import plan as plan_
 
     file = load(pipeline, source=source)

@@ -47,7 +47,8 @@ def _replay(store: str, source: str | None, executor: str, workers: int | None, 
     from mmdata.api import recorded
     from mmdata.cli.screen import finish, progress
     from mmdata.engine.executors import executor as executor_
-    from mmdata.engine.runner import RunOptions, run
+    from mmdata.engine.options import RunOptions
+    from mmdata.engine.runner import run
 
     file, location = recorded(store, source=source)
     with progress(quiet=as_json) as watch:

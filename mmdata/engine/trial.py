@@ -15,9 +15,9 @@ from mmdata.core.pipeline import Compiled, Pipeline, compile_pipeline
 from mmdata.core.ports import Entry, Source
 from mmdata.core.sample import Blob, Part, Sample
 from mmdata.engine.carry import Carrier, rejection
+from mmdata.engine.check import CODECS
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import Notes
-from mmdata.engine.runner import CODECS
 from mmdata.engine.shard import encoded_as_read
 from mmdata.errors import ConfigError
 from mmdata.source.files import Files

@@ -21,8 +21,9 @@ from mmdata.core.pipeline import Pipeline, RunSettings
 from mmdata.core.sample import Audio, Image, Sample, Text
 from mmdata.core.step import Extract, Map, Split
 from mmdata.engine.executors.pool import Pool
+from mmdata.engine.options import RunOptions
 from mmdata.engine.report import RunReport
-from mmdata.engine.runner import RunOptions, plan, run
+from mmdata.engine.runner import plan, run
 from mmdata.errors import ConfigError, StepError
 from mmdata.features.audio import AudioDuration
 from mmdata.features.image import PerceptualHash, Sharpness
@@ -84,7 +85,10 @@ def test_every_sample_is_stored_with_every_feature(source: Path, tmp_path: Path)
     store = mmdata.open(tmp_path / "store")
     assert len(store) == 12
     sample = store.sample("corpus/003")
-    assert sample.parts["image"].data() == (source / "003.png").read_bytes()  # type: ignore[union-attr]
+    image = sample.parts["image"]
+    assert isinstance(image, Image)
+    assert image.origin is not None
+    assert image.origin.data() == (source / "003.png").read_bytes()
     values = store.arrays("image.sharpness", ["corpus/003"])
     assert values[0] is not None
     assert np.allclose(values[0], Sharpness().extract(picture(40, 30, seed=3)))
