@@ -138,8 +138,12 @@ def samples(files: Files, file: DataFile, fetch: Fetch | None = None) -> Iterato
 
 def sample(files: Files, file: DataFile, row: Mapping[str, Any], fetch: Fetch | None = None) -> Sample:
     """The sample of one row."""
-    parts = {part["name"]: _blob(files, file, row["key"], part, fetch) for part in row["parts"]}
-    return Sample(row["key"], parts, json.loads(row["meta"]), row["parent"])
+    return Sample(row["key"], blobs(files, file, row, fetch), json.loads(row["meta"]), row["parent"])
+
+
+def blobs(files: Files, file: DataFile, row: Mapping[str, Any], fetch: Fetch | None = None) -> dict[str, StoredBlob]:
+    """The stored parts of one row, by name."""
+    return {part["name"]: _blob(files, file, row["key"], part, fetch) for part in row["parts"]}
 
 
 def _blob(files: Files, file: DataFile, key: str, part: Mapping[str, Any], fetch: Fetch | None) -> StoredBlob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmdata.store import read, runs
 from mmdata.store.files import Files
 from mmdata.store.layout import DROPS, FEATURES, LOG, REJECTS, RUNS, SAMPLES, DataFile
 from mmdata.store.log import FamilyLog, Log
+from mmdata.store.parts import StoredParts
 from mmdata.store.query import Rows, query
 from mmdata.store.runs import Recipe
 from mmdata.store.snapshots import Snapshot
@@ -133,10 +135,16 @@ class Reading:
         return read.samples(self._files, shard.samples, fetch)
 
     def sample(self, key: str) -> Sample:
-        """One sample, every part a `StoredBlob`. Raises StoreError when there is none of that key."""
+        """One sample; its parts are decoded when they are touched, see `StoredParts`.
+
+        Raises:
+            StoreError: there is none of that key.
+        """
         shard, row = self._place(key)
         rows = read.open_rows(self._files, shard.samples, ["key", "parent", "meta", "parts"])
-        return read.sample(self._files, shard.samples, rows.slice(row, 1).to_pylist()[0])
+        found = rows.slice(row, 1).to_pylist()[0]
+        parts = StoredParts(read.blobs(self._files, shard.samples, found))
+        return Sample(key, parts, json.loads(found["meta"]), found["parent"])
 
     def _place(self, key: str) -> tuple[ShardView, int]:
         if self._places is None:

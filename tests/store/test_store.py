@@ -16,6 +16,7 @@ from mmdata.errors import CommitConflict, Incomplete, SchemaMismatch, StoreError
 from mmdata.store.commits import apply
 from mmdata.store.files import Files
 from mmdata.store.log import FamilyLog
+from mmdata.store.parts import StoredParts
 from mmdata.store.read import StoredBlob
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Change, Store
@@ -26,7 +27,8 @@ S1, S2, F1, F2, M1 = ("1" * 16, "2" * 16, "a" * 16, "b" * 16, "c" * 16)
 
 
 def data(sample: Sample, part: str) -> bytes:
-    blob = sample.parts[part]
+    assert isinstance(sample.parts, StoredParts)
+    blob = sample.parts.blob(part)
     assert isinstance(blob, StoredBlob)
     return blob.data()
 
