@@ -10,7 +10,7 @@ import numpy as np
 
 from mmdata.core.ports import Entry, Member
 from mmdata.core.sample import Part
-from mmdata.errors import StoreError
+from mmdata.errors import DataError, StoreError
 from mmdata.store import selections
 from mmdata.store.files import Files
 from mmdata.store.store import Store
@@ -93,7 +93,11 @@ def _stored(store: Store, found: Trace) -> None:
     except StoreError:
         return
     found.outcome = STORED
-    found.parts = dict(sample.parts)
+    for name in sample.parts:
+        try:
+            found.parts[name] = sample.parts[name]
+        except DataError as error:
+            found.story.append(f"part {name!r}: {error}")
     found.story += [f"{name} = {value!r}" for name, value in sample.meta.items()]
     errors = {row["family"]: row["error"] for row in store.missing().to_pylist() if row["key"] == found.key}
     for column in store.families:
