@@ -13,12 +13,14 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what `mmdata run` would do with this file, store and source, and why. Writes nothing."""
+    from mmdata import api
     from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import plan as plan_
 
     file = load(pipeline, source=source)
+    api.check(file)
     todo = plan_(file.pipeline, store, RunOptions(settings=file.run, limit=limit, where=file.where))
     if as_json:
         print_json({"store": store, **todo.to_json()})
@@ -34,4 +36,4 @@ def plan(
         parts = ", ".join(todo.from_source)
         say(f"not stored, so made again from the source for features: {parts}")
     if todo.unmatched:
-        say(f"{len(todo.unmatched)} files belong to no sample, such as {todo.unmatched[0]}")
+        say(f"files that belong to no sample: {len(todo.unmatched)}, such as {todo.unmatched[0]}")

@@ -14,6 +14,7 @@ import typer
 from mmdata.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mmdata.core.arrays import ArraySpec
     from mmdata.engine.report import Progress, RunReport, Watcher
 
 DONE, FAILED, CONFIGURATION, TOO_MANY_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
@@ -144,8 +145,8 @@ def summary(report: RunReport) -> None:
     _listed("features computed", counts.computed)
     _listed("features taken over", counts.gathered)
     if report.unmatched:
-        shown = ", ".join(report.unmatched[:3]) + (", ..." if len(report.unmatched) > 3 else "")
-        say(f"  {len(report.unmatched)} files belong to no sample: {shown}")
+        shown = ", ".join(report.unmatched[:3])
+        say(f"  files that belong to no sample: {len(report.unmatched)}, such as {shown}")
     if report.removed:
         say(f"  {report.removed} shards were removed: their files are gone from the source, or changed")
     if slow := _slowest(report):
@@ -175,6 +176,12 @@ def _slowest(report: RunReport) -> str:
         return ""
     first = sorted(steps.items(), key=lambda item: -item[1])[:3]
     return ", ".join(f"{name} ({seconds / total:.0%})" for name, seconds in first)
+
+
+def form(spec: ArraySpec) -> str:
+    """What a feature promises, in a few words: "float32 time ? x mel 80"."""
+    sizes = " x ".join(f"{dim} {spec.sizes.get(dim, '?')}" for dim in spec.dims)
+    return f"{spec.dtype} {sizes or 'scalar'}"
 
 
 def described(value: Any) -> str:

@@ -37,6 +37,8 @@ def show(store: StoreArg, snapshot: Snapshot = None, as_json: Json = False) -> N
 def _overview(store: Store) -> dict[str, Any]:
     from collections import Counter
 
+    from mmdata.cli.screen import form
+
     view = store.view()
     table = store.table(["label"], incomplete=True)
     labels = Counter(label for label in table["label"].to_pylist() if label is not None)
@@ -47,9 +49,8 @@ def _overview(store: Store) -> dict[str, Any]:
     features = {}
     for column, spec in store.families.items():
         family = store.family_of(column)
-        sizes = " x ".join(f"{dim} {spec.sizes.get(dim, '?')}" for dim in spec.dims) or "scalar"
         shards = len(view.shards) - len(view.lacking(family))
-        features[column] = {"form": f"{spec.dtype} {sizes}", "shards": shards, "missing": missing[family]}
+        features[column] = {"form": form(spec), "shards": shards, "missing": missing[family]}
     return {
         "samples": len(view),
         "shards": len(view.shards),

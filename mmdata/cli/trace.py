@@ -24,7 +24,8 @@ def trace(
         print_json(found.to_json())
     else:
         say(f"{key}: {found.outcome}")
-        print_table([[m.part, m.pointer, m.size] for m in found.members], ["part", "source", "bytes"])
+        if found.members:
+            print_table([[m.part, m.pointer, m.size] for m in found.members], ["part", "source", "bytes"])
         for line in found.story:
             say(f"  {line}")
         if found.parts:

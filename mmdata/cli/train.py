@@ -29,9 +29,10 @@ def train(
     from mmdata.config.load import load
     from mmdata.errors import ConfigError
 
-    file = load(pipeline)
+    file = load(pipeline, otherwise=api.recorded_location(store) or "SOURCE")
     if not file.train:
         raise ConfigError(file.where, ["there is no train section"])
+    api.check(file)
     if file.select:
         api.make_selection(file, store)
     report = train_from(file, store, out=out, quiet=as_json)

@@ -19,19 +19,24 @@ def trial(
     as_json: Json = False,
 ) -> None:
     """Show what every step of PIPELINE does to the sample that FILE belongs to. Writes nothing."""
-    from mmdata.cli.screen import print_json, print_table
+    from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
     from mmdata.engine.trial import try_file
 
     rows: list[dict[str, Any]] = []
     for path in files:
-        file = load(pipeline, source=str(path.parent))
-        rows += [_row(tried) for tried in try_file(file.pipeline, path, where=file.where)]
+        file = load(pipeline, source=str(path.absolute().parent))
+        rows += [_row(tried) for tried in try_file(file.pipeline, path.absolute(), where=file.where)]
     if as_json:
         print_json({"pipeline": str(pipeline), "steps": rows})
         return
-    cells = [[row["step"], row["on"], row["before"], row["after"], f"{row['seconds'] * 1000:.1f} ms"] for row in rows]
-    print_table(cells, ["step", "on", "before", "after", "time"])
+    for key in dict.fromkeys(row["key"] for row in rows):
+        say(key)
+        print_table([_cells(row) for row in rows if row["key"] == key], ["step", "on", "before", "after", "time"])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [row["step"], row["on"], row["before"], row["after"], f"{row['seconds'] * 1000:.1f} ms"]
 
 
 def _row(tried: Tried) -> dict[str, Any]:

@@ -50,12 +50,13 @@ class PipelineFile:
         return dataclasses.replace(self.run, max_rejects=max_rejects)
 
 
-def load(path: str | Path, *, source: str | None = None) -> PipelineFile:
+def load(path: str | Path, *, source: str | None = None, otherwise: str | None = None) -> PipelineFile:
     """Read a pipeline file.
 
     Args:
         path: a YAML file.
         source: a location that replaces the file's own.
+        otherwise: a location for a file that has none.
 
     Raises:
         ConfigError: with all the faults of the file.
@@ -70,10 +71,12 @@ def load(path: str | Path, *, source: str | None = None) -> PipelineFile:
         raise ConfigError(where, ["is not UTF-8 text; a pipeline file is YAML"]) from error
     if len(raw) > MAX_BYTES:
         raise ConfigError(where, [f"is {len(raw):,} bytes long; a pipeline file is YAML of a few lines"])
-    return parse(text, where=where, source=source)
+    return parse(text, where=where, source=source, otherwise=otherwise)
 
 
-def parse(text: str, *, where: str = "pipeline", source: str | None = None) -> PipelineFile:
+def parse(
+    text: str, *, where: str = "pipeline", source: str | None = None, otherwise: str | None = None
+) -> PipelineFile:
     """The same for a pipeline's text."""
     try:
         value = read_yaml(text)
@@ -83,22 +86,24 @@ def parse(text: str, *, where: str = "pipeline", source: str | None = None) -> P
         raise ConfigError(where, [f"is not YAML{line}: {getattr(error, 'problem', None) or error}"]) from error
     if not isinstance(value, Mapping):
         raise ConfigError(where, [f"holds {_kind(value)}, expected sections: {', '.join(SECTIONS)}"])
-    return _Reader(where).read(value, source, text)
+    return _Reader(where, source, otherwise).read(value, text)
 
 
 @dataclass
 class _Reader:
     where: str
+    location: str | None
+    otherwise: str | None
     faults: list[str] = field(default_factory=list)
     plugins: tuple[str, ...] = ()
 
-    def read(self, value: Mapping[str, Any], source: str | None, text: str) -> PipelineFile:
+    def read(self, value: Mapping[str, Any], text: str) -> PipelineFile:
         for name in value:
             if name not in SECTIONS:
                 self.faults.append(f"no section {name!r}{guess(str(name), SECTIONS)}")
         self.plugins = tuple(str(name) for name in self._list(value, "plugins"))
         pipeline = Pipeline(
-            source=self._source(value.get("source"), source),
+            source=self._source(value.get("source")),
             ingest=tuple(self._steps(value, "ingest", Step)),
             store=self._encodings(value.get("store")),
             features=tuple(self._steps(value, "features", Extract)),
@@ -152,7 +157,7 @@ class _Reader:
                 self.faults.append(f"store.{part}: expected an encoding's name, not {_kind(encoding)}")
         return {str(part): str(encoding) for part, encoding in value.items()}
 
-    def _source(self, value: Any, location: str | None) -> Source | None:
+    def _source(self, value: Any) -> Source | None:
         if value is None:
             return None
         if not isinstance(value, Mapping):
@@ -166,9 +171,9 @@ class _Reader:
             return None
         settings = {str(name): item for name, item in value.items() if name != "use"}
         where = dataclasses.fields(cls)[0].name  # a source's first field is its location
-        if location is not None:
-            settings[where] = location
-        elif where not in settings:
+        if self.location is not None:
+            settings[where] = self.location
+        if settings.setdefault(where, self.otherwise) is None:
             self.faults.append(f"source: no location; give {where}: here, or --source")
             return None
         return self._build("source", cls, settings)

@@ -66,14 +66,14 @@ def try_file(pipeline: Pipeline, path: Path, *, where: str = "pipeline") -> Iter
     Raises:
         ConfigError: the pipeline is wrong, or the file is no sample's.
     """
-    source, entry = _entry(pipeline, path)
-    parts = {member.part for member in entry.members}
+    source, entry, parts = _entry(pipeline, path)
     compiled = compile_pipeline(pipeline, CODECS, parts=parts, where=where)
     for sample in source.read([entry]):
         yield from _ingest(compiled, entry, sample)
 
 
-def _entry(pipeline: Pipeline, path: Path) -> tuple[Source, Entry]:
+def _entry(pipeline: Pipeline, path: Path) -> tuple[Source, Entry, set[str]]:
+    """The source, the entry that the file belongs to, and the parts that there are in the source as a whole."""
     if not path.exists():
         raise ConfigError(str(path), ["there is no such file"])
     known = pipeline.source if isinstance(pipeline.source, Files) else None
@@ -83,7 +83,8 @@ def _entry(pipeline: Pipeline, path: Path) -> tuple[Source, Entry]:
     scan = source.scan()
     for entry in scan.entries:
         if any(member.pointer == relative for member in entry.members):
-            return source, entry
+            found = {member.part for each in scan.entries for member in each.members}
+            return source, entry, found | set(source.parts or ())
     for fault in scan.faults:
         if fault.pointer == relative:
             raise ConfigError(str(path), [f"it can't become a sample: {fault.error}"])

@@ -1,0 +1,344 @@
+"""The commands that look at a store or at a pipeline file: what they say and return; they write nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Mmdata = Callable[..., Any]
+SPLITTER = """
+from dataclasses import dataclass
+from mmdata.core.step import Split
+
+@dataclass(frozen=True, kw_only=True)
+class Halves(Split):
+    def split(self, sample):
+        return [sample.child("first"), sample.child("second")]
+"""
+
+
+def states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Everything below a folder, by size and time of change."""
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))}
+
+
+def test_show_counts_what_there_is(mmdata: Mmdata, made: Any) -> None:
+    ended = mmdata("show", made.store)
+    lines = ended.out.splitlines()
+    assert ended.code == 0
+    assert lines[:3] == [
+        "10 samples in 3 shards",
+        "1 dropped, 1 rejected",
+        "  source media: 10",
+    ]
+    assert lines[3] in ("  labels: disc 5, square 5", "  labels: square 5, disc 5")
+    assert "image.phash\tuint8 byte 8\t3\t0" in lines
+    assert "image.sharpness\tfloat32 scalar\t3\t0" in lines
+    assert lines[-1] == "1 runs"
+
+
+def test_show_says_the_same_in_json(mmdata: Mmdata, made: Any) -> None:
+    found = mmdata("show", made.store, "--json").json
+    assert (found["samples"], found["dropped"], found["rejected"], found["runs"]) == (10, 1, 1, 1)
+    assert found["features"]["image.phash"] == {"form": "uint8 byte 8", "shards": 3, "missing": 0}
+
+
+def test_show_of_a_snapshot_is_the_store_as_it_was(mmdata: Mmdata, copied: Path) -> None:
+    assert mmdata("snapshot", copied, "before").out == f"snapshot 'before' pins 10 samples of {copied}\n"
+    assert mmdata("snapshot", copied).out == "before\n"
+    assert mmdata("show", copied, "--snapshot", "before", "--json").json["samples"] == 10
+    unknown = mmdata("show", copied, "--snapshot", "nope")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "no snapshot 'nope'" in unknown.err
+    assert "before" in unknown.err
+
+
+def test_a_snapshot_is_never_replaced_and_stays_in_its_folder(mmdata: Mmdata, copied: Path) -> None:
+    assert mmdata("snapshot", copied, "s", "--json").json["snapshots"] == ["s"]
+    assert mmdata("snapshot", copied, "s").code == 1
+    assert mmdata("snapshot", copied, "../s").code == 1
+
+
+def test_ls_lists_keys_labels_and_scalars(mmdata: Mmdata, made: Any) -> None:
+    ended = mmdata("ls", made.store, "--limit", 2)
+    head, *rows, end = ended.out.splitlines()
+    assert head.split("\t") == ["key", "label", "source", "image.sharpness", "text.length.chars", "text.length.words"]
+    assert all(row.startswith(("media/disc/disc_", "media/square/square_")) for row in rows)
+    assert len(rows) == 2
+    assert end == "2 of 10 samples; --limit 0 lists all"
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(0, 10), (1, 1), (9, 9), (10, 10), (11, 10)])
+def test_ls_limits_rows_and_knows_the_total(mmdata: Mmdata, made: Any, limit: int, rows: int) -> None:
+    found = mmdata("ls", made.store, "--limit", limit, "--json").json
+    assert (len(found["samples"]), found["total"]) == (rows, 10)
+
+
+def test_ls_takes_a_condition_and_columns(mmdata: Mmdata, made: Any) -> None:
+    found = mmdata("ls", made.store, "--where", "label = 'disc'", "--columns", "key, text.length.words", "--json").json
+    assert found["total"] == 5
+    assert set(found["samples"][0]) == {"key", "text.length.words"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--columns", "nope"), "no column 'nope'"),
+        (("--where", "nope >"), "where='nope >'"),
+        (("--where", "1=1; drop table samples"), "where="),
+        (("--where", "key in (select * from read_text('/etc/passwd'))"), "where="),
+    ],
+)
+def test_ls_refuses_what_it_does_not_know(mmdata: Mmdata, made: Any, arguments: tuple[str, str], error: str) -> None:
+    ended = mmdata("ls", made.store, *arguments)
+    assert (ended.code, ended.out) == (1, "")
+    assert error in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "outcome", "story"),
+    [
+        ("media/disc/disc_0000", 0, "stored", "selection 'v1': "),
+        ("media/disc/short", 0, "dropped", "dropped by clean.text.KeepLength: too_short"),
+        ("media/disc/broken", 0, "rejected", "rejected in codec.image.DecodeImage as decode: it is cut short"),
+        ("disc_0000", 1, "unknown", "similar are media/disc/disc_0000"),
+        ("", 1, "unknown", "knows no such key"),
+    ],
+)
+def test_trace_tells_what_became_of_a_key(
+    mmdata: Mmdata, made: Any, key: str, code: int, outcome: str, story: str
+) -> None:
+    ended = mmdata("trace", made.store, key)
+    assert ended.code == code
+    assert ended.out.startswith(f"{key}: {outcome}\n")
+    assert story in ended.out
+    found = mmdata("trace", made.store, key, "--json")
+    assert (found.code, found.json["outcome"]) == (code, outcome)
+
+
+def test_trace_names_source_files_parts_and_features(mmdata: Mmdata, made: Any) -> None:
+    found = mmdata("trace", made.store, "media/disc/disc_0000", "--json").json
+    assert [row["pointer"] for row in found["source"]] == [
+        "disc/disc_0000.png",
+        "disc/disc_0000_desc_fr.ogg",
+        "disc/disc_0000.txt",
+    ]
+    assert found["parts"] == ["image", "speech", "text"]
+    assert set(found["features"]) == {"image.phash", "image.sharpness", "text.length.chars", "text.length.words"}
+
+
+def test_trace_of_a_split_sample_names_its_children(mmdata: Mmdata, own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own.pipeline.parent / "halving.py").write_text(SPLITTER)
+    monkeypatch.syspath_prepend(str(own.pipeline.parent))
+    text = own.pipeline.read_text().replace("ingest:\n", "plugins: [halving]\ningest:\n  - halving.Halves\n")
+    own.pipeline.write_text(text)
+    ended = mmdata("run", own.pipeline, "--source", own.source, "--store", own.store, "--executor", "inline", "--json")
+    assert (ended.code, ended.json["read"], ended.json["made"], ended.json["balances"]) == (0, 12, 12, True)
+    found = mmdata("trace", own.store, "media/square/square_0001", "--json").json
+    assert found["outcome"] == "split"
+    assert len(found["children"]) == 2
+    assert mmdata("trace", own.store, found["children"][0]).out.startswith(f"{found['children'][0]}: stored")
+
+
+def test_rejects_lists_key_step_reason_and_file(mmdata: Mmdata, made: Any) -> None:
+    head, row = mmdata("rejects", made.store).out.splitlines()
+    assert head == "key\tkind\tstep\terror\tsource"
+    assert row.split("\t")[:3] == ["media/disc/broken", "decode", "codec.image.DecodeImage"]
+    assert row.endswith("disc/broken.png")
+    assert "Traceback" in mmdata("rejects", made.store, "--traceback").out
+    (found,) = mmdata("rejects", made.store, "--json").json["rejects"]
+    assert found["kind"] == "decode"
+    assert mmdata("rejects", made.store, "--missing", "--json").json["missing"] == []
+
+
+def test_verify_of_a_sound_store(mmdata: Mmdata, made: Any) -> None:
+    ended = mmdata("verify", made.store)
+    assert ended.code == 0
+    assert ended.out.endswith(" 0 faults\n")
+    assert mmdata("verify", made.store, "--json").json["faults"] == []
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_verify_finds_damage(mmdata: Mmdata, copied: Path, damage: str) -> None:
+    tar = next((copied / "media").glob("*.tar"))
+    data = bytearray(tar.read_bytes())
+    data[700] ^= 1
+    if damage == "remove":
+        tar.unlink()
+    else:
+        tar.write_bytes(bytes(data) if damage == "flip" else tar.read_bytes()[:-1])
+    ended = mmdata("verify", copied)
+    assert ended.code == 1
+    assert tar.name in ended.out
+    found = mmdata("verify", copied, "--json")
+    assert found.code == 1
+    assert [fault["path"] for fault in found.json["faults"]] == [f"media/{tar.name}"]
+
+
+def test_gc_says_what_would_go_and_then_deletes_that(mmdata: Mmdata, copied: Path) -> None:
+    stray = copied / "media" / "stray.tar"
+    stray.write_bytes(b"left behind")
+    os.utime(stray, (0, 0))
+    assert mmdata("gc", copied, "--dry-run").out == "media/stray.tar\n1 files, 11 bytes would go\n"
+    assert stray.exists()
+    assert mmdata("gc", copied, "--json").json["paths"] == ["media/stray.tar"]
+    assert not stray.exists()
+    assert mmdata("verify", copied).code == 0
+
+
+def test_gc_leaves_what_is_younger_than_its_grace(mmdata: Mmdata, copied: Path) -> None:
+    stray = copied / "media" / "stray.tar"
+    stray.write_bytes(b"being written")
+    assert mmdata("gc", copied, "--grace", 1, "--json").json["paths"] == []
+    assert mmdata("gc", copied, "--grace", -1).code == 2
+    assert "media/stray.tar" in mmdata("gc", copied, "--grace", 0, "--json").json["paths"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("show",), ("ls",), ("rejects",), ("verify",), ("gc",), ("snapshot",), ("trace", "media/disc/disc_0000")],
+)
+def test_a_store_that_is_not_there_is_said_in_a_line(mmdata: Mmdata, tmp_path: Path, command: tuple[str, ...]) -> None:
+    name, *rest = command
+    ended = mmdata(name, tmp_path / "nope", *rest)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("StoreError: no store at ")
+    assert ended.err.count("\n") == 1
+    assert not (tmp_path / "nope").exists()
+
+
+@pytest.mark.parametrize("command", ["show", "ls", "rejects", "verify", "gc", "snapshot"])
+def test_a_store_of_nothing_is_shown_as_that(mmdata: Mmdata, tmp_path: Path, command: str) -> None:
+    from mmdata.store.store import Store
+
+    Store.create(str(tmp_path / "empty"))
+    assert mmdata(command, tmp_path / "empty").code == 0
+    assert mmdata(command, tmp_path / "empty", "--json").json
+
+
+def test_looking_writes_nothing(mmdata: Mmdata, made: Any) -> None:
+    before = states(made.store)
+    for command in (["show"], ["ls"], ["rejects"], ["verify"], ["gc", "--dry-run"], ["snapshot"]):
+        mmdata(command[0], made.store, *command[1:])
+    mmdata("plan", made.pipeline, "--source", made.source, "--store", made.store)
+    mmdata("try", made.pipeline, made.source / "disc" / "disc_0000.png")
+    assert states(made.store) == before
+
+
+def test_check_shows_steps_implied_decoders_and_promises(mmdata: Mmdata, made: Any) -> None:
+    lines = mmdata("check", made.pipeline).out.splitlines()
+    assert lines[0] == f"{made.pipeline}: sound"
+    assert "codec.image.DecodeImage\timage\timage\tput in by mmdata" in lines
+    assert "image.phash\tuint8 byte 8" in lines
+    found = mmdata("check", made.pipeline, "--json").json
+    assert found["steps"][0] == {
+        "step": "codec.image.DecodeImage",
+        "on": "image",
+        "into": "image",
+        "implied": True,
+    }
+    assert found["features"]["text.length.chars"]["dims"] == []
+
+
+CHECKED = """
+source: {use: source.files.Files, root: data, parts: {image: "{stem}.png"}}
+features: [features.image.PerceptualHash]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("select: {split: {folds: 3}}", "select: setting 'name' is missing"),
+        ("select: {name: ../x}", "select.name: '../x' can't name a selection"),
+        ("select: {name: v1, wher: x}", "select: no setting 'wher', did you mean 'where'?"),
+        ("select: {name: v1, where: 3}", "select.where: expected a condition in SQL, not 3"),
+        ("select: {name: v1, split: 3}", "select.split: expected shares by split, or folds, not 3"),
+        ("select: {name: v1, split: {train: 0.7, folds: 3}}", "select.split.folds: deals to fold0"),
+        ("select: {name: v1, split: {train: 0.7}}", "select.split.shares add up to 0.7, not to 1"),
+        ("select: {name: v1, split: {1: a}}", "select.split.1: a share must be a number, not 'a'"),
+        ("train: {epoch: 3, inputs: {a: image.phash}}", "train: no setting 'epoch', did you mean 'epochs'?"),
+        ("train: {1: 3, inputs: {a: image.phash}}", "train: no setting '1'"),
+        ("train: {epochs: 3}", "train: inputs"),
+        (
+            "select: {name: v1}\ntrain: {inputs: {a: image.phas}}",
+            "train.inputs.a: no feature makes 'image.phas', did you mean 'image.phash'?",
+        ),
+        ("train: {inputs: {a: image.phash}}", "train: there is no select section"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run", "plan"])
+def test_select_and_train_are_checked_before_anything_is_read(
+    mmdata: Mmdata, tmp_path: Path, text: str, fault: str, command: str
+) -> None:
+    (tmp_path / "p.yaml").write_text(f"{CHECKED}{text}\n")
+    rest = [] if command == "check" else ["--store", tmp_path / "store"]
+    ended = mmdata(command, tmp_path / "p.yaml", *rest)
+    assert (ended.code, ended.out) == (2, "")
+    assert fault in ended.err
+    assert "no such file or folder" not in ended.err
+    assert not (tmp_path / "store").exists()
+
+
+def test_faults_of_steps_and_of_training_come_together(mmdata: Mmdata, tmp_path: Path) -> None:
+    text = CHECKED.replace("PerceptualHash", "PerceptualHash, features.text.TextLength")
+    (tmp_path / "p.yaml").write_text(f"{text}select: {{}}\ntrain: {{lr: -1}}")
+    err = mmdata("check", tmp_path / "p.yaml").err
+    assert "features[1]: there is no part 'text' here" in err
+    assert "train: lr" in err
+
+
+def test_plan_says_what_run_will_do(mmdata: Mmdata, own: Any, made: Any) -> None:
+    ended = mmdata("plan", own.pipeline, "--source", own.source, "--store", own.store)
+    assert ended.code == 0
+    assert ended.out.startswith("12 samples in 3 shards; 3 shards have work to do\n")
+    assert "files that belong to no sample: 1, such as README" in ended.out
+    assert not own.store.exists()
+    done = mmdata("plan", made.pipeline, "--source", made.source, "--store", made.store, "--json").json
+    assert done["store"] == str(made.store)
+    text = made.pipeline.read_text().replace(
+        "features.image.Sharpness", "{use: features.image.Sharpness, working_px: 64}"
+    )
+    own.pipeline.write_text(text)
+    changed = mmdata("plan", own.pipeline, "--source", made.source, "--store", made.store).out
+    assert "image.sharpness\t3\t10\t0\tits setting, or a step before it, changed" in changed
+    assert "image.phash\t0" in changed
+
+
+def test_try_shows_each_step_on_good_and_bad_files(mmdata: Mmdata, made: Any) -> None:
+    disc = made.source / "disc"
+    out = mmdata("try", made.pipeline, disc / "disc_0000.txt", disc / "broken.png", disc / "short.png").out
+    assert "disc/disc_0000\n" in out
+    assert "codec.image.DecodeImage\timage\t100 bytes\trejected as decode: it is cut short" in out
+    assert "clean.text.KeepLength\ttext\t'x' (1 characters)\tdropped: too_short" in out
+    assert "features.image.PerceptualHash\timage\timage 96 x 96, 3 channels\timage.phash: uint8 [8]" in out
+    rows = mmdata("try", made.pipeline, disc / "disc_0000.png", "--json").json["steps"]
+    assert [row["step"] for row in rows][-1] == "features.text.TextLength"
+
+
+def test_try_of_a_sample_that_lacks_parts_skips_their_steps(mmdata: Mmdata, made: Any) -> None:
+    rows = mmdata("try", made.pipeline, made.source / "disc" / "broken.png", "--json").json["steps"]
+    assert [row["step"] for row in rows] == ["codec.image.DecodeImage"]
+
+
+@pytest.mark.parametrize(("name", "fault"), [("README", "makes no sample of this file"), ("nope", "no such file")])
+def test_try_refuses_a_foreign_file(mmdata: Mmdata, made: Any, name: str, fault: str) -> None:
+    ended = mmdata("try", made.pipeline, made.source / name)
+    assert (ended.code, ended.out) == (2, "")
+    assert fault in ended.err
+
+
+def test_schema_is_printed_written_and_compared(mmdata: Mmdata, tmp_path: Path) -> None:
+    assert json.loads(mmdata("schema").out)["title"] == "mmdata pipeline"
+    assert mmdata("schema", "--out", tmp_path / "s").code == 0
+    assert mmdata("schema", "--out", tmp_path / "s", "--check").code == 0
+    (tmp_path / "s" / "pipeline.schema.json").write_text("{}")
+    stale = mmdata("schema", "--out", tmp_path / "s", "--check")
+    assert (stale.code, "is not current" in stale.out) == (1, True)
+    assert mmdata("schema", "--check").code == 2

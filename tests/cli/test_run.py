@@ -1,0 +1,289 @@
+"""The commands that make a store: their balance, their one JSON object, their exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmdata.testing.build import ODD_NAME, damaged_corpus, picture, png_bytes
+
+Mmdata = Callable[..., Any]
+KEYS = {"read", "made", "stored", "dropped", "rejected", "seconds", "steps", "store"}
+
+
+def run(mmdata: Mmdata, own: Any, *more: object) -> Any:
+    return mmdata("run", own.pipeline, "--source", own.source, "--store", own.store, "--executor", "inline", *more)
+
+
+def test_run_says_what_became_of_every_sample(mmdata: Mmdata, own: Any) -> None:
+    ended = run(mmdata, own)
+    lines = ended.out.splitlines()
+    assert ended.code == 0
+    assert lines[0].startswith("12 read = 10 stored + 1 dropped + 1 rejected   (")
+    assert "  dropped: 1 clean.text.KeepLength:too_short" in lines
+    assert "  rejected: 1 decode" in lines
+    assert "  files that belong to no sample: 1, such as README" in lines
+    assert f"store: {own.store}" in lines
+    assert f"see why: mmdata rejects {own.store}" in lines
+
+
+def test_run_in_json_is_one_object_with_all_that_is_promised(mmdata: Mmdata, own: Any) -> None:
+    found = run(mmdata, own, "--json").json
+    assert found.keys() >= KEYS
+    assert (found["read"], found["made"], found["stored"]) == (12, 0, 10)
+    assert (found["dropped"], found["rejected"]) == ({"clean.text.KeepLength:too_short": 1}, {"decode": 1})
+    assert found["balances"] is True
+    assert found["steps"]["clean.text.KeepLength"].keys() == {"n", "seconds"}
+    assert found["store"] == str(own.store)
+    assert sum(found["selection"]["splits"].values()) == 10
+
+
+def test_run_again_does_nothing(mmdata: Mmdata, own: Any) -> None:
+    run(mmdata, own)
+    again = run(mmdata, own, "--json").json
+    assert (again["read"], again["kept"], again["shards"]) == (0, 12, 0)
+
+
+@pytest.mark.parametrize(("limit", "code"), [(1.0, 0), (0.1, 0), (0.05, 3), (0.0, 3), (-0.1, 2), (1.1, 2)])
+def test_max_rejects_decides_the_exit_code(mmdata: Mmdata, own: Any, limit: float, code: int) -> None:
+    ended = run(mmdata, own, "--max-rejects", limit)
+    assert ended.code == code
+    assert ("stopped: more than" in ended.out) == (code == 3)
+    assert own.store.exists() == (code != 2)
+
+
+def test_run_takes_a_sample_of_the_source(mmdata: Mmdata, own: Any) -> None:
+    assert run(mmdata, own, "--limit", 3, "--json").json["read"] == 3
+    assert run(mmdata, own, "--limit", 0).code == 2
+
+
+TRAINED = """
+train:
+  inputs: {hog: image.hog, words: text.ngrams}
+  epochs: 2
+  val_split: null
+  width: 8
+  hidden: [8]
+"""
+
+
+@pytest.fixture
+def training(own: Any) -> Any:
+    text = own.pipeline.read_text()
+    text = text.replace(
+        "features:\n", "features:\n  - features.image.OrientedGradients\n  - features.text.HashedNgrams\n"
+    )
+    own.pipeline.write_text(text + TRAINED)
+    return own
+
+
+def test_run_trains_where_the_file_says_so_and_sums_up_the_ingest_first(mmdata: Mmdata, training: Any) -> None:
+    ended = run(mmdata, training)
+    assert ended.code == 0
+    assert ended.out.index("12 read =") < ended.out.index("2 classes from")
+    assert ended.out.count("12 read =") == 1
+    assert run(mmdata, training, "--json").json["training"]["classes"] == ["disc", "square"]
+
+
+def test_training_that_can_not_begin_leaves_the_ingest_told(mmdata: Mmdata, training: Any) -> None:
+    training.pipeline.write_text(training.pipeline.read_text() + "  test_split: nope\n")
+    ended = run(mmdata, training)
+    assert ended.code == 2
+    assert ended.out.startswith("12 read = 10 stored")
+    assert "'nope'" in ended.err
+
+
+def test_train_needs_no_source_and_goes_on_where_it_was(mmdata: Mmdata, training: Any, tmp_path: Path) -> None:
+    text = training.pipeline.read_text()
+    training.pipeline.write_text(text.partition("\ntrain:")[0])
+    run(mmdata, training)
+    training.pipeline.write_text(text)
+    ended = mmdata("train", training.pipeline, "--store", training.store, "--out", tmp_path / "model")
+    assert ended.code == 0
+    assert "2 classes from" in ended.out
+    again = mmdata("train", training.pipeline, "--store", training.store, "--out", tmp_path / "model", "--json").json
+    assert again["training"]["steps"] > 0
+    assert (tmp_path / "model" / "checkpoint.pt").exists()
+
+
+def test_train_without_a_train_section_is_refused(mmdata: Mmdata, made: Any) -> None:
+    ended = mmdata("train", made.pipeline, "--store", made.store)
+    assert (ended.code, ended.err) == (2, f"{made.pipeline}: 1 fault\n  - there is no train section\n")
+
+
+def test_features_makes_only_what_is_lacking(mmdata: Mmdata, made: Any, copied: Path, tmp_path: Path) -> None:
+    text = made.pipeline.read_text().replace("features:\n", "features:\n  - features.image.ImageSize\n")
+    (tmp_path / "p.yaml").write_text(text)
+    found = mmdata("features", tmp_path / "p.yaml", "--store", copied, "--executor", "inline", "--json").json
+    assert found["computed"] == {"image.size": 10}
+    assert (
+        mmdata("features", tmp_path / "p.yaml", "--store", copied, "--executor", "inline", "--json").json["kept"] == 12
+    )
+
+
+def test_features_of_one_name_leaves_the_others(mmdata: Mmdata, made: Any, copied: Path, tmp_path: Path) -> None:
+    new = "features:\n  - features.image.ImageSize\n  - features.image.TinyImage\n"
+    (tmp_path / "p.yaml").write_text(made.pipeline.read_text().replace("features:\n", new))
+    command = ["features", tmp_path / "p.yaml", "--store", copied, "--executor", "inline", "--json"]
+    assert mmdata(*command, "--only", "image.tiny").json["computed"] == {"image.tiny": 10}
+    unknown = mmdata(*command, "--only", "image.tinny", "--only", "zzz")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "no feature 'image.tinny', did you mean 'image.tiny'?" in unknown.err
+    assert "no feature 'zzz'; there are " in unknown.err
+
+
+def test_features_refuses_other_ingest_steps(mmdata: Mmdata, made: Any, copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(made.pipeline.read_text().replace("min_chars: 3", "min_chars: 4"))
+    ended = mmdata("features", tmp_path / "p.yaml", "--store", copied, "--executor", "inline")
+    assert ended.code == 2
+    assert "made by other ingest steps" in ended.err
+
+
+def test_a_pipeline_without_features_is_a_store_without_features(mmdata: Mmdata, own: Any) -> None:
+    text = own.pipeline.read_text()
+    own.pipeline.write_text(text.partition("features:")[0] + "run: {max_rejects: 1}\n")
+    assert run(mmdata, own, "--json").json["stored"] == 10
+    assert "feature" not in mmdata("show", own.store).out
+    assert mmdata("ls", own.store, "--limit", 1).out.startswith("key\tlabel\tsource\n")
+    assert mmdata("trace", own.store, "media/disc/disc_0000").code == 0
+    assert mmdata("check", own.pipeline).code == 0
+
+
+def test_rejects_replay_takes_up_what_was_repaired(mmdata: Mmdata, own: Any) -> None:
+    run(mmdata, own)
+    (own.source / "disc" / "broken.png").write_bytes(png_bytes(picture(30, 30)))
+    replayed = mmdata("rejects", own.store, "--replay", "--executor", "inline", "--json")
+    assert replayed.code == 0
+    assert replayed.json["rejected"] == {}
+    assert mmdata("rejects", own.store, "--json").json["rejects"] == []
+    assert mmdata("trace", own.store, "media/disc/broken", "--json").json["outcome"] == "stored"
+
+
+def test_rejects_replay_of_a_source_that_moved(mmdata: Mmdata, own: Any, tmp_path: Path) -> None:
+    run(mmdata, own)
+    (tmp_path / "new").mkdir()
+    moved = own.source.rename(tmp_path / "new" / "media")
+    ended = mmdata("rejects", own.store, "--replay", "--executor", "inline", "--source", moved, "--json")
+    assert ended.json["rejected"] == {"decode": 1}
+
+
+def test_ingest_chooses_a_pipeline_says_so_and_saves_it(mmdata: Mmdata, own: Any, tmp_path: Path) -> None:
+    saved = tmp_path / "chosen.yaml"
+    command = ["ingest", own.source, own.store, "--executor", "inline", "--json"]
+    ended = mmdata(*command, "--save", saved)
+    assert ended.code == 0
+    assert ended.json["stored"] > 10
+    assert saved.read_text() in ended.err
+    assert mmdata("check", saved).code == 0
+    again = mmdata("ingest", own.source, own.store, "--pipeline", saved, "--executor", "inline", "--json").json
+    assert (again["read"], again["kept"]) == (0, ended.json["read"])
+    for wrong, fault in (
+        (["--save", saved], "exists already"),
+        (["--pipeline", saved, "--save", "x"], "nothing to save"),
+    ):
+        refused = mmdata(*command, *wrong)
+        assert (refused.code, refused.out) == (2, "")
+        assert fault in refused.err
+
+
+@pytest.mark.parametrize("where", ["nope", "empty"])
+def test_ingest_of_nothing_makes_no_store(mmdata: Mmdata, tmp_path: Path, where: str) -> None:
+    (tmp_path / "empty").mkdir()
+    ended = mmdata("ingest", tmp_path / where, tmp_path / "store", "--executor", "inline")
+    assert (ended.code, ended.out) == (2, "")
+    assert not (tmp_path / "store").exists()
+
+
+def test_hostile_names_never_reach_the_terminal_raw(mmdata: Mmdata, tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    damaged_corpus(folder, n_good=2)
+    for name in ("\x1b[31mred\x07", "two\nlines", "right\u202eleft", "tab\there"):
+        (folder / f"{name}.png").write_bytes(b"no picture")
+        (folder / f"{name}.unknown").write_bytes(b"no part")
+    (folder / f"{ODD_NAME}.txt").write_text("escape \x1b[2J in a caption")
+    ended = mmdata("ingest", folder, tmp_path / "store", "--executor", "inline", "--max-rejects", 1)
+    assert ended.code == 0
+    key = next(row["key"] for row in mmdata("ls", tmp_path / "store", "--json").json["samples"] if "name" in row["key"])
+    outputs = [
+        ended,
+        mmdata("ls", tmp_path / "store", "--columns", "key,text.text"),
+        mmdata("rejects", tmp_path / "store", "--traceback"),
+        mmdata("trace", tmp_path / "store", key),
+        mmdata("trace", tmp_path / "store", "no \x1b[31m such"),
+        mmdata("show", tmp_path / "\x1b[31m"),
+        mmdata("plan", tmp_path / "\x1b.yaml", "--store", "x"),
+    ]
+    for output in outputs:
+        text = (output.out + output.err).replace("\n", "").replace("\t", "")
+        assert text.isprintable(), [char for char in text if not char.isprintable()]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nope"],
+        ["run"],
+        ["run", "p.yaml"],
+        ["ls", "store", "--limit", "many"],
+        ["ls", "store", "--limit", "-1"],
+        ["run", "p.yaml", "--store", "s", "--executor", "cloud"],
+        ["run", "p.yaml", "--store", "s", "--workers", "0"],
+        ["run", "nope.yaml", "--store", "s"],
+    ],
+)
+def test_wrong_usage_ends_with_2_and_a_word_on_standard_error(mmdata: Mmdata, arguments: list[str]) -> None:
+    ended = mmdata(*arguments)
+    assert ended.code == 2
+    assert ended.err or not arguments
+    assert "Traceback" not in ended.err
+
+
+def test_what_the_system_refuses_is_told_in_a_line(mmdata: Mmdata, own: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = mmdata(
+        "run", own.pipeline, "--source", own.source, "--store", tmp_path / "file" / "store", "--executor", "inline"
+    )
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("NotADirectoryError: ")
+
+
+def test_version(mmdata: Mmdata) -> None:
+    from mmdata import __version__
+
+    assert mmdata("--version").out == f"mmdata {__version__}\n"
+
+
+def test_demo_on_generated_media_goes_the_whole_way(
+    mmdata: Mmdata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmdata.cli import demo
+
+    monkeypatch.setattr(demo, "GENERATED_SAMPLES", 40)
+    text = Path(demo.__file__).with_name("demo.yaml").read_text()
+    brief = (
+        text.replace("epochs: 40", "epochs: 1").replace("folds: 5", "folds: 3").replace("label in (", "label not in (")
+    )
+    (tmp_path / "demo.yaml").write_text(brief)
+    monkeypatch.setattr(demo, "__file__", str(tmp_path / "demo.py"))
+    ended = mmdata("demo", "--generated", "--out", tmp_path / "out", "--workers", 1, "--json")
+    assert ended.code == 0
+    assert "THIS RUNS ON GENERATED MEDIA" in ended.err
+    assert ended.json["media"] == "generated"
+    assert {row["model"] for row in ended.json["training"]["scores"]} == {
+        "fused",
+        "shape",
+        "colour",
+        "caption",
+        "speech",
+    }
+
+
+def test_the_demo_is_the_pipeline_file_that_is_shown() -> None:
+    from mmdata.cli import demo
+
+    shown = Path(__file__).parents[2] / "pipelines" / "demo.yaml"
+    assert Path(demo.__file__).with_name("demo.yaml").read_text() == shown.read_text()
