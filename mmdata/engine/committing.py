@@ -69,7 +69,7 @@ class Committer:
     def _replaced(self, result: ShardResult) -> dict[str, list[DataFile]]:
         """Older files, by family, in whose place a result's files stand."""
         shard = result.job.shard
-        shards = sorted({shard, self._look.division.replaces.get(shard, shard)})
+        shards = sorted({shard, *self._look.division.replaces.get(shard, ())})
         made = {file.path for file in result.files}
         families = {file.family for file in result.files} | ({DROPS, REJECTS} if result.job.samples else set())
         live = {family: self._look.files.get(family, {}) for family in families}

@@ -6,8 +6,9 @@ before work starts and then only amended: new entries make new shards, a changed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.pipeline import RunSettings
@@ -23,14 +24,14 @@ class Division:
 
     Args:
         keep: shards that stay as they are. add: new ones. removed: those that leave, as they were.
-        replaces: for an added shard, the removed one whose entries it takes over.
+        replaces: for a shard, the removed ones whose entries it takes over.
         new, changed, gone: how many entries.
     """
 
     keep: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     add: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     removed: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
-    replaces: Mapping[str, str] = field(default_factory=dict)
+    replaces: Mapping[str, Sequence[str]] = field(default_factory=dict)
     new: int = 0
     changed: int = 0
     gone: int = 0
@@ -87,7 +88,7 @@ def amend(planned: Mapping[str, Sequence[Entry]], found: Sequence[Entry], settin
     known: set[str] = set()
     keep: dict[str, Sequence[Entry]] = {}
     add: dict[str, Sequence[Entry]] = {}
-    replaces: dict[str, str] = {}
+    replaces: dict[str, Sequence[str]] = {}
     removed: dict[str, Sequence[Entry]] = {}
     changed = gone = 0
     for shard, entries in planned.items():
@@ -101,7 +102,38 @@ def amend(planned: Mapping[str, Sequence[Entry]], found: Sequence[Entry], settin
         removed[shard] = entries
         if fresh:
             add[shard_id(fresh)] = fresh
-            replaces[shard_id(fresh)] = shard
+            replaces[shard_id(fresh)] = [shard]
     new = [entry for entry in found if entry.key not in known]
     add |= divide(new, settings)
     return Division(keep, add, removed, replaces, len(new), changed, gone)
+
+
+def with_heirs(division: Division, left: Mapping[str, Sequence[Entry]], stored: Collection[str]) -> Division:
+    """The same, also with the replacements that runs before decided on and did not finish.
+
+    Args:
+        division: an amendment.
+        left: shards that left the plan before, as they were.
+        stored: the shards that have files in the store.
+    """
+    homes = {entry.key: shard for shard, entries in division.shards.items() for entry in entries}
+    removed = {**{shard: left[shard] for shard in left if shard in stored}, **division.removed}
+    replaces: dict[str, list[str]] = defaultdict(list)
+    for shard, entries in removed.items():
+        heirs = Counter(homes[entry.key] for entry in entries if entry.key in homes)
+        if heirs and shard not in division.shards:
+            replaces[heirs.most_common(1)[0][0]].append(shard)
+    return replace(division, removed=removed, replaces=dict(replaces))
+
+
+def entry_of(key: str, entries: Collection[str]) -> str | None:
+    """The entry that a sample comes from: a split extends its key by `@...`, but a file's name may hold an `@` too.
+
+    >>> entry_of("icon@2x@0-5", {"icon", "icon@2x"})
+    'icon@2x'
+    """
+    while key not in entries:
+        key, at, _ = key.rpartition("@")
+        if not at:
+            return None
+    return key

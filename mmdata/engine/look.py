@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from mmdata.core.pipeline import Compiled, Pipeline
 from mmdata.core.ports import Entry, Scan, Source
 from mmdata.core.rng import rng_for
 from mmdata.engine.check import check, compile_for
-from mmdata.engine.division import Division, amend, entries_of
+from mmdata.engine.division import Division, amend, entries_of, with_heirs
 from mmdata.engine.options import RunOptions
 from mmdata.engine.todo import FilesOf, Todo, add_replays, by_shard, work_left
 from mmdata.errors import CommitConflict, ConfigError, SchemaMismatch, StoreError
@@ -31,7 +32,7 @@ class Look:
         source: where samples come from. store: None where there is none, and none was to be made.
         compiled: the pipeline, for the parts that the source has. division: the source's shards.
         files: live files by family and shard. views: joined shards by id, where samples are there.
-        todo: what the store lacks. limited: whether only a part of the source was looked at.
+        todo: what the store lacks. leavers: shards with files in the store that are not in the division (any more).
     """
 
     source: Source
@@ -41,15 +42,7 @@ class Look:
     files: Mapping[str, FilesOf]
     views: Mapping[str, ShardView]
     todo: Todo
-    limited: bool
-
-    @property
-    def leavers(self) -> set[str]:
-        """Shards of this source with samples in the store that are not in its division (any more)."""
-        if self.limited:
-            return set()
-        stored = {view.shard for view in self.views.values() if view.source == self.source.name}
-        return stored - self.division.shards.keys()
+    leavers: frozenset[str]
 
     @property
     def is_joined(self) -> bool:
@@ -80,15 +73,17 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
     if source is None:
         raise ConfigError(options.where, ["source: missing; say where samples come from, or give --source"])
     check(pipeline, where=options.where)  # faults that need no look at the source
+    scan = Scan(())
     if options.look_at_source:
-        scan = source.scan()
-        store, compiled, division = _divide(pipeline, source, scan, store_url, options, commit=commit)
+        store, compiled, division, scan = _divide(pipeline, source, store_url, options, commit=commit)
     else:
-        scan, store = Scan(()), Store.open(store_url)
+        store = Store.open(store_url)
         division = Division(keep=store.plan(source.name).shards)
         compiled = _compile(pipeline, division, options)
-    names = [SAMPLES, DROPS, REJECTS, *(family.name for family in compiled.families)]
-    files: Mapping[str, FilesOf] = {name: by_shard(store.files(name)) if store is not None else {} for name in names}
+    files = _files(store)
+    left = store.plan(source.name).left if store is not None else {}
+    stored = {shard for by in files.values() for shard in by}
+    division = with_heirs(division, left, stored)
     views = {view.shard: view for view in store.view().shards} if store is not None else {}
     todo = work_left(compiled, division, source.name, files, views, families=options.families)
     if options.replay:
@@ -97,22 +92,35 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
         stale = "the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"
         raise ConfigError(options.where, [stale])
     todo.unmatched = list(scan.unmatched)
-    return Look(source, store, compiled, division, files, views, todo, limited=options.limit is not None)
+    leavers = (stored & division.removed.keys()) - division.shards.keys() if options.limit is None else ()
+    return Look(source, store, compiled, division, files, views, todo, frozenset(leavers))
+
+
+def _files(store: Store | None) -> dict[str, FilesOf]:
+    """Live files by family and shard; a family that the store does not have has none."""
+    found: dict[str, FilesOf] = defaultdict(dict)
+    for name in [SAMPLES, DROPS, REJECTS, *(store.feature_families() if store is not None else [])]:
+        found[name] = by_shard(store.files(name)) if store is not None else {}
+    return found
 
 
 def _divide(
-    pipeline: Pipeline, source: Source, scan: Scan, store_url: str, options: RunOptions, *, commit: bool
-) -> tuple[Store | None, Compiled, Division]:
-    """The store, and the division of what was found, which is recorded once the pipeline is known to fit it."""
+    pipeline: Pipeline, source: Source, store_url: str, options: RunOptions, *, commit: bool
+) -> tuple[Store | None, Compiled, Division, Scan]:
+    """The store, and the division of what was found, which is recorded once the pipeline is known to fit it.
+
+    The plan is read before the source: where another run's look came between, it is seen as a conflict, and what that
+    run found is not undone.
+    """
     store = _open(store_url)
-    found = entries_of(scan)
     for _ in range(PLAN_ATTEMPTS):
         planned = store.plan(source.name) if store is not None else None
+        scan = source.scan()
         shards: Mapping[str, Sequence[Entry]] = planned.shards if planned is not None else {}
-        division = amend(shards, limited(found, shards, options.limit), options.settings)
+        division = amend(shards, limited(entries_of(scan), shards, options.limit), options.settings)
         compiled = _compile(pipeline, division, options)
         if not commit:
-            return store, compiled, division
+            return store, compiled, division, scan
         if store is None or planned is None:
             store = Store.create(store_url)
             planned = store.plan(source.name)
@@ -124,7 +132,7 @@ def _divide(
             except CommitConflict:
                 log.info("plan=%s another run divided this source first; looking again", source.name)
                 continue
-        return store, compiled, division
+        return store, compiled, division, scan
     raise CommitConflict(f"{PLAN_ATTEMPTS} times another run changed the plan of {source.name!r}; run again")
 
 

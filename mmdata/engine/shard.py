@@ -21,6 +21,7 @@ from mmdata.core.sample import Blob, Frames, Part, Sample
 from mmdata.core.step import Map
 from mmdata.engine.carry import Carrier, Rejection, rejection
 from mmdata.engine.counts import Counts
+from mmdata.engine.division import entry_of
 from mmdata.engine.extract import Extraction, FamilyWork, Row
 from mmdata.engine.notes import Notes
 from mmdata.errors import StoreError
@@ -41,7 +42,8 @@ class ShardJob:
         shard, source_name, entries: which samples.
         samples: whether to make samples and media; otherwise `view` says where they are.
         families: names of the families to make.
-        gather: files of older rows by family, of which `gather_keys` (None is all) may be taken over.
+        gather: files of older rows by family, to be taken over: all of them where they are this shard's, and those of
+            `unchanged` entries where they are those of a shard that this one replaces.
         condemned: entries whose worker died, by key, with the reason: they are rejected unseen.
         notes: where the worker notes what it is doing.
     """
@@ -53,7 +55,7 @@ class ShardJob:
     families: Sequence[str]
     view: ShardView | None = None
     gather: Mapping[str, DataFile] = field(default_factory=dict)
-    gather_keys: frozenset[str] | None = None
+    unchanged: frozenset[str] = frozenset()
     condemned: Mapping[str, str] = field(default_factory=dict)
     notes: str | None = None
 
@@ -100,6 +102,10 @@ class _Desk:
     def __exit__(self, *error: object) -> None:
         self._exits.close()  # whatever was not closed by then is aborted
         self._notes.close()
+
+    @cached_property
+    def _entries(self) -> frozenset[str]:
+        return frozenset(entry.key for entry in self._job.entries)
 
     @cached_property
     def _store(self) -> Store:
@@ -171,9 +177,10 @@ class _Desk:
         file = self._job.gather.get(family)
         if file is None:
             return {}
-        allowed = self._job.gather_keys
         rows = self._store.read_rows(file)
-        return {key: row for key, row in rows if allowed is None or key.partition("@")[0] in allowed or key in allowed}
+        if file.shard == self._job.shard:
+            return dict(rows)
+        return {key: row for key, row in rows if entry_of(key, self._entries) in self._job.unchanged}
 
     def _close_families(self, keys: Sequence[str]) -> list[DataFile]:
         digest = keys_digest(keys)

@@ -134,21 +134,20 @@ def _job(
     samples = not rows or view is None
     lacking = []
     gather: dict[str, DataFile] = {}
-    replaced = division.replaces.get(shard)
+    replaced = division.replaces.get(shard, ())
     for name, fp in names.items():
         same = [file for file in files.get(name, {}).get(shard, ()) if file.fp == fp]
         if not samples and any(file.keys == rows[-1].keys for file in same):
             continue
         lacking.append(name)
-        older = same or [file for file in files.get(name, {}).get(replaced or "", ()) if file.fp == fp]
+        theirs = [file for other in replaced for file in files.get(name, {}).get(other, ()) if file.fp == fp]
+        older = same or theirs
         if older:
             gather[name] = older[-1]
     if not samples and not lacking:
         return None
-    unchanged = None
-    if replaced is not None:
-        before = {entry.key: entry for entry in division.removed.get(replaced, ())}
-        unchanged = frozenset(entry.key for entry in entries if before.get(entry.key) == entry)
+    before = {entry.key: entry for other in replaced for entry in division.removed.get(other, ())}
+    unchanged = frozenset(entry.key for entry in entries if before.get(entry.key) == entry)
     return ShardJob(shard, source_name, entries, samples, lacking, view, gather, unchanged)
 
 
@@ -186,7 +185,7 @@ def _count(todo: Todo, job: ShardJob, files: Mapping[str, FilesOf]) -> None:
         known = job.gather.get(name)
         taken = 0
         if known is not None:
-            taken = min(rows, known.rows if job.gather_keys is None else len(job.gather_keys))
+            taken = min(rows, known.rows if known.shard == job.shard else len(job.unchanged))
         plan.gathered += taken
         plan.rows += rows - taken
         plan.why = _why(name, job, files)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmdata.core.ports import Entry, Member
 from mmdata.core.sample import Part
+from mmdata.engine.division import entry_of
 from mmdata.errors import DataError, StoreError
 from mmdata.store import selections
 from mmdata.store.files import Files
@@ -68,12 +69,9 @@ def trace(store: Store, key: str) -> Trace:
 
 
 def _planned(store: Store, key: str) -> tuple[Entry | None, str]:
-    asked = {key, key.partition("@")[0]}
-    for shard, entries in store.plan(key.partition("/")[0]).shards.items():
-        for entry in entries:
-            if entry.key in asked:
-                return entry, shard
-    return None, ""
+    shards = store.plan(key.partition("/")[0]).shards
+    known = {entry.key: (entry, shard) for shard, entries in shards.items() for entry in entries}
+    return known.get(entry_of(key, known) or "", (None, ""))
 
 
 def _decided(store: Store, found: Trace) -> None:

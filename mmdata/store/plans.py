@@ -20,26 +20,35 @@ from mmdata.store.tables import FILES, delta_schema
 
 @dataclass(frozen=True)
 class StoredPlan:
-    """A source's plan: entries by shard, in the order that the shards were planned; version -1 before the first."""
+    """A source's plan.
+
+    Args:
+        version: -1 before the first.
+        shards: entries by shard, in the order that the shards were planned.
+        left: the shards that were taken out of it, as they were: of a killed run, some may still be in the store.
+    """
 
     version: int = -1
     shards: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    left: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
 
 
 def read(files: Files, log: Log, source: str) -> StoredPlan:
     """A source's plan as of the log's last refresh: its increments, replayed."""
     increments = [entry for entry in log.live().values() if entry.values["source"] == source]
     shards: dict[str, list[Entry]] = {}
+    left: dict[str, list[Entry]] = {}
     for increment in sorted(increments, key=lambda entry: int(entry.values["version"])):
         rows = read_rows(files, f"{PLANS}/{increment.name}").to_pydict()
         for op, shard, text in zip(rows["op"], rows["shard"], rows["entry"], strict=True):
             if op == "remove":
-                shards.pop(shard, None)
+                left[shard] = shards.pop(shard, [])
             elif text is None:
                 shards[shard] = []
             else:
                 shards.setdefault(shard, []).append(Entry.from_json(json.loads(text)))
-    return StoredPlan(log.transaction(_app(source)), shards)
+    gone = {shard: entries for shard, entries in left.items() if shard not in shards}
+    return StoredPlan(log.transaction(_app(source)), shards, gone)
 
 
 def commit(

@@ -60,7 +60,7 @@ def test_a_changed_entry_replaces_its_shard() -> None:
     division = amend(planned, changed, SMALL)
     (shard,) = division.add
     assert division.add[shard] == changed[3:]
-    assert division.replaces == {shard: shard_id(entries(6)[3:])}
+    assert division.replaces == {shard: [shard_id(entries(6)[3:])]}
     assert division.removed == {shard_id(entries(6)[3:]): entries(6)[3:]}
     assert (division.new, division.changed, division.gone) == (0, 1, 0)
 
