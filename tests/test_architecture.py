@@ -294,7 +294,7 @@ def test_the_package_keeps(rule: Callable[[Tree], list[str]], whole: Tree) -> No
         (code_faults, "cli/run.py", "print(1)", None),
         (code_faults, "clean/audio.py", "print(1)", "only the command line prints"),
         (code_faults, "clean/audio.py", "def f(x):\n    assert x", "line 2: assert disappears"),
-        (code_faults, "testing/contracts.py", "import pickle\nassert pickle", None),
+        (code_faults, "testing/contracts/steps.py", "import pickle\nassert pickle", None),
         (code_faults, "testing/build.py", "assert 1", "assert disappears"),
         (code_faults, "store/log.py", "from pickle import loads", "unpickling runs code"),
         (code_faults, "store/log.py", "import joblib.externals", "unpickling runs code"),

@@ -15,7 +15,7 @@ from mmdata.core.rng import rng_for
 from mmdata.core.sample import Audio
 from mmdata.kernels.audio import Color
 from mmdata.testing.build import noise, silence, tone
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 
 def noisy(step: AddNoise, audio: Audio, seed: int = 0) -> Audio:

@@ -12,7 +12,7 @@ from mmdata.core.sample import Image
 from mmdata.core.step import Drop
 from mmdata.kernels.image import turn_upright
 from mmdata.testing.build import picture
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 TEXTURE = picture(64, 48)
 

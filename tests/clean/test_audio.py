@@ -16,7 +16,7 @@ from mmdata.core.sample import Audio
 from mmdata.core.step import Drop
 from mmdata.kernels.loudness import loudness_lufs, true_peak
 from mmdata.testing.build import click_track, noise, silence, tone
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 
 def joined(*clips: Audio) -> Audio:

@@ -12,7 +12,7 @@ from mmdata.core.step import Drop
 from mmdata.features.image import Sharpness
 from mmdata.kernels.image import turn_upright
 from mmdata.testing.build import picture
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 TEXTURE = picture(64, 48)
 FLAT = Image(np.full((48, 64, 3), 90, np.uint8))

@@ -11,7 +11,7 @@ from mmdata.clean.text import KeepLength, KeepLines, NormalizeText
 from mmdata.core.sample import Text
 from mmdata.core.step import Drop
 from mmdata.testing.build import caption
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 
 class TestTextSteps(StepContract):

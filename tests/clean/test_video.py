@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from mmdata.clean.video import KeepDuration
 from mmdata.core.sample import Blob, Video
 from mmdata.core.step import Drop
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 
 def film(duration_s: float) -> Video:

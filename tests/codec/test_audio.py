@@ -12,7 +12,7 @@ import soundfile
 from mmdata.codec.audio import DecodeAudio
 from mmdata.core.sample import Audio, Blob
 from mmdata.errors import DecodeError
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.media import flac_bytes, ogg_bytes, wav_bytes
 from mmdata.testing.sounds import noise, silence, tone
 

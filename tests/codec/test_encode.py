@@ -16,7 +16,7 @@ from mmdata.core.ports import Encoded
 from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Part, Text, Video
 from mmdata.core.spans import SpaceMap, TimeMap
 from mmdata.errors import ConfigError, DataError
-from mmdata.testing.contracts import digest
+from mmdata.testing.contracts.steps import digest
 from mmdata.testing.films import moving_shapes
 from mmdata.testing.media import jpeg_bytes, mp4_bytes, wav_bytes
 from mmdata.testing.pictures import picture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mmdata.codec.text import DecodeText
 from mmdata.core.sample import Blob
 from mmdata.errors import DecodeError
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.media import jpeg_bytes
 from mmdata.testing.pictures import picture
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmdata.codec.video import DecodeFrames, OpenVideo, _duration_s, _on_grid
 from mmdata.core.sample import Blob, Frames, Video
 from mmdata.errors import DecodeError
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.films import moving_shapes
 from mmdata.testing.media import mp4_bytes
 from mmdata.testing.pictures import picture

@@ -17,7 +17,7 @@ from mmdata.errors import DataError
 from mmdata.features.audio import AudioDuration, LogMel, Loudness, Mfcc, MfccStats
 from mmdata.kernels.loudness import loudness_lufs
 from mmdata.testing.build import click_track, noise, silence, tone
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 
 def same_coefficients(ours: np.ndarray, theirs: np.ndarray, *, atol: float = 1e-3) -> None:

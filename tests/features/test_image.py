@@ -12,7 +12,7 @@ from mmdata.features.image import ColorHistogram, ImageSize, OrientedGradients, 
 from mmdata.kernels.hashing import hamming_bits
 from mmdata.kernels.image import Space, color_histogram, laplacian_variance, resize
 from mmdata.testing.build import picture
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 TEXTURE = picture(64, 48)
 GREY = Image(TEXTURE.pixels[..., :1])

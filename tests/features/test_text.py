@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from mmdata.core.sample import Text
 from mmdata.features.text import HashedNgrams, TextLength
 from mmdata.testing.build import caption
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 WORDS = HashedNgrams(analyzer="word", n_min=1, n_max=2)
 

@@ -14,7 +14,7 @@ from mmdata.core.sample import Blob, Frames, Video
 from mmdata.features.video import FrameDifference, Keyframes, OpticalFlow, VideoSize
 from mmdata.kernels.video import Method
 from mmdata.testing.build import moving_shapes, shots
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 
 FILM = Video(Blob.of(b""), width=640, height=360, fps=25.0, duration_s=1.52, has_audio=True)
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdata.core.arrays import ArraySpec
@@ -18,6 +17,7 @@ from mmdata.loader.plan import TAILS, Tail
 from mmdata.loader.stream import Stream, stream
 from mmdata.select.selection import select
 from mmdata.store import Store
+from mmdata.testing.contracts.streams import StreamCase, StreamContract
 
 Build = Callable[..., Store]
 FEATURES = ["image.embedding", "speech.mfcc", "image.sharpness"]
@@ -111,52 +111,20 @@ def test_every_rank_has_as_many_steps(small: Store, tail: Tail) -> None:
         assert len(real) == 57
 
 
-def topologies(size: int) -> list[int]:
-    return [world for world in range(1, size + 1) if size % world == 0]
+class TestContract(StreamContract):
+    @pytest.fixture
+    def case(self, small: Store) -> StreamCase:
+        def opened(rank: int, world: int, **drawn: Any) -> Stream:
+            return stream(small, ["image.sharpness"], rank=rank, world=world, seed=5, epoch=2, threads=1, **drawn)
 
-
-@settings(max_examples=60, deadline=None)
-@given(
-    data=st.data(),
-    size=st.sampled_from([1, 4, 6, 12]),
-    tail=st.sampled_from(TAILS),
-    shuffle=st.booleans(),
-    lanes=st.integers(1, 6),
-    window_rows=st.integers(1, 40),
-)
-def test_any_topology_takes_up_any_other_at_any_step(
-    small: Store, data: st.DataObject, size: int, tail: Tail, shuffle: bool, lanes: int, window_rows: int
-) -> None:
-    """The contract: whatever ranks and workers read, their union in rank order is the reference, before and after."""
-
-    def opened(rank: int, world: int) -> Stream:
-        return stream(
-            small, ["image.sharpness"], global_batch_size=size, rank=rank, world=world, seed=5, epoch=2,
-            tail=tail, shuffle=shuffle, lanes=lanes, window_rows=window_rows, threads=1,
-        )  # fmt: skip
-
-    reference = numbers(opened(0, 1))
-    before, after = (data.draw(st.sampled_from(topologies(size))) for _ in range(2))
-    workers = data.draw(st.integers(1, 3))
-    stop = data.draw(st.integers(0, len(reference)))
-
-    streams = [opened(rank, before) for rank in range(before)]
-    given_out = [[batch for _, batch in zip(range(stop), one, strict=False)] for one in streams]
-    union = [[n for rank in given_out for n in numbers(rank)[step]] for step in range(stop)]
-    assert union == reference[:stop]
-
-    state = json.loads(json.dumps(streams[0].state_dict()))
-    resumed = [opened(rank, after) for rank in range(after)]
-    for one in resumed:
-        one.load_state_dict(state)
-    parts: list[dict[int, list[int]]] = []
-    for one in resumed:
-        made: dict[int, list[int]] = {}
-        for worker in range(workers):
-            for step, batch in one.batches(one.epoch, start=one.step + worker, stride=workers):
-                made[step] = numbers([batch])[0]
-        parts.append(made)
-    assert [[n for part in parts for n in part[step]] for step in range(stop, len(reference))] == reference[stop:]
+        drawn = {
+            "global_batch_size": st.sampled_from([1, 4, 6, 12]),
+            "tail": st.sampled_from(TAILS),
+            "shuffle": st.booleans(),
+            "lanes": st.integers(1, 6),
+            "window_rows": st.integers(1, 40),
+        }
+        return StreamCase(opened, st.fixed_dictionaries(drawn))
 
 
 def test_a_state_in_a_loops_body_says_that_the_batch_in_hand_is_done(small: Store) -> None:

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Blob, Image, Text
 from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap
-from mmdata.testing.contracts import Case, StepContract, another, digest, freeze
+from mmdata.testing.contracts.steps import Case, StepContract, another, digest, freeze
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,12 @@ death is a result, `Died`, and a new worker takes the place. Items are handed ou
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -152,11 +154,24 @@ def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
         try:
             answer: tuple[bool, Any] = (True, work(item))
         except Exception as error:  # noqa: BLE001  it is raised where the results are read
-            answer = (False, error)
+            answer = (False, _sendable(error))
         try:
             pipe.send(answer)
-        except (TypeError, AttributeError, ValueError) as error:
+        except OSError:  # nobody listens any more
+            return
+        except Exception as error:  # noqa: BLE001  pickle raises many kinds
             pipe.send((False, RuntimeError(f"a result could not be sent back: {error}; it was {answer[1]!r:.200}")))
+
+
+def _sendable(error: Exception) -> Exception:
+    """The exception with its traceback as a note; one that can't be made again is told in a RuntimeError's words."""
+    lines = "".join(traceback.format_exception(error))
+    try:
+        copy.copy(error)  # makes it anew from its arguments, as the coordinator will have to
+    except Exception:  # noqa: BLE001  an exception's class may do anything when it is made again
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(f"in a worker:\n{lines}")
+    return error
 
 
 def _end_with_parent() -> None:

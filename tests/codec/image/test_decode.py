@@ -18,7 +18,7 @@ from mmdata.codec.image import DecodeImage
 from mmdata.codec.image.decode import fitted, opencv
 from mmdata.core.sample import Blob, Image
 from mmdata.errors import DecodeError
-from mmdata.testing.contracts import Case, StepContract
+from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.damage import bomb_bytes
 from mmdata.testing.media import jpeg_bytes, png_bytes
 from mmdata.testing.pictures import picture

@@ -1,5 +1,7 @@
 """What holds for every step, as tests: a subclass with one fixture gets them all.
 
+    from mmdata.testing.contracts.steps import Case, StepContract
+
     class TestFlipImage(StepContract):
         @pytest.fixture
         def case(self) -> Case:
