@@ -79,6 +79,11 @@ class Blob:
             self._kept.append(self.load())
         return self._kept[0]
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it holds its bytes by now."""
+        return bool(self._kept)
+
 
 @dataclass(frozen=True)
 class Text:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from mmdata.core.pipeline import Compiled, Placed
 from mmdata.core.ports import Entry
 from mmdata.core.rng import rng_for
-from mmdata.core.sample import Sample
+from mmdata.core.sample import Array, Audio, Frames, Image, Sample
 from mmdata.core.step import Drop, Filter, Map, RandomMap, Split
 from mmdata.engine.counts import Counts, StepTimes
 from mmdata.engine.notes import Notes
@@ -172,9 +174,26 @@ def _call(placed: Placed, seed: int) -> Callable[[Sample], Outcome]:
             return result
         if result is None:
             raise TypeError("the step returned None; it must return a value or a Drop")
-        return sample.with_part(cast(str, writes), result)
+        return sample.with_part(cast(str, writes), read_only(result))
 
     return on_part
+
+
+def numbers_of(part: object) -> np.ndarray | None:
+    """The array that a part holds; None where it holds none."""
+    if isinstance(part, Image | Frames):
+        return part.pixels
+    if isinstance(part, Audio):
+        return part.samples
+    return part.values if isinstance(part, Array) else None
+
+
+def read_only(part: Any) -> Any:
+    """The part itself, its array locked: a step that writes into what it is given would change what others read."""
+    numbers = numbers_of(part)
+    if numbers is not None and numbers.flags.writeable:
+        numbers.flags.writeable = False
+    return part
 
 
 def _decided(result: Any, sample: Sample) -> Outcome:

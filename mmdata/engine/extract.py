@@ -13,9 +13,9 @@ import numpy as np
 from mmdata.codec.decoders import decode, decoder_name
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Family
-from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Sample
+from mmdata.core.sample import Blob, Sample
 from mmdata.core.step import Extract
-from mmdata.engine.carry import ALWAYS_FAILS, Rejection, always_fails, rejection
+from mmdata.engine.carry import ALWAYS_FAILS, Rejection, always_fails, numbers_of, read_only, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import Notes
 from mmdata.errors import DataError, StepError
@@ -50,26 +50,35 @@ class _Held:
     entry_key: str
     sample: Sample
     decoded: dict[tuple[str, type], Any] = field(default_factory=dict)
+    refused: str | None = None
 
     def value(self, step: Extract[Any]) -> Any:
-        """What a feature reads of the sample; None where it has no such part."""
+        """What a feature reads of the sample; None where it has no such part; text says why it may not be read."""
+        if self.refused is not None:
+            return self.refused
         if step.on is None:
             return self.sample
         return self.decoded.get((step.on, step.takes), self.sample.parts.get(step.on))
 
 
 class Extraction:
-    """Takes a shard's samples as the store would return them, and writes each family's rows in the same order."""
+    """Takes a shard's samples as the store would return them, and writes each family's rows in the same order.
 
-    def __init__(self, work: Sequence[FamilyWork], counts: Counts, notes: Notes) -> None:
-        self._work, self._counts, self._notes = work, counts, notes
+    Args:
+        work: the families. counts: where all is counted. notes: told before each call.
+        one_by_one: whether to make no batches, so that a note names the very sample.
+    """
+
+    def __init__(self, work: Sequence[FamilyWork], counts: Counts, notes: Notes, *, one_by_one: bool = False) -> None:
+        self._work, self._counts, self._notes, self._one_by_one = work, counts, notes, one_by_one
+        self._reads = {each.family.step.on for each in work}
         self._chunk: list[_Held] = []
         self._bytes = 0
 
     def add(self, entry_key: str, sample: Sample) -> None:
         if not self._work:
             return
-        held = _Held(entry_key, sample)
+        held = _Held(entry_key, self._needed(sample))
         for work in self._work:
             step = work.family.step
             if (
@@ -78,8 +87,22 @@ class Extraction:
                 and step.takes not in (Blob, object)
             ):
                 held.decoded[step.on or "", step.takes] = self._decode(held, step)
+        self._hold(held)
+
+    def refuse(self, key: str, why: str) -> None:
+        """Add a sample that may not be touched: its rows are those that are taken over, and null."""
+        self._hold(_Held(key, Sample(key, {}), refused=why))
+
+    def _needed(self, sample: Sample) -> Sample:
+        """The sample with the parts that features read, and no others: those may hold a film's bytes."""
+        if None in self._reads:
+            return sample
+        parts = {name: read_only(part) for name, part in sample.parts.items() if name in self._reads}
+        return Sample(sample.key, parts, sample.meta, sample.parent)
+
+    def _hold(self, held: _Held) -> None:
         self._chunk.append(held)
-        self._bytes += sum(_nbytes(value) for value in (*sample.parts.values(), *held.decoded.values()))
+        self._bytes += sum(_nbytes(value) for value in (*held.sample.parts.values(), *held.decoded.values()))
         if len(self._chunk) >= CHUNK_SAMPLES or self._bytes >= CHUNK_BYTES:
             self.flush()
 
@@ -97,7 +120,7 @@ class Extraction:
         self._notes.write(held.entry_key, name)
         started = perf_counter()
         try:
-            return decode(held.value(step), step.takes)
+            return read_only(decode(held.value(step), step.takes))
         except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
             return _said(rejection(name, error))
         finally:
@@ -112,7 +135,7 @@ class Extraction:
         for place, held in enumerate(self._chunk):
             value = held.value(work.family.step)
             if isinstance(value, str):
-                errors[place] = value
+                errors[place] = value if rows[place] is None else None
             elif rows[place] is None and value is not None:
                 todo.append((place, value))
         for (place, _), (row, error) in zip(todo, self._compute(work, todo), strict=True):
@@ -127,7 +150,7 @@ class Extraction:
         times = self._counts.times(step.name)
         started = perf_counter()
         try:
-            if todo and type(step).extract_many is not Extract.extract_many:
+            if todo and not self._one_by_one and type(step).extract_many is not Extract.extract_many:
                 self._notes.write(self._chunk[todo[0][0]].entry_key, step.name)
                 with suppress(Exception):  # one of them is at fault: each alone will say which
                     many = step.extract_many([value for _, value in todo])
@@ -172,8 +195,8 @@ def _checked(work: FamilyWork, arrays: Any) -> Row:
 
 
 def _nbytes(part: object) -> int:
-    if isinstance(part, Image | Frames):
-        return part.pixels.nbytes
-    if isinstance(part, Audio):
-        return part.samples.nbytes
-    return part.values.nbytes if isinstance(part, Array) else 0
+    """What a part holds in memory: its numbers, and the bytes that were read of it."""
+    blob = part if isinstance(part, Blob) else getattr(part, "origin", None)
+    held = blob.size if isinstance(blob, Blob) and blob.is_read else 0
+    numbers = numbers_of(part)
+    return held if numbers is None else held + numbers.nbytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-SIZE = 4096
+SIZE = 65_536  # longer than any path
 
 
 class Notes:

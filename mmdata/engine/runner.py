@@ -139,9 +139,10 @@ class _Crew:
         self._deaths[job.shard, key] += 1
         log.warning("shard=%s key=%r step=%s a worker died: %s", job.shard, key, step, death.error)
         if self._deaths[job.shard, key] < DEATHS_ALLOWED:
-            return job
-        if note is None:
-            raise RunStopped(f"workers died {DEATHS_ALLOWED} times before shard {job.shard} was begun: {death.error}")
+            return replace(job, careful=True)
+        if note is None or key in job.condemned:
+            where = f"before shard {job.shard} was begun" if note is None else f"in {step} of shard {job.shard}"
+            raise RunStopped(f"workers died {self._deaths[job.shard, key]} times {where}: {death.error}")
         why = f"worker_died: a worker was lost {DEATHS_ALLOWED} times in {step}: {death.error}"
         return replace(job, condemned={**job.condemned, key: why})
 

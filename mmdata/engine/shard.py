@@ -44,7 +44,9 @@ class ShardJob:
         families: names of the families to make.
         gather: files of older rows by family, to be taken over: all of them where they are this shard's, and those of
             `unchanged` entries where they are those of a shard that this one replaces.
-        condemned: entries whose worker died, by key, with the reason: they are rejected unseen.
+        condemned: entries whose worker died, by key, with the reason: they are rejected unseen; where their samples are
+            stored already, the features that are to be made are null. Stored samples are noted by their own keys.
+        careful: whether a worker died on it before: features are then made one by one, so that notes tell the sample.
         notes: where the worker notes what it is doing.
     """
 
@@ -57,6 +59,7 @@ class ShardJob:
     gather: Mapping[str, DataFile] = field(default_factory=dict)
     unchanged: frozenset[str] = frozenset()
     condemned: Mapping[str, str] = field(default_factory=dict)
+    careful: bool = False
     notes: str | None = None
 
 
@@ -134,27 +137,36 @@ class _Desk:
             raise StoreError(f"shard {self._job.shard} has no samples to make features of")
         extraction = self._extraction()
         wanted = self._store.keys_of(view)
-        keys: list[str] = []
-        for entry_key, sample in self._stored_or_remade(view, frozenset(wanted)):
-            keys.append(sample.key)
+        found = self._stored_or_remade(view, frozenset(wanted))
+        for key in wanted:
+            if why := self._condemned(key):
+                extraction.refuse(key, why)
+                continue
+            entry_key, sample = next(found, (key, None))
+            if sample is None or sample.key != key:
+                raise StoreError(
+                    f"shard {view.shard}: its source now gives other samples than the {len(wanted)} that are stored, "
+                    f"from {key!r} on; `mmdata run` looks at the source again, and brings the store up to date"
+                )
             extraction.add(entry_key, sample)
         extraction.flush()
-        if keys != wanted:
-            raise StoreError(
-                f"shard {view.shard}: its source now gives {len(keys)} samples where {len(wanted)} are stored; "
-                "`mmdata run` looks at the source again, and brings the store up to date"
-            )
-        return self._close_families(keys)
+        return self._close_families(wanted)
+
+    def _condemned(self, key: str) -> str | None:
+        """Why a stored sample is not to be touched; None when it may be."""
+        condemned = self._job.condemned
+        return condemned.get(key) or condemned.get(entry_of(key, self._entries) or key)
 
     def _stored_or_remade(self, view: ShardView, wanted: frozenset[str]) -> Iterator[tuple[str, Sample]]:
         reads = {family.step.on for family in self._todo()}
         if not reads & self._work.compiled.remade:
             for sample in self._store.read_samples(view):
-                yield sample.key, sample
+                if not self._condemned(sample.key):
+                    yield sample.key, sample
             return
         quiet = Counts()
         for entry, sample in self._carried(_Nowhere(), quiet):
-            if sample.key in wanted:
+            if sample.key in wanted and not self._condemned(sample.key):
                 parts = {
                     name: encoded_as_read(self._work.compiled, name, part) if name in reads else part
                     for name, part in sample.parts.items()
@@ -171,7 +183,7 @@ class _Desk:
             writer = FeatureWriter(self._work.store_url, family.name, columns, shard=self._job.shard, fp=family.fp)
             self._exits.callback(writer.abort)
             self._families.append(FamilyWork(family, writer, self._gathered(family.name)))
-        return Extraction(self._families, self.counts, self._notes)
+        return Extraction(self._families, self.counts, self._notes, one_by_one=self._job.careful)
 
     def _gathered(self, family: str) -> dict[str, Row]:
         file = self._job.gather.get(family)
