@@ -58,9 +58,9 @@ def trace(store: Store, key: str) -> Trace:
         found.story.append(f"planned in shard {shard}")
     _decided(store, found)
     table = store.table(["key", "parent"], incomplete=True).to_pylist()
-    found.children = [row["key"] for row in table if row["parent"] == key]
-    if found.children and found.outcome == PLANNED:
-        found.outcome = SPLIT
+    found.children = [row["key"] for row in table if row["parent"] == key] + found.children
+    if found.outcome == PLANNED and any(view.shard == shard for view in store.view().shards):
+        found.outcome = SPLIT if found.children else UNKNOWN  # its shard is made
     _stored(store, found)
     if found.outcome == UNKNOWN:
         near = [row["key"] for row in table if key in row["key"]][:5]
@@ -69,20 +69,29 @@ def trace(store: Store, key: str) -> Trace:
 
 
 def _planned(store: Store, key: str) -> tuple[Entry | None, str]:
+    """The entry that a key is of, or of whose descendants, and its shard."""
     shards = store.plan(key.partition("/")[0]).shards
     known = {entry.key: (entry, shard) for shard, entries in shards.items() for entry in entries}
     return known.get(entry_of(key, known) or "", (None, ""))
 
 
 def _decided(store: Store, found: Trace) -> None:
+    """What was decided against the key, and against children of its own."""
     for row in store.drops().to_pylist():
-        if row["key"] == found.key:
+        if _is_own(row["key"], found):
             found.outcome = DROPPED
             found.story.append(f"dropped by {row['step']}: {row['reason']}")
     for row in store.rejects().to_pylist():
-        if row["key"] == found.key:
+        if _is_own(row["key"], found):
             found.outcome = REJECTED
             found.story.append(f"rejected in {row['step']} as {row['kind']}: {row['error']}")
+
+
+def _is_own(key: str, found: Trace) -> bool:
+    """Whether a key is the one that is asked for; notes it where it is a child's."""
+    if key.rpartition("@")[0] == found.key:
+        found.children.append(key)
+    return key == found.key
 
 
 def _stored(store: Store, found: Trace) -> None:

@@ -21,6 +21,7 @@ from mmdata.engine.notes import Notes
 from mmdata.engine.shard import encoded_as_read
 from mmdata.errors import ConfigError
 from mmdata.source.files import Files
+from mmdata.source.names import quoted
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,14 @@ def _entry(pipeline: Pipeline, path: Path) -> tuple[Source, Entry, set[str]]:
     root = known.root if known is not None and Path(known.root) in path.parents else str(path.parent)
     source = replace(known, root=root) if known is not None else Files(root)
     relative = path.relative_to(root).as_posix()
+    pointer = quoted(relative)
     scan = source.scan()
     for entry in scan.entries:
-        if any(member.pointer == relative for member in entry.members):
+        if any(member.pointer == pointer for member in entry.members):
             found = {member.part for each in scan.entries for member in each.members}
             return source, entry, found | set(source.parts or ())
     for fault in scan.faults:
-        if fault.pointer == relative:
+        if fault.pointer == pointer or repr(relative) in fault.error:  # a collision names all of its files
             raise ConfigError(str(path), [f"it can't become a sample: {fault.error}"])
     raise ConfigError(str(path), ["the pipeline's source makes no sample of this file; see its parts"])
 
