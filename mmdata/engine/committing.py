@@ -28,6 +28,7 @@ class Committer:
     def __init__(self, store: Store, look: Look) -> None:
         self._store, self._look = store, look
         self._waiting: list[ShardResult] = []
+        self.lost: list[ShardResult] = []  # another run was first, and what it made is something else
         self._committed_s = perf_counter()
 
     def take(self, result: ShardResult) -> None:
@@ -37,7 +38,7 @@ class Committer:
             self.flush()
 
     def flush(self) -> None:
-        """Commit what waits. A shard that another run has made first is left to it."""
+        """Commit what waits. What another run has replaced meanwhile is not committed but among the `lost`."""
         waiting, self._waiting = self._waiting, []
         if waiting:
             self._commit(waiting)
@@ -48,7 +49,8 @@ class Committer:
             self._store.commit(self._changes(results))
         except CommitConflict as error:
             if len(results) == 1:
-                log.warning("shard=%s left to the run that was first: %s", results[0].job.shard, error)
+                log.warning("shard=%s another run was first: %s", results[0].job.shard, error)
+                self.lost += results
                 return
             for result in results:  # one shard's conflict must not cost the others
                 self._commit([result])

@@ -57,6 +57,20 @@ class Counts:
         for name, times in other.steps.items():
             self.times(name).add(times)
 
+    def take_back(self, other: Counts) -> None:
+        """Undo `add` for what came to nothing; the calls of steps stay, as they were made."""
+        self.read -= other.read
+        self.made -= other.made
+        self.stored -= other.stored
+        for mine, theirs in (
+            (self.dropped, other.dropped),
+            (self.rejected, other.rejected),
+            (self.missing, other.missing),
+            (self.computed, other.computed),
+            (self.gathered, other.gathered),
+        ):
+            mine.subtract(theirs)
+
     def times(self, step: str) -> StepTimes:
         return self.steps.setdefault(step, StepTimes())
 

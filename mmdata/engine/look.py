@@ -29,12 +29,14 @@ class Look:
     """What was found, before any work.
 
     Args:
+        pipeline: what is wanted.
         source: where samples come from. store: None where there is none, and none was to be made.
         compiled: the pipeline, for the parts that the source has. division: the source's shards.
         files: live files by family and shard. views: joined shards by id, where samples are there.
         todo: what the store lacks. leavers: shards with files in the store that are not in the division (any more).
     """
 
+    pipeline: Pipeline
     source: Source
     store: Store | None
     compiled: Compiled
@@ -93,7 +95,7 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
         raise ConfigError(options.where, [stale])
     todo.unmatched = list(scan.unmatched)
     leavers = (stored & division.removed.keys()) - division.shards.keys() if options.limit is None else ()
-    return Look(source, store, compiled, division, files, views, todo, frozenset(leavers))
+    return Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers))
 
 
 def _files(store: Store | None) -> dict[str, FilesOf]:

@@ -27,12 +27,13 @@ from mmdata.engine.options import RunOptions
 from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, Progress, RunReport
 from mmdata.engine.shard import ShardJob, ShardResult, ShardWork
 from mmdata.engine.todo import Todo
-from mmdata.errors import RunStopped, StepError, StoreError
+from mmdata.errors import CommitConflict, RunStopped, StepError, StoreError
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Store
 
 log = logging.getLogger(__name__)
 
+LOOKS_ALLOWED = 3  # of a run that others get in the way of
 DEATHS_ALLOWED = 2  # of workers on one entry, before it is rejected
 
 
@@ -72,18 +73,46 @@ def _recorded_work(found: Look, store: Store, options: RunOptions, report: RunRe
         command=options.command,
         recipe=Recipe(found.compiled.samples_fp, found.compiled.recipe),
         pipeline={"file": options.text, "source": options.location},
-        machine={"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+        machine={
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "host": platform.node(),
+            "pid": os.getpid(),
+        },
     )
     try:
-        committer = Committer(store, found)
-        _Crew(found, committer, options, report).work()
-        if report.state == DONE:
-            report.removed = committer.remove_leavers()
+        _work_until_done(found, store, options, report)
     except KeyboardInterrupt:
         report.state = INTERRUPTED
     finally:
         report.seconds = perf_counter() - started
         store.finish_run(record, counts=report.to_json(), seconds=report.seconds)
+
+
+def _work_until_done(found: Look, store: Store, options: RunOptions, report: RunReport) -> None:
+    """Do what is to be done; once more where other runs committed first what does not go with this one's.
+
+    Raises:
+        CommitConflict: again and again.
+    """
+    for _ in range(LOOKS_ALLOWED):
+        committer = Committer(store, found)
+        _Crew(found, committer, options, report).work()
+        if report.state != DONE:
+            return
+        if not committer.lost:
+            report.removed += committer.remove_leavers()
+            return
+        for result in committer.lost:
+            report.counts.take_back(result.counts)
+            report.shards -= 1
+        found = look(found.pipeline, report.store, options, commit=True)
+        report.kept = found.todo.entries - found.todo.entries_todo - report.counts.read
+    raise CommitConflict(
+        f"{LOOKS_ALLOWED} times another run committed other files of the same shards first: let runs of different "
+        f"pipelines on {report.store!r} follow each other"
+    )
 
 
 class _Crew:

@@ -193,6 +193,13 @@ class Files:
                 raise FileExistsError(path) from None
             os.replace(scratch, self.full(path))
 
+    def touch(self, path: str, same: str) -> None:
+        """Make a file count as written now, so that it is not swept before it is committed; `same` has its bytes."""
+        if self.is_local:
+            os.utime(self.full(path))
+        else:
+            self._place[0].put_file(same, self.full(path))
+
     def _make_folder(self, path: str) -> None:
         os.makedirs(os.path.dirname(self.full(path)), exist_ok=True)
 
@@ -280,6 +287,7 @@ def place(files: Files, file: HashedFile, folder: str, stem: str, extension: str
         path = f"{folder}/{stem}-{file.digest[:12]}.{extension}"
         files.adopt(file.path, path)
     else:
+        files.touch(path, file.path)
         file.discard()
     return path
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 
-from mmdata.store import snapshots
+from mmdata.store import runs, snapshots
 from mmdata.store.files import Files, Listed
 from mmdata.store.layout import (
     DROPS,
@@ -26,6 +27,7 @@ from mmdata.store.log import Log
 from mmdata.store.store import Store
 
 DAY_S = 86_400.0
+CLOCKS_S = 2.0  # by how much clocks and file systems' times may differ
 
 
 def gc(store: Store, *, grace_s: float = DAY_S, dry_run: bool = False) -> list[Listed]:
@@ -33,12 +35,13 @@ def gc(store: Store, *, grace_s: float = DAY_S, dry_run: bool = False) -> list[L
 
     Args:
         store: not a snapshot.
-        grace_s: what was written or taken out of the log less than this long ago stays: running workers have not
-            committed theirs yet, and readers may still hold a picture of before.
+        grace_s: what was written or taken out of the log less than this long ago stays, as readers may still hold a
+            picture of before. Whatever it is, what was written since a run began that has not ended stays, too: its
+            workers have not committed theirs yet. A run of another machine is taken for dead after a day.
         dry_run: delete nothing.
     """
     files = Files.at(store.url, store.storage_options)
-    before_s = time.time() - grace_s
+    before_s = min(time.time() - grace_s, _run_began_s(files))
     families = _families(files)
     # what lies there is listed first: what is written meanwhile is not looked at
     there = [listed for place in [*(folder(f) for f in families), MEDIA, SCRATCH] for listed in files.listing(place)]
@@ -54,6 +57,14 @@ def gc(store: Store, *, grace_s: float = DAY_S, dry_run: bool = False) -> list[L
             files.delete(listed.path)
         store.write_index()
     return swept
+
+
+def _run_began_s(files: Files) -> float:
+    """When the oldest run began that may still be going on; infinite when none is."""
+    log = Log(files, RUNS)
+    log.refresh()
+    began = (started.timestamp() for started in runs.going_on(files, log))
+    return min((each for each in began if each > time.time() - DAY_S), default=math.inf) - CLOCKS_S
 
 
 def _families(files: Files) -> list[str]:

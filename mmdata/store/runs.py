@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -87,6 +89,33 @@ def finish(files: Files, log: Log, run: str, *, counts: Mapping[str, Any], secon
     }
     after = _written(files, run, "finished", before.values["recipe"], row)
     log.commit(lambda live: ([after], [before]) if before.name in live else ([], []), delta_schema(RUNS, {}))
+
+
+def going_on(files: Files, log: Log) -> Iterator[datetime]:
+    """When each run started that has not ended, as far as that can be told.
+
+    One of this machine whose process is gone was killed. Of another machine's that is not known: it may go on.
+    """
+    for entry in log.live().values():
+        if entry.values["state"] != "started":
+            continue
+        row = read_rows(files, f"{RUNS}/{entry.name}").to_pylist()[0]
+        machine = json.loads(row["machine"])
+        host = machine.get("host")
+        if host is not None and (host != platform.node() or _lives(machine.get("pid"))):
+            yield datetime.fromisoformat(row["started"])
+
+
+def _lives(pid: object) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _written(files: Files, run: str, state: str, recipe: str, row: Mapping[str, object]) -> Logged:
