@@ -50,6 +50,14 @@ def run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
         RunStopped: a step always fails, or workers die of something that is no sample's fault.
         StoreError: the store can't take the results.
     """
+    try:
+        return _run(pipeline, store_url, options)
+    except OSError as error:
+        told = f"{store_url!r}: {error.strerror or error}"
+        raise StoreError(f"{told}; what is committed stays, and the same command goes on from there") from error
+
+
+def _run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
     started = perf_counter()
     found = look(pipeline, store_url, options, commit=True)
     report = RunReport(

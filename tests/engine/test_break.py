@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -22,7 +23,7 @@ from mmdata.engine.executors.pool import Pool
 from mmdata.engine.options import RunOptions
 from mmdata.engine.runner import plan, run
 from mmdata.engine.trace import trace
-from mmdata.errors import ConfigError
+from mmdata.errors import ConfigError, StoreError
 from mmdata.features.image import Sharpness
 from mmdata.features.text import TextLength
 from mmdata.source.files import Files
@@ -345,3 +346,20 @@ def test_a_feature_that_writes_into_its_input_harms_no_other(source: Path, at: s
     (value,) = Store.open(at).arrays("image.sharpness", ["corpus/004"])
     assert value is not None
     assert np.allclose(value, Sharpness().extract(picture(40, 30, seed=4)))
+
+
+# ---- disks
+
+
+def test_a_full_disk_ends_a_run_with_words_and_leaves_a_whole_store(
+    source: Path, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmdata.store.files.HashedFile.write", full)
+        with pytest.raises(StoreError, match="No space left on device; what is committed stays"):
+            run(pipeline(source), at, OPTIONS)
+    assert verify(Store.open(at)).is_sound
+    assert run(pipeline(source), at, OPTIONS).counts.stored == 12
