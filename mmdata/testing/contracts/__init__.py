@@ -13,4 +13,6 @@ They need pytest, and the one of streams needs hypothesis: `pip install 'mmdata[
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"{__name__}.{each}" for each in ("steps", "sources", "executors", "streams")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{each}" for each in ("steps", "sources", "executors", "streams", "stores"))
+)
