@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Gt
 
 from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
-from mmdata.codec.limits import MIB, read_within, within
+from mmdata.codec.limits import MAX_EXPANSION, MIB, expands_within, read_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
 from mmdata.codec.wav import read_wav
 from mmdata.core.sample import Audio, Blob
@@ -43,6 +43,7 @@ class DecodeAudio(Map[Blob, Audio]):
         max_s: refuse longer sound: before decoding where the header gives a length, while decoding otherwise.
         max_samples: the same for all channels together; four bytes of memory each.
         max_bytes: refuse larger files.
+        max_expansion: refuse sound whose header promises so many times its file's bytes in memory, from 64 MiB on.
         strict: refuse what is cut short. Told exactly: WAV, RF64, AIFF, AU and CAF by the size of their data, FLAC by
             its count of samples, Ogg by its last page (marked as such), MP4, Matroska and AVI by the size of their
             parts. MP3 by its chain of frames. Bare AAC tells nothing.
@@ -57,6 +58,7 @@ class DecodeAudio(Map[Blob, Audio]):
     max_s: Annotated[float, Gt(0)] = _MAX_S
     max_samples: Annotated[int, Gt(0)] = _MAX_SAMPLES
     max_bytes: Annotated[int, Gt(0)] = _MAX_BYTES
+    max_expansion: Annotated[float, Gt(0)] = MAX_EXPANSION
     strict: bool = True
 
     def map(self, blob: Blob) -> Audio:
@@ -69,11 +71,12 @@ class DecodeAudio(Map[Blob, Audio]):
         if samples.size and not (np.isfinite(samples.min()) and np.isfinite(samples.max())):
             raise DecodeError("it holds samples that are no numbers (NaN or infinity)")
         usual = samples.size <= _MAX_SAMPLES and samples.shape[1] <= _MAX_S * rate_hz and len(data) <= _MAX_BYTES
+        usual = usual and (self.max_expansion <= MAX_EXPANSION or samples.nbytes <= MAX_EXPANSION * len(data))
         return Audio(samples, rate_hz, origin=blob if usual and not fault else None)
 
     def _decoded(self, data: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
         if kind == "audio/wav" and (simple := read_wav(data)) is not None:
-            self._check(simple[0].shape[1], simple[0].shape[0], simple[1])
+            self._check(simple[0].shape[1], simple[0].shape[0], simple[1], data)
             return simple
         if kind.startswith("audio/") and kind.removeprefix("audio/") in _SOUNDFILE:
             try:
@@ -90,7 +93,7 @@ class DecodeAudio(Map[Blob, Audio]):
 
         try:
             with soundfile.SoundFile(io.BytesIO(data)) as file:
-                self._check(file.frames, file.channels, file.samplerate)
+                self._check(file.frames, file.channels, file.samplerate, data)
                 samples = file.read(file.frames, dtype="float32", always_2d=True)
                 promised, rate_hz = file.frames, file.samplerate
         except soundfile.LibsndfileError:
@@ -99,11 +102,12 @@ class DecodeAudio(Map[Blob, Audio]):
             raise DecodeError(f"it is cut short: {len(samples):,} of {promised:,} samples a channel could be decoded")
         return np.ascontiguousarray(samples.T), rate_hz
 
-    def _check(self, n_samples: int, n_channels: int, rate_hz: int) -> None:
+    def _check(self, n_samples: int, n_channels: int, rate_hz: int, data: bytes) -> None:
         if rate_hz < 1 or n_channels < 1:
             raise DecodeError(f"its header gives {n_channels} channels at {rate_hz} Hz")
         within("seconds", n_samples / rate_hz, "max_s", self.max_s)
         within("samples", n_samples * n_channels, "max_samples", self.max_samples)
+        expands_within(4 * n_samples * n_channels, data, self.max_expansion)
 
     def _by_ffmpeg(self, data: bytes, kind: str) -> tuple[np.ndarray, int]:
         with ffmpeg_errors(), open_container(data, kind) as container:
@@ -113,8 +117,8 @@ class DecodeAudio(Map[Blob, Audio]):
             if stream.codec_context is None:
                 raise DecodeError("its sound track is of a kind that FFmpeg does not know")
             rate_hz, promised_s = stream.codec_context.sample_rate, _promised_s(stream)
-            self._check(int((promised_s or 0) * rate_hz), stream.codec_context.channels, rate_hz)
-            chunks = list(self._chunks(container, stream))
+            self._check(int((promised_s or 0) * rate_hz), stream.codec_context.channels, rate_hz, data)
+            chunks = list(self._chunks(container, stream, data))
         if not chunks:
             raise DecodeError("its sound track is empty")
         samples = np.concatenate(chunks, axis=1)
@@ -123,7 +127,7 @@ class DecodeAudio(Map[Blob, Audio]):
             raise DecodeError(f"it is cut short: {got_s:.2f} of {promised_s:.2f} s could be decoded")
         return samples, rate_hz
 
-    def _chunks(self, container: InputContainer, stream: AudioStream) -> Iterator[np.ndarray]:
+    def _chunks(self, container: InputContainer, stream: AudioStream, data: bytes) -> Iterator[np.ndarray]:
         """The track as float32 [channel, time], packet by packet, watching the limits."""
         import av
 
@@ -136,7 +140,7 @@ class DecodeAudio(Map[Blob, Audio]):
             for part in to_float.resample(frame):
                 chunk = part.to_ndarray()
                 n_samples += chunk.shape[1]
-                self._check(n_samples, n_channels, rate_hz)
+                self._check(n_samples, n_channels, rate_hz, data)
                 yield chunk
 
 

@@ -6,6 +6,8 @@ from mmdata.core.sample import Blob
 from mmdata.errors import DecodeError
 
 MIB = 1 << 20
+MAX_EXPANSION = 10_000.0
+HARMLESS_BYTES = 64 * MIB  # of decoded media: a blank page may well be tiny
 
 
 def read_within(blob: Blob, max_bytes: int) -> bytes:
@@ -29,3 +31,13 @@ def within(what: str, value: float, setting: str, limit: float) -> None:
     """Raise `DecodeError` when a header promises more than a setting allows."""
     if value > limit:
         raise DecodeError(f"it has {value:,.10g} {what}, and {setting} is {limit:,.10g}")
+
+
+def expands_within(decoded_bytes: int, data: bytes, limit: float) -> None:
+    """Raise `DecodeError` when a header promises more than `limit` times the bytes there are, and that is much."""
+    if decoded_bytes > HARMLESS_BYTES and decoded_bytes > limit * len(data):
+        times = decoded_bytes / len(data)
+        raise DecodeError(
+            f"its {len(data):,} bytes would become {decoded_bytes:,}, {times:,.0f} times as many, "
+            f"and max_expansion is {limit:,.10g}"
+        )

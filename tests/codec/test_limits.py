@@ -2,40 +2,51 @@ from __future__ import annotations
 
 import pytest
 
-from mmdata.codec.limits import read_within, within
-from mmdata.core.sample import Blob, Pointer
-from mmdata.errors import DecodeError, Unreadable
+from mmdata.codec.audio import DecodeAudio
+from mmdata.codec.image import DecodeImage
+from mmdata.codec.limits import HARMLESS_BYTES, expands_within
+from mmdata.core.sample import Audio, Blob
+from mmdata.errors import DecodeError
+from mmdata.testing.damage import bomb_bytes
+from mmdata.testing.media import flac_bytes, png_bytes
+from mmdata.testing.pictures import picture
+from mmdata.testing.sounds import silence
 
 
-def _never() -> bytes:
-    raise Unreadable("it was read")
+@pytest.mark.parametrize(("decoded_bytes", "refused"), [(HARMLESS_BYTES, False), (HARMLESS_BYTES + 1, True)])
+def test_little_may_come_from_next_to_nothing(decoded_bytes: int, refused: bool) -> None:
+    if refused:
+        with pytest.raises(DecodeError, match=r"its 10 bytes would become 67,108,865, .* and max_expansion is 1,000"):
+            expands_within(decoded_bytes, b"0123456789", 1000.0)
+    else:
+        expands_within(decoded_bytes, b"0123456789", 1000.0)
 
 
-def test_what_is_too_large_is_refused_without_reading_it() -> None:
-    with pytest.raises(DecodeError, match=r"it has 1,001 bytes, and max_bytes is 1,000"):
-        read_within(Blob(Pointer("a"), 1001, _never), 1000)
+@pytest.mark.parametrize(("limit", "refused"), [(2.0, False), (1.9, True)])
+def test_the_limit_itself_is_allowed(limit: float, refused: bool) -> None:
+    data = bytes(HARMLESS_BYTES)
+    if refused:
+        with pytest.raises(DecodeError, match="2 times as many"):
+            expands_within(2 * HARMLESS_BYTES, data, limit)
+    else:
+        expands_within(2 * HARMLESS_BYTES, data, limit)
 
 
-def test_a_size_that_was_understated_is_seen_once_it_is_read() -> None:
-    with pytest.raises(DecodeError, match="it has 5 bytes"):
-        read_within(Blob(Pointer("a"), 1, lambda: b"12345"), 4)
+def test_a_picture_that_would_blow_up_is_refused_by_its_header() -> None:
+    bomb = Blob.of(bomb_bytes(6000), name="a.png")  # 36 megapixels of black in a few kilobytes, under max_pixels
+    with pytest.raises(DecodeError, match="max_expansion is 10,000"):
+        DecodeImage().map(bomb)
+    decoded = DecodeImage(max_expansion=1e9).map(bomb)
+    assert decoded.width == 6000
+    assert decoded.origin is None  # the default decoder would refuse these bytes: they are not kept as they are
 
 
-def test_what_just_fits_is_read() -> None:
-    assert read_within(Blob.of(b"1234"), 4) == b"1234"
+def test_sound_that_would_blow_up_is_refused_by_its_header() -> None:
+    quiet = flac_bytes(Audio(silence(seconds=1200, rate_hz=48_000).samples, 48_000))
+    with pytest.raises(DecodeError, match="max_expansion is 100"):
+        DecodeAudio(max_expansion=100.0).map(Blob.of(quiet))
 
 
-def test_nothing_is_no_media() -> None:
-    with pytest.raises(DecodeError, match="it is empty"):
-        read_within(Blob.of(b""), 4)
-
-
-def test_what_can_not_be_read_says_so_itself() -> None:
-    with pytest.raises(Unreadable):
-        read_within(Blob(Pointer("a"), 1, _never), 1000)
-
-
-def test_a_limit_itself_is_allowed() -> None:
-    within("pixels", 4, "max_pixels", 4)
-    with pytest.raises(DecodeError, match=r"it has 5,000 pixels, and max_pixels is 4,000"):
-        within("pixels", 5000, "max_pixels", 4000)
+def test_ordinary_media_are_far_below() -> None:
+    blob = Blob.of(png_bytes(picture(300, 200)))
+    assert DecodeImage(max_expansion=2.0).map(blob).origin is blob

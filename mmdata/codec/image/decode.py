@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Gt
 
 from mmdata.codec.image.headers import READERS, Header, png_chunks, read_header
-from mmdata.codec.limits import MIB, read_within, within
+from mmdata.codec.limits import MAX_EXPANSION, MIB, expands_within, read_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
 from mmdata.core.sample import UNMOVED, Blob, Image
 from mmdata.core.step import Map
@@ -35,6 +35,7 @@ class DecodeImage(Map[Blob, Image]):
             or 1/8 where that is as good, and averaging (INTER_AREA) does the rest. The space map says so.
         max_pixels: refuse a picture whose header promises more: its bytes may be few.
         max_bytes: refuse larger files.
+        max_expansion: refuse a picture that takes so many times its file's bytes in memory, from 64 MiB on.
         grey: give one channel, uint8 [height, width, 1], by BT.601's luma.
         background: what shows through where the picture is transparent: "white", "black" or (red, green, blue).
         strict: refuse a JPEG that is cut short; else what is missing of it is grey.
@@ -50,6 +51,7 @@ class DecodeImage(Map[Blob, Image]):
     max_px: Annotated[int, Gt(0)] | None = None
     max_pixels: Annotated[int, Gt(0)] = _MAX_PIXELS
     max_bytes: Annotated[int, Gt(0)] = _MAX_BYTES
+    max_expansion: Annotated[float, Gt(0)] = MAX_EXPANSION
     grey: bool = False
     background: Literal["white", "black"] | tuple[int, int, int] = "white"
     strict: bool = True
@@ -60,7 +62,9 @@ class DecodeImage(Map[Blob, Image]):
         header = read_header(data, kind)
         if header is None:
             raise DecodeError(_unread(data, blob.name, kind))
-        within("pixels", header.width * header.height, "max_pixels", self.max_pixels)
+        n_pixels = header.width * header.height
+        within("pixels", n_pixels, "max_pixels", self.max_pixels)
+        expands_within(3 * n_pixels, data, self.max_expansion)
         whole = True
         pixels = self._decoded(data, kind, header)
         if pixels is None and not self.strict and kind == "image/jpeg":
@@ -70,7 +74,8 @@ class DecodeImage(Map[Blob, Image]):
         if kind != "image/jpeg" and pixels.shape[1::-1] != (header.width, header.height):
             got = "x".join(map(str, pixels.shape[1::-1]))
             raise DecodeError(f"its header promises {header.width}x{header.height} pixels, and it holds {got}")
-        usual = whole and not self.grey and len(data) <= _MAX_BYTES and header.width * header.height <= _MAX_PIXELS
+        usual = whole and not self.grey and len(data) <= _MAX_BYTES and n_pixels <= _MAX_PIXELS
+        usual = usual and (self.max_expansion <= MAX_EXPANSION or 3 * n_pixels <= MAX_EXPANSION * len(data))
         return self._scaled(pixels, header, blob, usual and not (header.alpha and self.background != "white"))
 
     def _decoded(self, data: bytes, kind: str, header: Header) -> np.ndarray | None:
