@@ -38,10 +38,17 @@ class Committer:
             self.flush()
 
     def flush(self) -> None:
-        """Commit what waits. What another run has replaced meanwhile is not committed but among the `lost`."""
+        """Commit what waits. What another run has replaced meanwhile is not committed but among the `lost`.
+
+        Ctrl-C is put off until it is done: to commit again what is committed already changes nothing.
+        """
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._commit(waiting)
+            try:
+                self._commit(waiting)
+            except KeyboardInterrupt:
+                self._commit(waiting)
+                raise
         self._committed_s = perf_counter()
 
     def _commit(self, results: Sequence[ShardResult]) -> None:
