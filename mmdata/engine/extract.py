@@ -154,7 +154,7 @@ class Extraction:
                 self._notes.write(self._chunk[todo[0][0]].entry_key, step.name)
                 with suppress(Exception):  # one of them is at fault: each alone will say which
                     many = step.extract_many([value for _, value in todo])
-                    rows = [(_checked(work, arrays), None) for arrays in many]
+                    rows = [(_checked(work, arrays), None) for _, arrays in zip(todo, many, strict=True)]
                     self._counts.computed[work.family.name] += len(rows)
                     return list(rows)
             return [self._one(work, value, place) for place, value in todo]
