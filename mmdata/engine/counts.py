@@ -46,13 +46,7 @@ class Counts:
         self.read += other.read
         self.made += other.made
         self.stored += other.stored
-        for mine, theirs in (
-            (self.dropped, other.dropped),
-            (self.rejected, other.rejected),
-            (self.missing, other.missing),
-            (self.computed, other.computed),
-            (self.gathered, other.gathered),
-        ):
+        for mine, theirs in zip(self._counters(), other._counters(), strict=True):
             mine.update(+theirs)
         for name, times in other.steps.items():
             self.times(name).add(times)
@@ -62,14 +56,11 @@ class Counts:
         self.read -= other.read
         self.made -= other.made
         self.stored -= other.stored
-        for mine, theirs in (
-            (self.dropped, other.dropped),
-            (self.rejected, other.rejected),
-            (self.missing, other.missing),
-            (self.computed, other.computed),
-            (self.gathered, other.gathered),
-        ):
+        for mine, theirs in zip(self._counters(), other._counters(), strict=True):
             mine.subtract(theirs)
+
+    def _counters(self) -> tuple[Counter[str], ...]:
+        return self.dropped, self.rejected, self.missing, self.computed, self.gathered
 
     def times(self, step: str) -> StepTimes:
         return self.steps.setdefault(step, StepTimes())

@@ -42,6 +42,16 @@ def test_sums_of_what_balances_balance(parts: list[Counts]) -> None:
     assert total(parts).balances
 
 
+@given(counts, counts)
+def test_what_is_taken_back_leaves_the_calls_of_steps_alone(kept: Counts, lost: Counts) -> None:
+    made = total([kept, lost])
+    made.take_back(lost)
+    told, expected = made.to_json(), kept.to_json()
+    assert told.pop("steps") == total([kept, lost]).to_json()["steps"]
+    expected.pop("steps")
+    assert told == expected
+
+
 @pytest.mark.parametrize("lost", ["read", "made", "stored"])
 def test_one_that_is_lost_is_noticed(lost: str) -> None:
     sound = Counts(read=5, made=1, stored=3, dropped=Counter({"a:b": 2}), rejected=Counter({"bug": 1}))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -159,3 +161,15 @@ def test_digest_tells_dtype_shape_and_content_apart() -> None:
         True,
     ]
     assert len({digest(value) for value in values}) == len(values)
+
+
+def test_builders_need_no_pytest() -> None:
+    """What makes media for a demo must not need what tests them."""
+    code = """
+import sys
+import mmdata.testing.build
+found = {"pytest", "hypothesis", "_pytest"} & set(sys.modules)
+sys.exit(f"imported {found}" if found else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
