@@ -28,8 +28,9 @@ def demo(
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
 
-    source = _media(out, generated=generated)
     pipeline, store = Path(__file__).with_name("demo.yaml"), str(out / "store")
+    api.check(load(pipeline, source=str(out)))  # what is not installed is said before anything is fetched
+    source = _media(out, generated=generated)
     file = load(pipeline, source=str(source))
     print(f"ingesting {source}", file=sys.stderr)
     with progress(quiet=as_json) as watch:
@@ -41,7 +42,8 @@ def demo(
     if as_json:
         print_json({**report.to_json(), "media": "generated" if source.is_relative_to(out) else CORPUS})
         return
-    print(f"\nlook at it:\n  mmdata show {store}\n  mmdata ls {store} --limit 5\n  mmdata trace {store} KEY")
+    key = api.open(store).keys()[0]
+    print(f"\nlook at it:\n  mmdata show {store}\n  mmdata ls {store} --limit 5\n  mmdata trace {store} {key}")
 
 
 def _media(out: Path, *, generated: bool) -> Path:

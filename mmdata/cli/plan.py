@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from mmdata.cli.options import Json, Limit, PipelineArg, SourceOption, StoreOption
 
 
@@ -10,6 +14,7 @@ def plan(
     store: StoreOption,
     source: SourceOption = None,
     limit: Limit = None,
+    unmatched: Annotated[bool, typer.Option("--unmatched", help="Name every file that belongs to no sample.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say what `mmdata run` would do with this file, store and source, and why. Writes nothing."""
@@ -23,7 +28,8 @@ def plan(
     api.check(file)
     todo = plan_(file.pipeline, store, RunOptions(settings=file.run, limit=limit, where=file.where))
     if as_json:
-        print_json({"store": store, **todo.to_json()})
+        names = {"unmatched_files": todo.unmatched} if unmatched else {}
+        print_json({"store": store, **todo.to_json(), **names})
         return
     say(f"{todo.entries} samples in {len(todo.jobs) + todo.done} shards; {len(todo.jobs)} shards have work to do")
     say(f"  since the last run: {todo.new} new, {todo.changed} changed, {todo.gone} gone")
@@ -37,3 +43,5 @@ def plan(
         say(f"not stored, so made again from the source for features: {parts}")
     if todo.unmatched:
         say(f"files that belong to no sample: {len(todo.unmatched)}, such as {todo.unmatched[0]}")
+    for name in todo.unmatched if unmatched else ():
+        say(f"  {name}")
