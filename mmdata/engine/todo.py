@@ -19,7 +19,10 @@ FilesOf = Mapping[str, Sequence[DataFile]]
 
 @dataclass
 class FamilyPlan:
-    """How much of a family is to be done: shards and rows to compute, and rows to take over from older files."""
+    """How much of a family is to be done: shards, rows to compute, and rows to take over from older files.
+
+    Samples that lack the part are not counted. What steps will drop, reject or split is not known before.
+    """
 
     shards: int = 0
     rows: int = 0
@@ -113,7 +116,7 @@ def work_left(
             continue
         todo.jobs.append(job)
         todo.entries_todo += len(entries)
-        _count(todo, job, files)
+        _count(todo, compiled, job, files)
     if any(not job.samples for job in todo.jobs):
         reads = {family.step.on for family in compiled.families if todo.families.get(family.name, FamilyPlan()).shards}
         todo.from_source = sorted(part for part in compiled.remade if part in reads)
@@ -172,23 +175,34 @@ def add_replays(
             if file.fp == family.fp
         }
         names = [family.name for family in compiled.families]
-        todo.jobs.append(ShardJob(shard, source_name, entries, True, names, view, gather))
+        job = ShardJob(shard, source_name, entries, True, names, view, gather)
+        todo.jobs.append(job)
+        _count(todo, compiled, job, files)
         todo.done -= 1
         todo.entries_todo += len(entries)
 
 
-def _count(todo: Todo, job: ShardJob, files: Mapping[str, FilesOf]) -> None:
-    rows = len(job.entries) if job.samples or job.view is None else job.view.rows
+def _count(todo: Todo, compiled: Compiled, job: ShardJob, files: Mapping[str, FilesOf]) -> None:
+    rows_all = len(job.entries) if job.samples or job.view is None else job.view.rows
+    made = {placed.writes for placed in compiled.steps if placed.writes != placed.reads}
+    reads = {family.name: family.step.on for family in compiled.families}
     for name in job.families:
-        plan = todo.families[name]
+        plan = todo.families.setdefault(name, FamilyPlan())
         plan.shards += 1
-        known = job.gather.get(name)
-        taken = 0
-        if known is not None:
-            taken = min(rows, known.rows if known.shard == job.shard else len(job.unchanged))
+        known, part = job.gather.get(name), reads[name]
+        have = [entry for entry in job.entries if part is None or part in made or _has(entry, part)]
+        rows, taken = (rows_all if len(have) == len(job.entries) else min(rows_all, len(have))), 0
+        if known is not None and known.shard == job.shard:
+            taken = min(rows, known.rows)
+        elif known is not None:
+            taken = min(rows, sum(entry.key in job.unchanged for entry in have))
         plan.gathered += taken
         plan.rows += rows - taken
         plan.why = _why(name, job, files)
+
+
+def _has(entry: Entry, part: str) -> bool:
+    return any(member.part == part for member in entry.members)
 
 
 def _why(name: str, job: ShardJob, files: Mapping[str, FilesOf]) -> str:

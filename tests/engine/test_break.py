@@ -363,3 +363,29 @@ def test_a_full_disk_ends_a_run_with_words_and_leaves_a_whole_store(
             run(pipeline(source), at, OPTIONS)
     assert verify(Store.open(at)).is_sound
     assert run(pipeline(source), at, OPTIONS).counts.stored == 12
+
+
+# ---- foretelling
+
+
+def test_plan_counts_neither_samples_that_lack_the_part_nor_those_taken_over(source: Path, at: str) -> None:
+    for number in (1, 2, 6):
+        (source / f"{number:03d}.txt").unlink()
+
+    def foretold_and_done(what: Pipeline, options: RunOptions) -> list[dict[str, tuple[int, int]]]:
+        families = plan(what, at, options).families
+        counts = run(what, at, options).counts
+        told = {name: (each.rows, each.gathered) for name, each in families.items() if each.shards}
+        return [told, {name: (counts.computed[name], counts.gathered[name]) for name in told}]
+
+    told, done = foretold_and_done(pipeline(source), OPTIONS)
+    assert told == done == {"image.sharpness": (12, 0), "text.length": (9, 0)}
+    (source / "001.txt").write_text("a caption at last")
+    (source / "011.png").write_bytes(b"no picture")
+    told, done = foretold_and_done(pipeline(source), OPTIONS)
+    assert told["text.length"] == done["text.length"] == (2, 5)
+    (source / "012.png").write_bytes(b"no picture either")
+    strict = pipeline(source, ingest=(DecodeImage(),))
+    run(strict, at, replace(OPTIONS, settings=RunSettings(shard_samples=5, max_rejects=1.0)))
+    todo = plan(strict, at, replace(OPTIONS, replay=True))
+    assert todo.families["image.sharpness"].shards == len(todo.jobs) == 2
