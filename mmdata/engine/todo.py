@@ -191,7 +191,8 @@ def _count(todo: Todo, compiled: Compiled, job: ShardJob, files: Mapping[str, Fi
         plan.shards += 1
         known, part = job.gather.get(name), reads[name]
         have = [entry for entry in job.entries if part is None or part in made or _has(entry, part)]
-        rows, taken = (rows_all if len(have) == len(job.entries) else min(rows_all, len(have))), 0
+        is_known = len(have) < len(job.entries) and rows_all <= len(job.entries)  # or there are children
+        rows, taken = (min(rows_all, len(have)) if is_known else rows_all), 0
         if known is not None and known.shard == job.shard:
             taken = min(rows, known.rows)
         elif known is not None:
