@@ -24,7 +24,9 @@ Files = dict[str, list[DataFile]]
 
 
 def entry(number: int) -> Entry:
-    return Entry(f"s/{number}", (Member("text", f"{number}.txt", 5, "then"),))
+    return Entry(
+        f"s/{number}", (Member("image", f"{number}.png", 9, "then"), Member("text", f"{number}.txt", 5, "then"))
+    )
 
 
 DIVISION = Division(keep={"one": [entry(0), entry(1)], "two": [entry(2)]})
@@ -108,7 +110,7 @@ def test_samples_of_other_steps_are_made_again_and_what_still_fits_is_taken_over
 
 
 def test_a_replaced_shard_takes_rows_of_unchanged_entries_over(compiled: Compiled) -> None:
-    changed = replace(entry(1), members=())
+    changed = replace(entry(1), meta={"label": "other"})
     division = Division(
         keep={"two": [entry(2)]},
         add={"new": [entry(0), changed]},
