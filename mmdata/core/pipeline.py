@@ -178,7 +178,8 @@ class _Compiler:
     prints: dict[str, str] = field(default_factory=dict)
     placed: list[Placed] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    whole: str = "raw"  # fingerprint of what sample-wide steps did to every part
+    changes: list[str] = field(default_factory=list)  # of the steps placed so far that change samples
+    whole: tuple[str, ...] = ()  # of those up to the last one that takes whole samples
     row_prints: list[str] = field(default_factory=list)
 
     def run(self, pipeline: Pipeline, where: str) -> Compiled:
@@ -201,18 +202,24 @@ class _Compiler:
 
     def _type_of(self, place: str, part: str) -> type | None:
         if part not in self.types:
-            if self.parts is not None:
+            if self.parts is not None and not self.whole:
                 self.faults.append(f"{place}: there is no part {part!r} here{guess(part, self.types)}")
                 return None
-            self.types[part], self.prints[part] = Blob, "raw"
+            # a step on whole samples may have made it, of any type
+            self.types[part] = Blob if not self.whole else object
+            self.prints[part] = self._fresh_print(part)
         return self.types[part]
+
+    def _fresh_print(self, part: str) -> str:
+        """The fingerprint of a part that no step names: as it came, or as steps on whole samples left it."""
+        return fingerprint("whole", self.whole, part) if self.whole else "raw"
 
     def _decoder(self, place: str, step: Step, part: str) -> Step | bool | None:
         """The decoder to put before a step; None when none is needed; False when there is a fault."""
         have = self._type_of(place, part)
         if have is None:
             return False
-        if step.takes is have or step.takes is object:
+        if step.takes is have or object in (step.takes, have):
             return None
         if have is Blob and step.takes in self.codecs.decoders:
             return self.codecs.decoders[step.takes](on=part)
@@ -246,10 +253,11 @@ class _Compiler:
         self.row_prints.append(own)
         if isinstance(step, Filter):
             return
+        self.changes.append(own)
         if isinstance(step, Split) or reads is None:
-            before = sorted(self.prints.items())
-            self.whole = fingerprint(own, self.whole)
-            self.prints = {name: fingerprint(own, before, name) for name in self.prints}
+            # whatever stands before may be read; told by steps and not by parts, as new files may bring new parts
+            self.whole = tuple(self.changes)
+            self.prints = {name: self._fresh_print(name) for name in self.prints}
         elif isinstance(step, Map | RandomMap) and writes is not None:
             before_part = self.prints[reads]
             random = (seed, same, reads) if isinstance(step, RandomMap) else ()
@@ -276,7 +284,7 @@ class _Compiler:
         wants = None if encoding == REFERENCE else self.codecs.encodes(encoding)
         if encoding == REFERENCE and any(p.writes == part and not _decodes(p) for p in self.placed):
             self.faults.append(f"{place}: a reference keeps the source's own bytes, but steps change {part!r}")
-        if wants is None or wants is have:
+        if wants is None or have in (wants, object):
             return None
         if have is Blob and wants in self.codecs.decoders:
             decoder: Step = self.codecs.decoders[wants](on=part)
@@ -305,16 +313,22 @@ class _Compiler:
         return tuple(families)
 
     def _family_print(self, step: Extract[Any], kept: Mapping[str, Kept], decoder: Step | None) -> str:
-        parts = sorted(self.prints) if step.on is None else [step.on]
-        reads = [self._read_print(part, kept.get(part), decoder) for part in parts]
+        if step.on is None:
+            lossy = sorted((name, how.encoding) for name, how in kept.items() if self._is_lossy(how))
+            reads: Any = [self.changes, lossy]
+        else:
+            reads = self._read_print(step.on, kept.get(step.on), decoder)
         return fingerprint("feature", step.fingerprint(), sorted(step.columns()), reads)
+
+    def _is_lossy(self, kept: Kept) -> bool:
+        return kept.encoding != REFERENCE and self.codecs.is_lossy(kept.encoding)
 
     def _read_print(self, part: str, kept: Kept | None, decoder: Step | None) -> str:
         """The fingerprint of a part as a feature reads it: decoded, and through its encoding where that is lossy."""
-        decoded = self.prints.get(part, "raw")
+        decoded = self.prints.get(part) or self._fresh_print(part)
         if decoder is not None:
             decoded = fingerprint(decoder.fingerprint(), decoded)
-        if kept is not None and kept.encoding != REFERENCE and self.codecs.is_lossy(kept.encoding):
+        if kept is not None and self._is_lossy(kept):
             return fingerprint("stored", kept.encoding, decoded)
         return decoded
 

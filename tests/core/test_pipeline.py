@@ -178,6 +178,41 @@ def test_a_part_that_comes_later_does_not_remake_the_rows_of_today() -> None:
     assert compiled(pipeline).keeps_all
 
 
+@dataclass(frozen=True, kw_only=True)
+class NumberOfParts(Extract[Sample]):
+    into: str = "sample.parts"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec()
+
+    def extract(self, sample: Sample) -> np.ndarray:
+        return np.asarray(len(sample.parts), np.float32)
+
+
+def test_nor_does_it_remake_what_whole_samples_were_read_for() -> None:
+    pipeline = Pipeline(ingest=(Sharpen(), Whole()), features=(NumberOfParts(), Mean()))
+    assert compiled(pipeline, ("image",)).recipe == compiled(pipeline, PARTS).recipe
+
+
+def test_a_feature_of_whole_samples_hears_every_step_but_filters() -> None:
+    def print_of(**changes: object) -> str:
+        return compiled(replace(Pipeline(features=(NumberOfParts(),)), **changes)).recipe["sample.parts"]  # type: ignore[arg-type]
+
+    plain = print_of()
+    assert print_of(ingest=(Sharpen(),)) != plain
+    assert print_of(ingest=(Whole(),)) != print_of(ingest=(Whole(n=2),)) != plain
+    assert print_of(store={"image": "jpeg:90"}) != print_of(store={"image": "copy"})
+    assert print_of(ingest=(Sharpen(), DropDark())) == print_of(ingest=(Sharpen(),))
+
+
+def test_a_part_that_a_step_on_whole_samples_may_have_made_can_be_named() -> None:
+    made = Pipeline(ingest=(Whole(), Sharpen(on="made")), features=(Mean(on="made"),), store={"more": "jpeg:90"})
+    placed = compiled(made).steps
+    assert [type(step.step).__name__ for step in placed] == ["Whole", "Sharpen"]
+    with pytest.raises(ConfigError, match="there is no part 'made' here"):
+        compiled(replace(made, ingest=(Sharpen(on="made"), Whole())))
+
+
 def test_text_is_kept_even_where_the_store_names_other_parts() -> None:
     pipeline = Pipeline(ingest=(ToText(), Sharpen()), store={"image": "jpeg:90"})
     assert set(compiled(pipeline).kept) == {"image", "text"}
