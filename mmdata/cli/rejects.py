@@ -11,7 +11,7 @@ from mmdata.cli.options import Executor, ExecutorName, Json, SourceOption, Store
 
 def rejects(
     store: StoreArg,
-    replay: Annotated[bool, typer.Option("--replay", help="Try the rejected samples again.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Try rejected samples and failed features again.")] = False,
     missing: Annotated[bool, typer.Option("--missing", help="List features that failed, instead of samples.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code each failed, too.")] = False,
     source: SourceOption = None,

@@ -157,6 +157,8 @@ def summary(report: RunReport) -> None:
     say(f"store: {report.store}")
     if counts.n_rejected:
         say(f"see why: mmdata rejects {report.store}")
+    if counts.missing.total():
+        say(f"see why features are missing: mmdata rejects {report.store} --missing; try them again: --replay")
     if report.state == "interrupted":
         print("interrupted; what was done is stored, and the same command goes on from there")
     if report.state == "stopped":

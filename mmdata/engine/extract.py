@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ class Extraction:
         try:
             return read_only(decode(held.value(step), step.takes))
         except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
-            return _said(rejection(name, error))
+            return _said(rejection(name, error), error)
         finally:
             times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
 
@@ -173,13 +174,16 @@ class Extraction:
                 times.bugs += 1
                 if times.bugs == ALWAYS_FAILS and not self._counts.computed[name]:
                     raise StepError(always_fails(step.name, times.bugs, why.error)) from error
-            return None, _said(why)
+            return None, _said(why, error)
         self._counts.computed[name] += 1
         return row, None
 
 
-def _said(why: Rejection) -> str:
-    return f"{why.kind}: {why.error}"
+def _said(why: Rejection, error: Exception) -> str:
+    """The error of a row; of a bug also where in the code it is, as that is what its author asks next."""
+    frames = traceback.extract_tb(error.__traceback__) if why.kind == StepError.kind else []
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{why.kind}: {why.error}{where}"
 
 
 def _checked(work: FamilyWork, arrays: Any) -> Row:

@@ -11,7 +11,7 @@ from mmdata.core.pipeline import Compiled, Pipeline
 from mmdata.core.ports import Entry, Scan, Source
 from mmdata.core.rng import rng_for
 from mmdata.engine.check import check, compile_for
-from mmdata.engine.division import Division, amend, entries_of, with_heirs
+from mmdata.engine.division import Division, amend, entries_of, entry_of, with_heirs
 from mmdata.engine.options import RunOptions
 from mmdata.engine.todo import FilesOf, Todo, add_replays, by_shard, work_left
 from mmdata.errors import CommitConflict, ConfigError, SchemaMismatch, StoreError
@@ -82,6 +82,7 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
         store = Store.open(store_url)
         division = Division(keep=store.plan(source.name).shards)
         compiled = _compile(pipeline, division, options)
+    _warn_of_a_copy(source, division, store)
     files = _files(store)
     left = store.plan(source.name).left if store is not None else {}
     stored = {shard for by in files.values() for shard in by}
@@ -89,13 +90,38 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
     views = {view.shard: view for view in store.view().shards} if store is not None else {}
     todo = work_left(compiled, division, source.name, files, views, families=options.families)
     if options.replay:
-        add_replays(todo, compiled, division, source.name, files, views)
+        add_replays(todo, compiled, division, source.name, files, views, _failed(store, division))
     if not options.look_at_source and any(job.samples for job in todo.jobs):
         stale = "the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"
         raise ConfigError(options.where, [stale])
     todo.unmatched = list(scan.unmatched)
     leavers = (stored & division.removed.keys()) - division.shards.keys() if options.limit is None else ()
     return Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers))
+
+
+def _failed(store: Store | None, division: Division) -> dict[str, set[str]]:
+    """Families with failed rows, by shard."""
+    shard_of = {entry.key: shard for shard, entries in division.shards.items() for entry in entries}
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in store.missing().to_pylist() if store is not None else ():
+        if entry := entry_of(row["key"], shard_of):
+            found[shard_of[entry]].add(row["family"])
+    return found
+
+
+def _warn_of_a_copy(source: Source, division: Division, store: Store | None) -> None:
+    """Say so when a new source has the paths of one that is there already: most likely the corpus was moved."""
+    if store is None or division.keep or division.removed:
+        return
+    paths = {entry.key.partition("/")[2] for entries in division.add.values() for entry in entries}
+    for other in sorted({view.source for view in store.view().shards} - {source.name}):
+        theirs = {entry.key.partition("/")[2] for entries in store.plan(other).shards.values() for entry in entries}
+        if len(paths & theirs) > len(paths) / 2:
+            log.warning(
+                "source %r has the same paths as source %r of this store, and is stored beside it; "
+                "if it is the same corpus, give the source the setting name: %s",
+                source.name, other, other,
+            )  # fmt: skip
 
 
 def _files(store: Store | None) -> dict[str, FilesOf]:

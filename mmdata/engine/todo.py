@@ -161,21 +161,36 @@ def add_replays(
     source_name: str,
     files: Mapping[str, FilesOf],
     views: Mapping[str, ShardView],
+    failed: Mapping[str, set[str]],
 ) -> None:
-    """Put shards that have rejects among the jobs, too: made again, with the features of sound samples taken over."""
+    """Put shards with rejects or failed features among the jobs, too; what is sound is taken over.
+
+    Args:
+        todo: what is to be done otherwise.
+        compiled: as `work_left` takes it, like those that follow.
+        division: the source's shards.
+        source_name: the first part of their keys.
+        files: live files by family and shard.
+        views: joined shards.
+        failed: families with failed rows, by shard. Where nothing was rejected, they alone are made again.
+    """
     busy = {job.shard for job in todo.jobs}
     for shard, entries in division.shards.items():
         view = views.get(shard)
-        if shard in busy or view is None or view.rejects is None:
+        if shard in busy or view is None or not (view.rejects or failed.get(shard)):
             continue
+        samples = view.rejects is not None
+        families = [family for family in compiled.families if samples or family.name in failed[shard]]
         gather = {
             family.name: file
-            for family in compiled.families
+            for family in families
             for file in files.get(family.name, {}).get(shard, ())
             if file.fp == family.fp
         }
-        names = [family.name for family in compiled.families]
-        job = ShardJob(shard, source_name, entries, True, names, view, gather)
+        if not samples and not families:
+            continue
+        names = [family.name for family in families]
+        job = ShardJob(shard, source_name, entries, samples, names, view, gather)
         todo.jobs.append(job)
         _count(todo, compiled, job, files)
         todo.done -= 1

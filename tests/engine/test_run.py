@@ -297,6 +297,31 @@ def test_a_feature_that_fails_leaves_a_null_row_with_its_error(
     assert store.arrays("image.fussy", ["corpus/004"])[0] is not None
 
 
+def test_a_failed_feature_is_tried_again_by_a_replay_and_its_neighbours_are_taken_over(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = pipeline(source, features=(Fussy(), Sharpness()))
+    do(what, tmp_path / "store")
+    monkeypatch.setattr(Fussy, "extract", lambda _, image: image.pixels[:, 0, 0].astype(np.float32))  # it is mended
+    assert do(what, tmp_path / "store").shards == 0
+    report = do(what, tmp_path / "store", replace(OPTIONS, replay=True))
+    assert (report.shards, report.counts.read) == (1, 0)
+    assert (dict(report.counts.computed), dict(report.counts.gathered)) == ({"image.fussy": 1}, {"image.fussy": 3})
+    store = mmdata.open(tmp_path / "store")
+    assert store.missing().num_rows == 0
+    assert all(array is not None for array in store.arrays("image.fussy"))
+
+
+def test_a_copy_of_a_corpus_under_another_name_is_pointed_out(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    do(pipeline(source), tmp_path / "store")
+    assert not caplog.records
+    source.rename(tmp_path / "moved")
+    do(pipeline(tmp_path / "moved"), tmp_path / "store")
+    assert "give the source the setting name: corpus" in caplog.text
+
+
 def test_a_feature_that_never_works_stops_the_run(source: Path, tmp_path: Path) -> None:
     @dataclass(frozen=True, kw_only=True)
     class Broken(Fussy):
