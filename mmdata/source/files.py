@@ -29,8 +29,8 @@ class Files:
     Without `parts`, files that share folder and stem make one sample, whose parts are named by their extensions:
     image, audio, video, text. With `parts`, a pattern says which file is which: {image: "{stem}.png", speech:
     "{stem}_desc_fr.ogg"}. In a pattern `{stem}` stands for the file's stem in any folder below the one that the pattern
-    names ("pictures/{stem}.png" pairs with "texts/{stem}.txt"), `*` for anything but a slash. The first part decides
-    which samples there are; the others may be absent.
+    names ("pictures/{stem}.png" pairs with "texts/{stem}.txt"), `*` for anything but a slash. The extension fits in any
+    case: "{stem}.jpg" takes a.JPG, too. The first part decides which samples there are; the others may be absent.
 
     Two files for one part of a sample are a collision: neither is taken, both are named. Stems that differ in case are
     different samples; those that differ in Unicode's ways to write a letter (NFC, NFD) are the same.

@@ -87,7 +87,9 @@ def _with_sidecars(paired: Paired, first: str) -> Paired:
             places[f"{where}.json"] = group
     unmatched = []
     for file in paired.unmatched:
-        group_of = places.get(key_text(file.path))
+        path = key_text(file.path)
+        stem, dot, kind = path.rpartition(".")
+        group_of = places.get(f"{stem}{dot}{kind.lower()}")
         if group_of is None:
             unmatched.append(file)
         else:
@@ -108,13 +110,18 @@ def alternatives(texts: str | tuple[str, ...]) -> tuple[str, ...]:
 def compiled(pattern: str) -> re.Pattern[str]:
     """What a pattern fits: `{stem}` is a file's stem in any folder below the one that the pattern names.
 
-    >>> match = compiled("pictures/img_{stem}.*").fullmatch("pictures/birds/img_1.png")
+    The extension fits in any case, as it does where files are paired by stem; all else is exact.
+
+    >>> match = compiled("pictures/img_{stem}.png").fullmatch("pictures/birds/img_1.PNG")
     >>> match["folder"] + match["name"]
     'birds/1'
     """
     head, _, tail = key_text(pattern).partition(STEM)
     folder, slash, prefix = head.rpartition("/")
-    text = f"{_literal(folder + slash)}(?P<folder>(?:.*/)?){_literal(prefix)}(?P<name>[^/]+){_literal(tail)}"
+    _, dot, kind = tail.rpartition(".")
+    kind = kind if dot and "/" not in kind else ""
+    last = f"{_literal(tail.removesuffix(kind))}(?i:{_literal(kind)})"
+    text = f"{_literal(folder + slash)}(?P<folder>(?:.*/)?){_literal(prefix)}(?P<name>[^/]+){last}"
     return re.compile(text, re.DOTALL)
 
 

@@ -107,6 +107,17 @@ def test_two_files_for_one_part_are_a_collision_that_names_both(tmp_path: Path) 
     assert scan.faults[0].error == "'a.JPG' and 'a.png' would all be its image; keep one"
 
 
+@pytest.mark.parametrize("patterns", [None, {"image": "{stem}.jpg"}])
+def test_extensions_of_either_case_collide_with_patterns_and_without(
+    tmp_path: Path, patterns: dict[str, str] | None
+) -> None:
+    tree(tmp_path, {"a.jpg": b"1", "a.JPG": b"2", "A.Jpg": b"3", "b.JPG": b"4", "b.JSON": '{"n": 1}'})
+    scan = Files(str(tmp_path), name="s", parts=patterns).scan()
+    assert parts(scan) == {"s/A": {"image": "A.Jpg"}, "s/b": {"image": "b.JPG"}}
+    assert [entry.meta for entry in scan.entries] == [{}, {"n": 1}]
+    assert faults(scan) == {"s/a": "collision"}
+
+
 def test_stems_that_differ_in_case_are_different_samples(tmp_path: Path) -> None:
     tree(tmp_path, {"Cat.png": b"1", "cat.png": b"2", "cat.txt": "small"})
     assert list(parts(Files(str(tmp_path), name="s").scan())) == ["s/Cat", "s/cat"]
@@ -211,6 +222,17 @@ def test_globs_choose_files(tmp_path: Path) -> None:
         ("{stem}_fr.png", "_fr.png", None),
         ("{stem}(1).png", "a(1).png", "a"),
         ("{stem}.png", "new\nline.png", "new\nline"),
+        ("{stem}.png", "A.PnG", "A"),
+        ("{stem}.PNG", "a.png", "a"),
+        ("{stem}.p*", "a.PNG", "a"),
+        ("{stem}_fr.png", "a_fr.PNG", "a"),
+        ("{stem}_fr.png", "a_FR.png", None),
+        ("img_{stem}.png", "IMG_a.png", None),
+        ("x/{stem}.png", "X/a.png", None),
+        ("{stem}.d/part", "a.d/part", "a"),
+        ("{stem}.d/part", "a.D/part", None),
+        ("{stem}.d/part", "a.d/Part", None),
+        ("{stem}_png", "a_PNG", None),
     ],
 )
 def test_what_patterns_fit(tmp_path: Path, pattern: str, path: str, key: str | None) -> None:
