@@ -33,7 +33,8 @@ def plan(
         return
     say(f"{todo.entries} samples in {len(todo.jobs) + todo.done} shards; {len(todo.jobs)} shards have work to do")
     say(f"  since the last run: {todo.new} new, {todo.changed} changed, {todo.gone} gone")
-    for step in todo.steps:
+    say(f"  read, cleaned and stored: {todo.entries_made}; kept as they are: {todo.entries - todo.entries_made}")
+    for step in todo.steps if todo.entries_made else ():
         say(f"  step {step}")
     rows = [[name, plan.shards, plan.rows, plan.gathered, plan.why] for name, plan in todo.families.items()]
     if rows:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -145,8 +147,9 @@ def summary(report: RunReport) -> None:
     _listed("features computed", counts.computed)
     _listed("features taken over", counts.gathered)
     if report.unmatched:
-        shown = ", ".join(report.unmatched[:3])
-        say(f"  files that belong to no sample: {len(report.unmatched)}, such as {shown}")
+        kinds = Counter(Path(name).suffix or "without extension" for name in report.unmatched)
+        shown = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(4)) + (", ..." if len(kinds) > 4 else "")
+        say(f"  files that belong to no sample: {len(report.unmatched)} ({shown}); mmdata plan --unmatched names them")
     if report.removed:
         say(f"  {report.removed} shards were removed: their files are gone from the source, or changed")
     if slow := _slowest(report):

@@ -57,6 +57,11 @@ class Todo:
     def is_empty(self) -> bool:
         return not self.jobs and not self.gone
 
+    @property
+    def entries_made(self) -> int:
+        """Entries that go through the ingest steps; those of other jobs keep their samples, and only get features."""
+        return sum(len(job.entries) for job in self.jobs if job.samples)
+
     def to_json(self) -> dict[str, Any]:
         families = {
             name: {"shards": plan.shards, "rows": plan.rows, "gathered": plan.gathered, "why": plan.why}
@@ -67,6 +72,7 @@ class Todo:
             "shards_todo": len(self.jobs),
             "samples": self.entries,
             "samples_todo": self.entries_todo,
+            "samples_made": self.entries_made,
             "new": self.new,
             "changed": self.changed,
             "gone": self.gone,
@@ -225,7 +231,7 @@ def _why(name: str, job: ShardJob, files: Mapping[str, FilesOf]) -> str:
     if not files.get(name):
         return "it is not in the store"
     if name in job.gather:
-        return "the set of samples changed"
+        return "the set of samples, or how they are stored, changed; sound rows are taken over"
     if files[name].get(job.shard):
         return "its setting, or a step before it, changed"
     return "there are new samples"

@@ -86,7 +86,11 @@ def test_features_that_were_not_asked_for_are_left_alone(compiled: Compiled) -> 
 SPOILT: dict[str, tuple[Callable[[DataFile], list[DataFile]], list[str], str]] = {
     "gone": (lambda _: [], [], "there are new samples"),
     "of another setting": (lambda old: [replace(old, fp="x")], [], "its setting, or a step before it, changed"),
-    "of other rows": (lambda old: [replace(old, keys="x")], ["text.length"], "the set of samples changed"),
+    "of other rows": (
+        lambda old: [replace(old, keys="x")],
+        ["text.length"],
+        "the set of samples, or how they are stored, changed; sound rows are taken over",
+    ),
 }
 
 
