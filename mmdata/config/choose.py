@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from mmdata.core.step import address
 from mmdata.errors import ConfigError, DataError
 from mmdata.source.guess import guess
 
+NAMELESS = (".", "..", "~")  # ends of locations that give a source no name
 LOOKED_AT = 5  # samples whose bytes decide what a part is
 INGEST = {
     "image": ["codec.image.DecodeImage", "clean.image.FixOrientation"],
@@ -27,10 +29,17 @@ FEATURES = {
     "audio": ["features.audio.AudioDuration", "features.audio.Loudness", "features.audio.LogMel"],
     "video": ["features.video.Keyframes", "features.video.OpticalFlow"],
 }
+# of these features one that a model can learn from, and a better one that costs more
+TRAINED_ON = {
+    "image": ("sharpness", "features.image.OrientedGradients"),
+    "text": ("length.words", "features.text.HashedNgrams"),
+    "audio": ("logmel", ""),
+    "video": ("flow.histogram", ""),
+}
 
 
 def choose(location: str) -> str:
-    """A pipeline file for a location, as text.
+    """A pipeline file for a location, as text: with the location, made absolute, so that it runs as it stands.
 
     Raises:
         ConfigError: there is nothing there, or nothing that could become samples.
@@ -40,7 +49,15 @@ def choose(location: str) -> str:
     kinds = _kinds(source, scan.entries)
     if not kinds:
         raise ConfigError(location, ["none of its files holds text, an image, audio or video"])
-    return "\n".join([*_head(source, scan.entries, kinds), *_steps("ingest", INGEST, kinds), *_features(kinds), ""])
+    head = _head(location, source, scan.entries, kinds)
+    next_step = _next(kinds) if any(entry.meta.get("label") is not None for entry in scan.entries) else []
+    return "\n".join([*head, *_steps("ingest", INGEST, kinds), *_features(kinds), *next_step, ""])
+
+
+def _absolute(location: str) -> str:
+    """A path that means the same from every folder; a URL as it is."""
+    location = location.removeprefix("file://")
+    return location if "://" in location or "::" in location else os.path.abspath(os.path.expanduser(location))
 
 
 def _kinds(source: Source, entries: Sequence[Entry]) -> dict[str, str]:
@@ -64,13 +81,19 @@ def _looks(source: Source, entries: Sequence[Entry], part: str) -> Iterator[str 
             yield None
 
 
-def _head(source: Source, entries: Sequence[Entry], kinds: dict[str, str]) -> list[str]:
+def _head(location: str, source: Source, entries: Sequence[Entry], kinds: dict[str, str]) -> list[str]:
     shown = ", ".join(f"{name if name.isidentifier() else _quoted(name)} ({kind})" for name, kind in kinds.items())
     lines = [f"# Chosen by mmdata for {len(entries)} samples of {shown}.", "source:", f"  use: {address(type(source))}"]
     settings: Any = source
     for index, field in enumerate(dataclasses.fields(settings)):
         value = getattr(source, field.name)
-        if index and value not in (field.default, None) and field.name != "name":
+        if not index:
+            lines.append(f"  {field.name}: {_quoted(_absolute(value))}")
+        elif field.name == "root":
+            lines += [f"  root: {_quoted(value)}  # the folder that holds all the files that it names"] if value else []
+        elif field.name == "name":
+            lines += [f"  name: {_quoted(value)}"] if location.rstrip("/").endswith(NAMELESS) else []
+        elif value not in (field.default, None):
             lines.append(f"  {field.name}: {_quoted(value)}")
     return lines
 
@@ -94,6 +117,23 @@ def _features(kinds: dict[str, str]) -> list[str]:
             lines.append(f"  - use: {step}")
             lines += [] if part == usual else [f"    on: {_quoted(part)}"]
     return lines
+
+
+def _next(kinds: dict[str, str]) -> list[str]:
+    """How to go on where samples have labels, as comments."""
+    read = {("frames" if kind == "video" else part): kind for part, kind in kinds.items()}
+    inputs = {on: f"{on}.{TRAINED_ON[kind][0]}" for on, kind in read.items()}
+    better = sorted({TRAINED_ON[kind][1] for kind in read.values()} - {""})
+    return [
+        "",
+        "# The samples have labels. To train a classifier on them, uncomment these sections, and mmdata run this file.",
+        *([f"# It learns more from {' and '.join(better)}: add to the features above."] if better else []),
+        "# select:",
+        "#   name: v1",
+        "#   split: {train: 0.8, val: 0.1, test: 0.1}",
+        "# train:",
+        f"#   inputs: {_quoted(inputs)}",
+    ]
 
 
 def _quoted(value: object) -> str:

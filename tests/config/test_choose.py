@@ -12,11 +12,13 @@ import pytest
 from mmdata import api
 from mmdata.config.choose import choose
 from mmdata.config.load import PipelineFile, parse
+from mmdata.core.step import Extract
 from mmdata.errors import ConfigError
 from mmdata.source.files import Files
 from mmdata.source.table import Table
 from mmdata.source.webdataset import Tars
 from mmdata.testing.build import caption, corpus, moving_shapes, mp4_bytes, picture, png_bytes, tone, wav_bytes
+from mmdata.train.config import TrainConfig
 
 
 def chosen(location: Path) -> PipelineFile:
@@ -59,6 +61,62 @@ def test_folders_that_look_like_classes_are_the_label(tmp_path: Path) -> None:
     source = chosen(tmp_path / "c").pipeline.source
     assert isinstance(source, Files)
     assert source.label == "parent"
+
+
+def test_what_was_chosen_runs_as_it_stands_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "c", {"a.png": PNG})
+    monkeypatch.chdir(tmp_path)
+    text = choose("c/")
+    monkeypatch.chdir("/")
+    source = parse(text).pipeline.source
+    assert isinstance(source, Files)
+    assert source == Files(str(tmp_path / "c"))
+    assert len(source.scan().entries) == 1
+
+
+@pytest.mark.parametrize("location", [".", "./", "../c", "file://{}"])
+def test_the_folder_that_one_stands_in_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    monkeypatch.chdir(write(tmp_path / "c", {"a.png": PNG}))
+    location = location.format(tmp_path / "c")
+    for file in (parse(choose(location)), parse(choose(location), source=location)):
+        assert isinstance(file.pipeline.source, Files)
+        assert [entry.key for entry in file.pipeline.source.scan().entries] == ["c/a"]
+
+
+def test_a_url_stays_as_it_is() -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe("/chosen/a.txt", b"words")
+    source = parse(choose("memory://chosen")).pipeline.source
+    assert source == Files("memory://chosen")
+
+
+@pytest.mark.parametrize("name", ["a: b #c", 'x"\nseed: 9\u2028', "{{c}}", "c\udcff", "- é"])
+def test_a_location_of_any_name_is_one_value(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"t.csv": b"text\nwords\n"})
+    folder = tmp_path / name
+    folder.mkdir()
+    (tmp_path / "t.csv").rename(folder / "t.csv")
+    file = parse(choose(str(folder / "t.csv")))
+    assert file.pipeline.seed == 0
+    assert isinstance(file.pipeline.source, Table)
+    assert file.pipeline.source.path == str(folder / "t.csv")
+
+
+def test_samples_with_labels_show_how_to_train(tmp_path: Path) -> None:
+    corpus(tmp_path / "c", n=16, n_classes=2, films=True)
+    text = choose(str(tmp_path / "c"))
+    shown = text[text.index("# select:") :].replace("# ", "")
+    file = parse(text + shown)
+    columns = {column for step in file.pipeline.features if isinstance(step, Extract) for column in step.columns()}
+    assert set(TrainConfig.of(file.train).inputs.values()) <= columns
+    assert set(file.select["split"]) == {"train", "val", "test"}
+
+
+def test_samples_without_labels_do_not(tmp_path: Path) -> None:
+    assert "train" not in choose(str(write(tmp_path / "c", {"a.png": PNG, "b.png": PNG})))
 
 
 def test_sound_and_film_get_what_is_usual_for_them(tmp_path: Path) -> None:
