@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdata.core.fingerprint import fingerprint
-from mmdata.errors import ConfigError
-from mmdata.loader.columns import Column, Words, column_of
+from mmdata.errors import ConfigError, Incomplete
+from mmdata.loader.columns import Column
+from mmdata.loader.names import columns_of
 from mmdata.loader.reader import Chunk
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 1_000  # as many as a row group has: a chunk is read without its neighbours
-TEXTS = ("key", "label", "source", "parent")
 SAMPLES = "samples"
+EMPTY = b"mmdata.empty"  # where a selection's file says why splits of it are empty: JSON by split
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,50 +56,52 @@ def contents_of(
 
     Raises:
         ConfigError: a name is unknown; all of them at once. Or nothing is selected.
-        Incomplete: a shard lacks a family.
+        Incomplete: a shard with selected rows lacks a family.
     """
     from mmdata.store.files import Files
 
     files = Files.at(store.url, store.storage_options)
     view = store.view()
-    columns = _columns(store, names)
+    columns = columns_of(store, names)
     families = list(dict.fromkeys(column.family for column in columns))
     shards = [{SAMPLES: shard.samples, **shard.features} for shard in view.shards if shard.rows]
-    store.check_complete([family for family in families if family != SAMPLES])
     chosen = _rows(store, files, shards, selection, split)
-    chunks = [chunk for shard, rows in zip(shards, chosen, strict=True) for chunk in _chunks(shard, rows)]
-    if not chunks:
-        raise ConfigError("stream", [_nothing(store, files, selection, split)])
-    digests = {family: fingerprint([shard[family].digest for shard in shards]) for family in families}
+    used = [(shard, rows) for shard, rows in zip(shards, chosen, strict=True) if len(rows)]
+    if not used:
+        raise ConfigError("stream", _nothing(store, files, selection, split))
+    chunks = [chunk for shard, rows in used for chunk in _chunks(shard, rows)]
+    needed = [shard for shard, _ in used]  # a shard that gives no row may lack whatever it likes
+    _check_complete(store.url, families, needed)
+    digests = {family: fingerprint([shard[family].digest for shard in needed]) for family in families}
     return Contents(
         place=store.url,
         files=files,
         columns=columns,
         chunks=tuple(chunks),
-        row_bytes=sum(_row_bytes(column, shards) for column in columns),
+        row_bytes=sum(_row_bytes(column, needed) for column in columns),
         digests={"rows": _digest(shards, chosen), **digests},
     )
 
 
-def _columns(store: Store, names: Sequence[str]) -> tuple[Column, ...]:
-    """The columns by name, `key` among them."""
-    specs = store.families
-    faults, columns = [], []
-    for name in dict.fromkeys([*names, "key"]):
-        first, _, within = name.partition(".")
-        if name in specs:
-            columns.append(column_of(name, store.family_of(name), specs[name]))
-        elif name in TEXTS:
-            columns.append(Words(name, name))
-        elif first in ("text", "meta") and within:
-            columns.append(Words(name, first, within))
-        else:
-            near = difflib.get_close_matches(name, [*specs, *TEXTS], n=1)
-            guess = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join([*specs, *TEXTS])}"
-            faults.append(f"columns: {store.url} has no column {name!r}{guess}")
-    if faults:
-        raise ConfigError("stream", faults)
-    return tuple(columns)
+def _check_complete(place: str, families: Sequence[str], shards: Sequence[Mapping[str, DataFile]]) -> None:
+    """Raise Incomplete when shards lack a family: whose, what makes it, and what leaves those samples out."""
+    for family in families:
+        lacking = Counter(shard[SAMPLES].source for shard in shards if family not in shard)
+        if not lacking:
+            continue
+        whole = sorted({shard[SAMPLES].source for shard in shards} - lacking.keys())
+        where = f"source = {_quoted(whole[0])}" if len(whole) == 1 else f"source in ({', '.join(map(_quoted, whole))})"
+        other = f"; or leave those samples out by a selection (`where: {json.dumps(where)}`)" if whole else ""
+        raise Incomplete(
+            f"{family!r} lacks {lacking.total()} of the {len(shards)} shards of {place!r} that are to be streamed, of "
+            f"source {', '.join(map(repr, sorted(lacking)))}: `mmdata features` (or `mmdata run`) on this store makes "
+            f"them where the samples have what it needs{other}"
+        )
+
+
+def _quoted(text: str) -> str:
+    """A string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _rows(
@@ -166,13 +170,21 @@ def _marks(files: Mapping[str, DataFile], rows: np.ndarray) -> np.ndarray:
     return marks
 
 
-def _nothing(store: Store, files: Files, selection: str | None, split: str | Sequence[str] | None) -> str:
+def _nothing(store: Store, files: Files, selection: str | None, split: str | Sequence[str] | None) -> list[str]:
     """Why there are no rows."""
     if selection is None:
-        return f"store: {store.url} holds no samples"
+        return [f"store: {store.url} holds no samples"]
     if split is None:
-        return f"selection: {selection!r} of {store.url} selects no samples"
+        return [f"selection: {selection!r} of {store.url} selects no samples"]
+    names = [split] if isinstance(split, str) else list(split)
+    import pyarrow.compute as pc
+
     from mmdata.store import selections
 
-    splits = selections.read(files, selection)["split"].unique().drop_null().to_pylist()
-    return f"split: selection {selection!r} has no samples in {split!r}; its splits are {', '.join(splits) or 'none'}"
+    table = selections.read(files, selection)
+    why = json.loads((table.schema.metadata or {}).get(EMPTY, b"{}"))
+    if known := [name for name in names if name in why]:
+        return [f"split: selection {selection!r} has no samples in {name!r}: {why[name]}" for name in known]
+    splits = table["split"].filter(pc.is_null(table["reason"])).unique().drop_null().to_pylist()
+    there = ", ".join(splits) or "none"
+    return [f"split: selection {selection!r} has no samples in {', '.join(map(repr, names))}; its splits are {there}"]

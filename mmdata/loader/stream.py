@@ -72,7 +72,7 @@ def stream(
 
     Raises:
         ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
-        Incomplete: a shard lacks a family that is needed.
+        Incomplete: a shard with selected samples lacks a feature that is asked for.
         SchemaMismatch: shards hold different forms of a column.
     """
     size = _global_size(batch_size, global_batch_size, world)
@@ -274,7 +274,7 @@ class Stream:
         if not isinstance(order, Mapping) or not isinstance(content, Mapping):
             raise SchemaMismatch("the stream's state is damaged: it lacks its order or content")
         faults = [
-            f"{name} is {mine!r}, the state has {order.get(name)!r}"
+            f"{name} is {mine!r}, the state has {order.get(name)!r}{self._fits(name, order.get(name))}"
             for name, mine in self._order().items()
             if order.get(name) != mine
         ]
@@ -289,6 +289,15 @@ class Stream:
             self.seek(epoch=operator.index(epoch), step=operator.index(step))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise SchemaMismatch(f"the stream's state is damaged: epoch {epoch!r}, step {step!r}: {error}") from error
+
+    def _fits(self, name: str, saved: object) -> str:
+        """How to come to a saved global batch size in this world."""
+        if name != "global_batch_size" or not isinstance(saved, int) or saved < 1:
+            return ""
+        ranks = "1 rank" if self.world == 1 else f"{self.world} ranks"
+        if saved % self.world:
+            return f" (which {ranks} can't share equally)"
+        return f" (with {ranks}, batch_size={saved // self.world} fits)"
 
 
 def _reads_ahead(contents: Contents, plan: Plan, rank: int, world: int, max_bytes: int) -> bool:

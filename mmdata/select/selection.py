@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,9 @@ from mmdata.select.split import Split
 
 if TYPE_CHECKING:
     from mmdata.store import Store
+
+log = logging.getLogger(__name__)
+EMPTY = "mmdata.empty"  # in the schema of a selection's file: why splits of it are empty, JSON by split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,8 @@ def select(
     store: Store, name: str, *, split: Split | Mapping[str, Any] | None = None, where: str | None = None
 ) -> Selected:
     """Write the selection of a name, in place of the one that may be there. Reads rows only, no media.
+
+    A split that was asked for and got no sample is logged as a warning; streaming it is an error.
 
     Args:
         store: an open store.
@@ -59,12 +66,32 @@ def select(
         raise ConfigError("select", [f"the selection {name!r} would be empty: {why}"])
     reasons = [None if kept is None or key in kept else "where" for key in keys]
     columns = {"key": keys, "split": splits, "weight": [1.0] * len(keys), "reason": reasons}
-    rows = pa.table(columns, schema=selections.SCHEMA)
+    chosen = Counter(part or "" for part, reason in zip(splits, reasons, strict=True) if reason is None)
+    empty = {} if deal is None else _empty(deal, chosen, _n_groups(keys, groups, reasons))
+    for part, why in empty.items():
+        log.warning("selection=%s place=%s split=%s: it is empty: %s", name, store.url, part, why)
+    rows = pa.table(columns, schema=selections.SCHEMA.with_metadata({EMPTY: json.dumps(empty)} if empty else None))
     settings = None if deal is None else [dict(deal.shares), deal.folds, deal.group, deal.seed]
     selections.write(Files.at(store.url, store.storage_options), name, rows, fp=fingerprint(settings, where))
-    chosen = Counter(part or "" for part, reason in zip(splits, reasons, strict=True) if reason is None)
     counts = {part: chosen[part] for part in (deal.names if deal else ("",))}
     return Selected(name=name, splits=counts, reasons=Counter(reason for reason in reasons if reason))
+
+
+def _empty(deal: Split, chosen: Counter[str], n_groups: int) -> dict[str, str]:
+    """Why splits are without a sample, by split; those whose share is 0 were not asked for."""
+    what = "samples" if deal.group is None else f"groups by {deal.group!r}"
+    other = "other shares" if deal.folds is None else "fewer folds"
+    why = f"of {n_groups} selected {what} none was dealt to it; try another seed or {other}"
+    asked = [part for part in deal.names if deal.folds is not None or deal.shares[part] > 0]
+    return {part: why for part in asked if not chosen[part]}
+
+
+def _n_groups(keys: Sequence[str], groups: Sequence[object] | None, reasons: Sequence[str | None]) -> int:
+    """How many groups the selected samples make; one without a group stands alone."""
+    each: Sequence[object] = keys if groups is None else groups
+    selected = Counter(group for group, reason in zip(each, reasons, strict=True) if reason is None)
+    alone = selected.pop(None, 0)
+    return alone + len(selected)
 
 
 def _keys_and_groups(store: Store, deal: Split | None) -> tuple[list[str], list[object] | None]:

@@ -67,7 +67,7 @@ def train(
 
     Raises:
         ConfigError: settings, columns or splits that can't work; a split without samples; fewer than two classes.
-        Incomplete: a shard lacks a column.
+        Incomplete: a shard with samples of a split lacks a column.
         SchemaMismatch: the checkpoint is of other settings or of another content of the store; says which.
         DataError: an input holds NaN or infinity. RunStopped: the loss does.
     """
@@ -92,7 +92,7 @@ def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYT
 
     Raises:
         ConfigError: a column or a split is not there.
-        Incomplete: a shard lacks a column.
+        Incomplete: a shard with samples of a split lacks a column.
     """
 
     def opened(split: str | tuple[str, ...] | None, *, shuffle: bool) -> Stream:

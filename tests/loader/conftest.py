@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +38,8 @@ def array_of(family: str, number: int) -> np.ndarray | None:
     return np.array(number / 2, np.float32)
 
 
-def write_shard(url: str, shard: str, numbers: Sequence[int]) -> tuple[list[DataFile], str]:
-    with ShardWriter(url, shard=shard, fp=FP, source="toy") as writer:
+def write_shard(url: str, shard: str, numbers: Sequence[int], source: str) -> tuple[list[DataFile], str]:
+    with ShardWriter(url, shard=shard, fp=FP, source=source) as writer:
         for number in numbers:
             text = Text(f"number {number}")
             meta = {"n": number, **({"label": "odd" if number % 2 else "even"} if number % 10 else {})}
@@ -58,9 +59,16 @@ def write_feature(url: str, family: str, shard: str, numbers: Sequence[int], key
 
 
 def make(
-    folder: Path, sizes: Sequence[int], lacking: tuple[str, int] | None = None, odd: tuple[str, int] | None = None
+    folder: Path,
+    sizes: Sequence[int],
+    lacking: tuple[str, int] | None = None,
+    odd: tuple[str, int] | None = None,
+    sources: Sequence[str] = (),
 ) -> Store:
-    """A store with a shard for each size; `lacking` is a family and a shard without it, `odd` one of another form."""
+    """A store with a shard for each size; `lacking` is a family and a shard without it, `odd` one of another form.
+
+    `sources` names the source of each shard, "toy" unless said.
+    """
     url = str(folder)
     store = Store.create(url)
     store.start_run(command="test", recipe=Recipe(FP, dict.fromkeys(FAMILIES, FP)))
@@ -69,7 +77,7 @@ def make(
     for shard_number, size in enumerate(sizes):
         shard, numbers = f"{shard_number:016x}", range(first, first + size)
         first += size
-        files, keys = write_shard(url, shard, numbers)
+        files, keys = write_shard(url, shard, numbers, sources[shard_number] if sources else "toy")
         added["samples"] += files
         for family, spec in FAMILIES.items():
             form = ArraySpec(dims=("feature",), sizes={"feature": 5}) if odd == (family, shard_number) else spec
@@ -84,7 +92,7 @@ def make(
 def build(tmp_path: Path) -> Build:
     """Makes a store in a folder of the test's own."""
 
-    def built(*sizes: int, **options: tuple[str, int]) -> Store:
+    def built(*sizes: int, **options: Any) -> Store:
         return make(tmp_path / "store", sizes, **options)
 
     return built

@@ -17,9 +17,12 @@ from mmdata.loader.plan import TAILS, Tail
 from mmdata.loader.stream import Stream, stream
 from mmdata.select.selection import select
 from mmdata.store import Store
+from mmdata.store.store import Change
+from mmdata.store.write_features import FeatureWriter
 from mmdata.testing.contracts.streams import StreamCase, StreamContract
 
 Build = Callable[..., Store]
+VECTOR = ArraySpec(dims=("feature",), sizes={"feature": 4})
 FEATURES = ["image.embedding", "speech.mfcc", "image.sharpness"]
 
 
@@ -146,7 +149,7 @@ def test_a_state_of_another_order_is_refused_and_changes_nothing(small: Store) -
     state = stream(small, [], batch_size=8, seed=1).state_dict() | {"step": 2}
     other = stream(small, [], batch_size=4, seed=2, world=3, tail="mask")
     with pytest.raises(
-        SchemaMismatch, match=r"global_batch_size is 12, the state has 8; seed is 2, the state has 1; tail"
+        SchemaMismatch, match=r"global_batch_size is 12, the state has 8 \(.*\); seed is 2, the state has 1; tail"
     ):
         other.load_state_dict(state)
     assert (other.epoch, other.step) == (0, 0)
@@ -319,3 +322,77 @@ def test_a_stream_says_what_it_gives(small: Store) -> None:
 
 def test_the_order_is_the_same_for_ever(small: Store) -> None:
     assert numbers(stream(small, [], batch_size=8, seed=7))[0] == [42, 7, 0, 21, 12, 31, 52, 41]
+
+
+TWO: dict[str, Any] = {"lacking": ("image.embedding", 1), "sources": ("pictures", "songs")}
+
+
+def test_a_shard_without_selected_samples_may_lack_a_family(build: Build) -> None:
+    store = build(4, 5, **TWO)
+    select(store, "seen", where="source = 'pictures'")
+    assert sorted(flat(stream(store, FEATURES, selection="seen", batch_size=2))) == [0, 1, 2, 3]
+    select(store, "both", split={"folds": 2})
+    with pytest.raises(Incomplete, match="of source 'songs'"):
+        stream(store, FEATURES, selection="both", split="fold0", batch_size=1)
+
+
+def test_a_split_without_samples_of_a_shard_does_not_ask_for_its_features(build: Build) -> None:
+    store = build(4, 5, **TWO)
+    made = select(store, "v1", split={"folds": 2, "group": "source", "seed": 3})
+    seen, other = (name for _, name in sorted((count, name) for name, count in made.splits.items()))
+    assert len(flat(stream(store, FEATURES, selection="v1", split=seen, batch_size=2))) == 4
+    with pytest.raises(Incomplete, match="lacks 1 of the 1 shards"):
+        stream(store, FEATURES, selection="v1", split=other)
+
+
+def test_a_missing_family_tells_of_its_sources_and_of_a_selection(build: Build) -> None:
+    with pytest.raises(Incomplete) as told:
+        stream(build(4, 5, 3, lacking=("image.embedding", 1), sources=("it's", "songs", "a")), FEATURES)
+    assert "'image.embedding' lacks 1 of the 3 shards" in str(told.value)
+    assert "of source 'songs': `mmdata features`" in str(told.value)
+    assert """`where: "source in ('a', 'it''s')"`""" in str(told.value)
+
+
+def test_no_selection_is_advised_where_none_helps(build: Build) -> None:
+    with pytest.raises(Incomplete) as told:
+        stream(build(4, 5, lacking=("image.embedding", 1)), FEATURES)
+    assert "where:" not in str(told.value)
+
+
+def test_a_state_holds_when_features_of_what_is_not_selected_come(build: Build) -> None:
+    store = build(4, 5, **TWO)
+    select(store, "seen", where="source = 'pictures'")
+    state = stream(store, FEATURES, selection="seen", batch_size=2).state_dict()
+    shard = store.view().shards[1]
+    writer = FeatureWriter(store.url, "image.embedding", {"image.embedding": VECTOR}, shard=shard.shard, fp="f" * 16)
+    writer.add(store.keys_of(shard), {"image.embedding": [np.zeros(4, np.float32)] * 5})
+    file = writer.close(shard.samples.keys)
+    store.commit([Change("image.embedding", add=[file])])
+    stream(Store.open(store.url), FEATURES, selection="seen", batch_size=2).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("saved", "world", "told"),
+    [
+        (8, 1, r"global_batch_size is 3, the state has 8 \(with 1 rank, batch_size=8 fits\)"),
+        (8, 2, r"global_batch_size is 6, the state has 8 \(with 2 ranks, batch_size=4 fits\)"),
+        (8, 3, r"global_batch_size is 9, the state has 8 \(which 3 ranks can't share equally\)"),
+    ],
+)
+def test_a_state_of_another_global_batch_says_which_batch_fits(small: Store, saved: int, world: int, told: str) -> None:
+    state = stream(small, [], batch_size=saved).state_dict()
+    with pytest.raises(SchemaMismatch, match=told):
+        stream(small, [], batch_size=3, world=world).load_state_dict(state)
+
+
+def test_an_empty_split_tells_why_and_a_full_one_beside_it_is_streamed(build: Build) -> None:
+    store = build(6)
+    deal = {"train": 0.98, "val": 0.01, "test": 0.01}
+    assert select(store, "v1", split=deal).splits == {"train": 6, "val": 0, "test": 0}
+    with pytest.raises(ConfigError) as told:
+        stream(store, [], selection="v1", split="val")
+    assert told.value.faults == (
+        "split: selection 'v1' has no samples in 'val': of 6 selected samples none was dealt to it; "
+        "try another seed or other shares",
+    )
+    assert len(flat(stream(store, [], selection="v1", split=["train", "val"], batch_size=2))) == 6

@@ -142,3 +142,25 @@ def test_a_selection_of_nothing_is_refused_and_the_old_one_stays(store: Store) -
         select(store, "v1", split={"train": 1.0}, where="label = 'none'")
     assert select(store, "v1", split={"train": 1.0}) == before
     assert before.splits == {"train": 60}
+
+
+def test_an_empty_split_is_told_with_the_number_of_groups(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    made = select(store, "v1", split={"train": 0.999, "val": 0.001, "none": 0, "group": "text.caption"})
+    assert made.splits == {"train": 60, "val": 0, "none": 0}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"selection=v1 place={store.url} split=val: it is empty: of 10 selected groups by 'text.caption' none was "
+        "dealt to it; try another seed or other shares"
+    ]
+
+
+def test_groups_are_counted_among_the_selected(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    select(store, "v1", split={"folds": 9, "group": "meta.who"}, where="image.sharpness < 4")
+    empty = [record.getMessage() for record in caplog.records]
+    assert len(empty) >= 5  # 0 and 2 have groups of their own, 1 and 3 none
+    assert all("of 4 selected groups by 'meta.who' none" in told and "fewer folds" in told for told in empty)
+
+
+def test_full_splits_are_not_spoken_of(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    select(store, "v1", split={"train": 0.7, "test": 0.3})
+    select(store, "v2", where="image.sharpness < 4")
+    assert caplog.records == []

@@ -116,14 +116,19 @@ def config() -> TrainConfig:
 def write_store(
     folder: Path, *, n: int = 240, n_shards: int = 4, missing: float = 0.1, seed: int = 0, lacking: str = ""
 ) -> Store:
-    """The small world as a store, with selections "v1" (train, val, test) and "folds" (three, grouped)."""
+    """The small world as a store, with selections "v1" (train, val, test) and "folds" (three, grouped).
+
+    The first shard has no file of the family `lacking`, and is of a source of its own then.
+    """
     rows, fp = world_rows(n, seed=seed, missing=missing), "f" * 16
     store = Store.create(str(folder))
     store.start_run(command="test", recipe=Recipe(fp, dict.fromkeys(SPECS, fp)))
     added: dict[str, list[DataFile]] = {"samples": [], **{family: [] for family in SPECS}}
     for number, places in enumerate(np.array_split(np.arange(n), n_shards)):
         shard = f"{number:016x}"
-        with ShardWriter(str(folder), shard=shard, fp=fp, source="s") as samples:
+        with ShardWriter(
+            str(folder), shard=shard, fp=fp, source="other" if lacking and number == 0 else "s"
+        ) as samples:
             for place in places:
                 meta = {"label": rows["label"][place], "side": rows["label"][place][:5], "group": str(place // 3)}
                 samples.add(Sample(rows["key"][place], {}, meta), {}, pointers={})

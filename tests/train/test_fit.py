@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from mmdata.errors import ConfigError, Incomplete, SchemaMismatch, StoreError
+from mmdata.select.selection import select
 from mmdata.store import Store, selections
 from mmdata.store.files import Files
 from mmdata.train.checkpoint import Epoch, load_model
@@ -241,8 +242,15 @@ def test_a_process_killed_with_the_signal_that_nobody_catches_goes_on_with_the_s
 
 def test_a_store_without_a_family_says_what_makes_it(build_store: Build, config: TrainConfig) -> None:
     store = build_store(n=40, lacking="speech.mfcc")
-    with pytest.raises(Incomplete, match="mmdata features"):
+    with pytest.raises(Incomplete, match=r"of source 'other': `mmdata features`.*source = 's'"):
         train(store, config, out=None)
+
+
+def test_a_source_that_lacks_an_input_can_be_left_out_by_a_selection(build_store: Build, config: TrainConfig) -> None:
+    store = build_store(n=120, lacking="speech.mfcc")
+    select(store, "v1", split={"train": 0.6, "val": 0.2, "test": 0.2}, where="source = 's'")
+    report = train(store, replace(config, epochs=1), out=None)
+    assert report.test is not None
 
 
 def test_training_takes_the_threads_it_is_told_and_gives_them_back(store: Store, config: TrainConfig) -> None:

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mmdata.core.ports import Encoded
+from mmdata.core.sample import Audio, Blob, Image, Part, Sample, Text
+from mmdata.errors import ConfigError
+from mmdata.loader.stream import stream
+from mmdata.store import Store
+from mmdata.store.store import Change
+from mmdata.store.write import ShardWriter
+
+Build = Callable[..., Store]
+PIXELS, SOUND = np.zeros((2, 2, 3), np.uint8), np.zeros((1, 8), np.float32)
+PARTS: dict[str, Part] = {"text": Text("a"), "image": Image(PIXELS), "song": Audio(SOUND, 8000)}
+
+
+@pytest.fixture
+def store(build: Build) -> Store:
+    """Samples with a caption, and one of another source with three parts and a name."""
+    store = build(4)
+    with ShardWriter(store.url, shard="f" * 16, fp="f" * 16, source="other") as writer:
+        encoded = {name: Encoded(Blob.of(b"x"), "bin", part) for name, part in PARTS.items()}
+        pointers = {name: f"a.{name}" for name in PARTS}
+        writer.add(Sample("other/a", PARTS, {"author": "me", "label": "odd"}), encoded, pointers=pointers)
+        files = writer.close()
+    store.commit([Change("samples", add=files)])
+    return store
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "image",
+            "'image' is a part of samples; parts are not streamed, their features are: image.embedding, image.",
+        ),
+        ("song", "'song' is a part of samples; parts are not streamed, their features are: none so far"),
+        ("text", "did you mean 'text.text'?"),
+        ("caption", "did you mean 'text.caption'?"),
+        ("author", "did you mean 'meta.author'?"),
+        ("lable", "did you mean 'label'? there are image.embedding"),
+        ("image.embeding", "did you mean 'image.embedding'?"),
+        ("zzz", "'zzz'; there are image.embedding, image.sharpness, speech.mfcc, key, label, source, parent, "),
+        ("zzz", "parent, text.caption, text.text, meta.author, meta.n"),
+        ("text.", "there are image.embedding"),
+    ],
+)
+def test_a_name_that_is_no_column_says_what_was_meant(store: Store, name: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        stream(store, [name])
+    assert len(error.value.faults) == 1
+    assert told in error.value.faults[0]
+
+
+def test_an_empty_store_has_texts_to_name(build: Build) -> None:
+    with pytest.raises(ConfigError, match=r"there are .*, key, label, source, parent$"):
+        stream(build(0), ["zzz"])
