@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from mmdata.config.names import UnknownName, is_source, missing_extra, resolve
+from mmdata.config.names import UnknownName, is_source, missing_extra, missing_plugin, resolve
 from mmdata.config.yaml12 import read_yaml
 from mmdata.core.pipeline import Pipeline, RunSettings, guess
 from mmdata.core.ports import Source
@@ -96,12 +96,13 @@ class _Reader:
     otherwise: str | None
     faults: list[str] = field(default_factory=list)
     plugins: tuple[str, ...] = ()
+    lost: frozenset[str] = frozenset()  # of the plugins, those that are not there
 
     def read(self, value: Mapping[str, Any], text: str) -> PipelineFile:
         for name in value:
             if name not in SECTIONS:
                 self.faults.append(f"no section {name!r}{guess(str(name), SECTIONS)}")
-        self.plugins = tuple(str(name) for name in self._list(value, "plugins"))
+        self.plugins = self._plugins(value)
         pipeline = Pipeline(
             source=self._source(value.get("source")),
             ingest=tuple(self._steps(value, "ingest", Step)),
@@ -121,6 +122,13 @@ class _Reader:
         if self.faults:
             raise ConfigError(self.where, self.faults)
         return file
+
+    def _plugins(self, value: Mapping[str, Any]) -> tuple[str, ...]:
+        names = tuple(str(name) for name in self._list(value, "plugins"))
+        lost = {name: fault for name in names if (fault := missing_plugin(name))}
+        self.faults += [f"plugins[{index}]: {lost[name]}" for index, name in enumerate(names) if name in lost]
+        self.lost = frozenset(name.partition(".")[0] for name in lost)
+        return names
 
     def _seed(self, value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -209,6 +217,8 @@ class _Reader:
         name = item.get("use")
         if not isinstance(name, str):
             self.faults.append(f"{place}: has no 'use', the step's name")
+            return None
+        if name.partition(".")[0] in self.lost:  # told under plugins, once
             return None
         try:
             return resolve(name, self.plugins)

@@ -6,8 +6,11 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import sys
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 from mmdata.core.pipeline import guess
@@ -43,16 +46,38 @@ def resolve(name: str, plugins: tuple[str, ...] = ()) -> type[Any]:
     elif package not in plugins:
         hint = f"; to use a step of your own, list {package!r} under plugins" if module_name else ""
         raise UnknownName(f"no step {name!r}{guess(name, known_names())}{hint}")
+    known = partial(plugin_names, package) if package in plugins else known_names
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise UnknownName(f"no step {name!r}{guess(name, known_names())}") from error
+        raise UnknownName(f"no step {name!r}{guess(name, known())}") from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and is_dataclass(found)):
-        raise UnknownName(f"no step {name!r}{guess(name, known_names())}")
+        raise UnknownName(f"no step {name!r}{guess(name, known())}")
     return found
+
+
+def missing_plugin(package: str) -> str | None:
+    """Why a package listed under `plugins` can't be used, as a fault; None when it can be found. Imports nothing."""
+    top, dot, _ = package.partition(".")
+    if dot and top:
+        return f"name the package alone: {top!r}, not {package!r}"
+    if package in sys.modules or (package.isidentifier() and importlib.util.find_spec(package) is not None):
+        return None
+    return f"there is no package {package!r} on Python's path; run as `PYTHONPATH=. mmdata ...`, or install it"
+
+
+def plugin_names(package: str) -> list[str]:
+    """The steps and sources that a plugin's modules define, by full import path; modules that fail are passed over."""
+    found = set()
+    for module in _modules(package):
+        for _, cls in inspect.getmembers(module, inspect.isclass):
+            usable = is_dataclass(cls) and not inspect.isabstract(cls) and (issubclass(cls, Step) or is_source(cls))
+            if usable and cls.__module__.partition(".")[0] == package:
+                found.add(f"{cls.__module__}.{cls.__qualname__}")
+    return sorted(found)
 
 
 def known_names() -> list[str]:
@@ -91,6 +116,19 @@ def missing_packages(extra: str) -> str | None:
     if not lacking:
         return None
     return f"needs {' and '.join(lacking)}; install it with: pip install 'mmdata[{extra}]'"
+
+
+def _modules(package: str) -> Iterator[ModuleType]:
+    """A package's modules that can be imported."""
+    waiting = [package]
+    while waiting:
+        name = waiting.pop()
+        try:
+            module = importlib.import_module(name)
+        except Exception:  # noqa: BLE001, S112  code of a user's: what fails to load has no step to suggest
+            continue
+        yield module
+        waiting += [f"{name}.{found.name}" for found in pkgutil.iter_modules(getattr(module, "__path__", ()))]
 
 
 def _classes(stage: str) -> Iterator[type]:

@@ -245,6 +245,48 @@ def test_a_plugin_that_does_not_work_is_a_fault(plugin: str, use: str, fault: st
     assert fault in faults(f"plugins: [{plugin}]\ningest: [{use}]")[0]
 
 
+@pytest.mark.parametrize(
+    ("plugins", "fault"),
+    [
+        (
+            "[lost_steps]",
+            "there is no package 'lost_steps' on Python's path; run as `PYTHONPATH=. mmdata ...`, or install it",
+        ),
+        ("[lost_steps.color]", "name the package alone: 'lost_steps', not 'lost_steps.color'"),
+    ],
+)
+def test_a_plugin_that_is_not_there_is_told_once_and_its_steps_are_not(plugins: str, fault: str) -> None:
+    text = f"plugins: {plugins}\ningest: [lost_steps.color.MeanColor, lost_steps.color.Other]"
+    assert faults(text) == [f"plugins[0]: {fault}"]
+
+
+@pytest.mark.parametrize("name", ["''", ".", "..x", "1", "a b", "null", "-"])
+def test_a_plugin_of_no_sound_name_is_a_fault(plugin: str, name: str) -> None:
+    (fault,) = faults(f"plugins: [{plugin}, {name}]")
+    assert fault.startswith("plugins[1]: there is no package ")
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        ("own_steps.loud.Shuot", ", did you mean 'own_steps.loud.Shout'?"),
+        ("own_steps.MeanColorOfEveryPicture", "; there are 'own_steps.loud.Shout'"),
+        ("own_steps.loud.Audio", ", did you mean 'own_steps.loud.Shout'?"),
+    ],
+)
+def test_a_step_that_a_plugin_lacks_brings_the_plugins_own_to_mind(plugin: str, use: str, says: str) -> None:
+    (fault,) = faults(f"plugins: [{plugin}]\ningest: [{use}]")
+    assert fault == f"ingest[0]: no step {use!r}{says}"
+
+
+def test_a_plugin_may_be_a_single_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lone_step.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert parse("plugins: [lone_step]\ningest: [lone_step.Shout]").pipeline.ingest[0].name == "lone_step.Shout"
+    assert faults("plugins: [lone_step]\ningest: [lone_step.Shot]")[0].endswith("did you mean 'lone_step.Shout'?")
+    monkeypatch.delitem(sys.modules, "lone_step")
+
+
 def test_a_step_whose_packages_are_missing_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else real(name))
