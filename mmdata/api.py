@@ -42,12 +42,38 @@ def open(  # noqa: A001  the name that users look for: mmdata.open
 
 
 def stream(store: Store | str | os.PathLike[str], columns: Sequence[str], **settings: Any) -> Stream:
-    """Stream columns of a store, batch by batch; iterating gives one epoch.
+    """Stream columns of a store, batch by batch; iterating gives what is left of one epoch. See docs/streaming.md.
+
+    A batch is a dict. A feature of one shape is NAME: [batch, *shape]; one that varies is padded with zeros and has
+    NAME.length: int64 [batch] beside it. Each feature has NAME.mask: bool [batch], False (and zeros) where a sample
+    has none. Texts are lists of str or None; `key` is always there. The stream's `state_dict` and `load_state_dict`
+    take it up anywhere, with the same global batch.
 
     Args:
         store: an open store, or where it is.
-        columns: features and text columns: ["image.embedding", "speech.mfcc", "label"].
-        settings: those of `mmdata.loader.stream.stream`: batch_size, seed, rank, world, selection, split...
+        columns: features, and the texts key, label, source, parent, text.PART and meta.NAME:
+            ["image.embedding", "speech.mfcc", "label"].
+        settings: any of these, by name.
+            selection (str): only samples of that selection.
+            split (str or several): only samples of those splits of the selection.
+            batch_size (int = 256): rows of a rank's batch.
+            global_batch_size (int): rows of a step over all ranks, instead of `batch_size`.
+            seed (int = 0): fixes the order, with the epoch. epoch (int = 0): the first one.
+            rank, world (int = 0, 1): which part of each global batch this stream gives, of how many equal parts.
+            shuffle (bool = True): without it, the stored order, which costs every rank the reading of all.
+            tail (str = "drop"): what becomes of rows that don't fill a last batch: "drop" leaves them out, "short"
+                gives a shorter batch, "repeat" fills up with other rows, "mask" does so and has a bool array `real`
+                [batch] that tells them apart.
+            lanes (int = 8): how many windows a batch is drawn from. Part of the order.
+            window_rows (int = 4096): about how many rows are shuffled among each other. Part of the order.
+            threads (int = 2): how many read.
+            max_bytes (int = 2 GiB): bound of what is held and read ahead.
+            output (str = "numpy"): arrays of numpy, or tensors of "torch".
+
+    Raises:
+        ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
+        Incomplete: a shard with selected samples lacks a feature that is asked for.
+        SchemaMismatch: shards hold different forms of a column.
     """
     from mmdata.loader.stream import stream as stream_
 
