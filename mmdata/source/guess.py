@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Literal
 
 from mmdata.codec.sniff import HEAD_BYTES, extension, holds, media_type, modality, modality_of_name
 from mmdata.core.ports import Source
-from mmdata.errors import ConfigError
+from mmdata.errors import ConfigError, Unreadable
 from mmdata.source.files import Files
 from mmdata.source.listing import Found
+from mmdata.source.local import LocalPlace
 from mmdata.source.names import escapes, key_text
 from mmdata.source.pairs import STEM
 from mmdata.source.place import Location, Place, place
@@ -33,7 +35,8 @@ def guess(location: str, *, name: str = "") -> Source:
 
     A folder's files are paired by stem; or by their path below folders that hold one modality each (images/a.png and
     texts/a.txt). Their folder is the label where two or more folders hold most of them, each several, and are not
-    named like splits.
+    named like splits. Where a table names files outside of its folder by absolute paths, the root is the folder that
+    they share.
 
     Raises:
         ConfigError: there is nothing, or nothing that is known.
@@ -85,10 +88,11 @@ def _table(path: str, name: str) -> Table:
     """A table with its parts, texts and label told from its first rows."""
     location = Location.of(path, EXTENSIONS)
     where = place(location.folder)
-    first = location.pattern
+    tables = [location.pattern]
     if not location.is_one:
         files = (file.path for file in where.walk(name).files)
-        first = next((file for file in files if location.fits(file) and extension(file) in EXTENSIONS), "")
+        tables = [file for file in files if location.fits(file) and extension(file) in EXTENSIONS]
+    first = tables[0] if tables else ""
     try:
         columns = _columns(where, first) if first else {}
         names = {column for row in _first_rows(where, first) for column in row.values} if first else set()
@@ -99,7 +103,60 @@ def _table(path: str, name: str) -> Table:
         raise ConfigError(path, [f"no column holds media, names files or is called {', '.join(_TEXT_COLUMNS)}{found}"])
     label = next((column for column in _LABEL_COLUMNS if column in names), None)
     inline = tuple(part for part, column in columns.items() if column in _TEXT_COLUMNS and part.startswith("text"))
-    return Table(path, name=name, parts=columns, inline=inline, label=label)
+    root = _root(where, tables, [column for part, column in columns.items() if part not in inline])
+    return Table(path, name=name, parts=columns, inline=inline, label=label, root=root)
+
+
+def _root(where: Place, tables: Sequence[str], columns: Sequence[str]) -> str:
+    """The folder that holds all files which tables name by absolute paths outside of their own; "" when none does.
+
+    Raises:
+        ConfigError: no folder holds them all, or other paths are relative to the tables' folder.
+    """
+    named = {column: list(_paths(_first_rows(where, tables[0]), [column])) for column in columns}
+    outside = sorted(column for column, paths in named.items() if any(_lies_outside(where, path) for path in paths))
+    if not outside:
+        return ""
+    folders = {os.path.dirname(path) for path in _all_paths(where, tables, outside) if path.startswith("/")}
+    root: str = os.path.commonpath(folders)
+    says = f"{' and '.join(map(repr, outside))}: absolute paths that lie outside of the table's folder"
+    relative = [path for paths in named.values() for path in paths if path[0] != "/" and not where.stat(path).problem]
+    if relative:
+        raise ConfigError(tables[0], [f"{says}, and {relative[0]!r} is relative to it; write all of them one way"])
+    if root == "/":
+        some = " and ".join(sorted(folders)[:2])
+        raise ConfigError(tables[0], [f"{says}, in {some}: set root: to a folder that holds them all"])
+    return root
+
+
+def _all_paths(where: Place, tables: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
+    for table in tables:
+        with suppress(NoTable, Unreadable):  # the scan tells of it
+            rows = rows_of(where, table)
+            there = rows.columns()
+            yield from _paths(rows.rows(None if there is None else set(columns) & set(there)), columns)
+
+
+def _paths(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
+    """The media files that cells name."""
+    for row in rows:
+        for column in columns:
+            path = _path(row.values.get(column))
+            if path and modality_of_name(path) is not None:
+                yield path
+
+
+def _path(value: object) -> str | None:
+    """What a cell may name a file by; None where it holds the bytes themselves."""
+    if isinstance(value, Mapping):
+        value = None if value.get("bytes") is not None else value.get("path")
+    return value if isinstance(value, str) else None
+
+
+def _lies_outside(where: Place, path: str) -> bool:
+    """Whether a path names a file of this system that is not in the place."""
+    local = isinstance(where, LocalPlace)  # what comes by a URL has no say about the files here
+    return local and path.startswith("/") and where.relative(path) is None and os.path.isfile(path)
 
 
 def _first_rows(where: Place, path: str) -> list[Row]:
@@ -134,10 +191,13 @@ def _kind(where: Place, value: object) -> str | None:
     data = value.get("bytes") if isinstance(value, Mapping) else value
     if isinstance(data, bytes):
         return modality(media_type(data[:HEAD_BYTES]))
-    path = value.get("path") if isinstance(value, Mapping) else value
-    if not isinstance(path, str) or modality_of_name(path) is None or escapes(path):
+    path = _path(value)
+    if path is None or modality_of_name(path) is None:
         return None
-    return None if where.stat(path).problem else modality_of_name(path)
+    if _lies_outside(where, path):
+        return modality_of_name(path)
+    path = (where.relative(path) or path) if path.startswith("/") else path
+    return None if escapes(path) or where.stat(path).problem else modality_of_name(path)
 
 
 def _mirrored(files: Iterable[Found]) -> dict[str, str | tuple[str, ...]] | None:

@@ -35,6 +35,18 @@ class LocalPlace:
             return "folder"
         return "file" if os.path.isfile(self.root) else None
 
+    def relative(self, path: str) -> str | None:
+        """An absolute path as one relative to the root: as they are spelled, or where links lead."""
+        path, spelled, real = os.path.normpath(path), os.path.abspath(self.root), _real(self.root)
+        if _inside(path, spelled):
+            return os.path.relpath(path, spelled)
+        folder, name = os.path.split(path)
+        try:
+            places = (os.path.join(_real(folder), name), os.path.realpath(path))
+        except ValueError:  # no path that the system could have
+            return None
+        return next((os.path.relpath(full, real) for full in places if _inside(full, real)), None)
+
     def walk(self, name: str) -> Listing:
         """Every file below the root, once, wherever links lead."""
         return _Walk(self, name).run()
@@ -114,8 +126,12 @@ def _path_of(opened: int, path: str) -> str:
         return os.path.realpath(path)
 
 
-@lru_cache(maxsize=1024)
 def _real(folder: str) -> str:
+    return _resolved(folder if folder.startswith("/") else os.path.join(os.getcwd(), folder))
+
+
+@lru_cache(maxsize=1024)
+def _resolved(folder: str) -> str:
     return os.path.realpath(folder)
 
 

@@ -28,6 +28,9 @@ class Place(Protocol):
     def holds(self) -> Literal["file", "folder"] | None:
         """What stands at the location itself."""
 
+    def relative(self, path: str) -> str | None:
+        """An absolute path of the system as one relative to this folder; None where it lies elsewhere."""
+
     def walk(self, name: str) -> Listing:
         """Every file below; `name` begins the faults' keys."""
 

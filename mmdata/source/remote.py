@@ -31,6 +31,10 @@ class RemotePlace:
         except FileNotFoundError:
             return None
 
+    def relative(self, path: str) -> str | None:  # noqa: ARG002  a place's form
+        """None: no path of this system lies behind a URL."""
+        return None
+
     def walk(self, name: str) -> Listing:
         """Every file below the URL."""
         system, root = _opened(self.url)

@@ -27,8 +27,9 @@ class Table:
     """The rows of a JSON Lines, CSV or Parquet file, or of several; what a file is, its content says.
 
     A part's column holds either the part itself or a file's path. Bytes (Parquet), and Hugging Face's {bytes, path},
-    are the part. Text is a path, relative to `root`, save in the parts named by `inline`, whose text it is. An empty
-    cell means that the sample has no such part; the columns that are no part become metadata.
+    are the part. Text is a path, relative to `root` or absolute and inside of it, save in the parts named by `inline`,
+    whose text it is. An empty cell means that the sample has no such part; the columns that are no part become
+    metadata.
 
     Rows that can't be read, repeat another's key, or name a file that is missing or lies outside of `root` are faults.
     A key is NAME/KEY, with the table's path between them when there are several.
@@ -42,7 +43,8 @@ class Table:
         inline: parts whose column is the text itself rather than a path.
         label: the column that is metadata `label`.
         meta: the columns that are metadata; None is all the rest.
-        root: the folder that paths are relative to, and must not leave; the table's own when it is empty.
+        root: the folder that paths are relative to, and must not leave, nor lie outside of when they are
+            absolute; the table's own when it is empty.
         check: what tells that a file has changed: "stat" is size and mtime, "content" a digest. Cells always go by
             content.
         follow_links: whether links may lead out of `root`.
@@ -232,10 +234,10 @@ class _Rows:
         shown = f"{unquoted(at)}: row {row.number}: {column} {path[:200]!r}"
         if "://" in path:
             raise _BadRow("outside", f"{shown} is a URL: nothing is fetched; fetch it first")
-        root = (self.source.root or self.source._location.folder).rstrip("/")
-        path = posixpath.normpath(path.removeprefix(f"{root}/") if root.startswith("/") else path)
+        path = posixpath.normpath((self.files.relative(path) or path) if path.startswith("/") else path)
         if escapes(path):
-            raise _BadRow("outside", f"{shown} leads out of {root!r}, which paths are relative to")
+            root = self.source.root or self.source._location.folder
+            raise _BadRow("outside", f"{shown} lies outside of {root!r}; set root: to a folder that holds them all")
         file = self.find(path)
         if file.problem:
             hint = f"; where it is the text itself, say inline: [{part}]" if file.problem[0] == "missing" else ""

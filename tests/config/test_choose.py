@@ -151,6 +151,17 @@ def test_a_table_with_text_in_its_rows(tmp_path: Path) -> None:
     assert names(file) == ["NormalizeText text", "TextLength text"]
 
 
+def test_the_root_that_absolute_paths_share_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "c # media", {"a.png": PNG, "b.png": PNG})
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "t.csv").write_text("file\n" + "".join(f"{tmp_path}/c # media/{name}.png\n" for name in "ab"))
+    text = choose(str(tmp_path / "t" / "t.csv"))
+    assert f'  root: "{tmp_path}/c # media"  # the folder that holds all the files that it names\n' in text
+    source = parse(text).pipeline.source
+    assert isinstance(source, Table)
+    assert len(source.scan().entries) == 2
+
+
 def test_a_column_of_any_name_stays_on_its_line(tmp_path: Path) -> None:
     write(tmp_path, {"a.png": PNG, "b.png": PNG})
     hostile = 'x"\nseed: 9\u2028plugins: [os]\x85'

@@ -107,6 +107,61 @@ def test_columns_of_media_are_told_by_their_content(tmp_path: Path) -> None:
     assert len(source.scan().entries) == 2
 
 
+def named(path: Path, *rows: str) -> str:
+    """A table of one column `file`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["file", *rows, ""]))
+    return str(path)
+
+
+def test_absolute_paths_inside_of_the_tables_folder_need_no_root(tmp_path: Path) -> None:
+    tree(tmp_path, "x/a.png", "b.png")
+    source = guess(named(tmp_path / "t.csv", str(tmp_path / "x" / "a.png"), str(tmp_path / "b.png")))
+    assert source == Table(str(tmp_path / "t.csv"), parts={"image": "file"}, inline=())
+    assert len(source.scan().entries) == 2
+
+
+def test_absolute_paths_outside_of_the_tables_folder_have_their_common_one_as_root(tmp_path: Path) -> None:
+    tree(tmp_path, "media/x/a.png", "media/y/b.png")
+    rows = [str(tmp_path / "media/x/a.png")] * 60 + [str(tmp_path / "media/y/b.png")]
+    source = guess(named(tmp_path / "tables" / "t.csv", *rows))
+    assert isinstance(source, Table)
+    assert source.root == str(tmp_path / "media")
+    assert len(source.scan().entries) == 61
+
+
+def test_the_root_holds_the_files_of_every_table(tmp_path: Path) -> None:
+    tree(tmp_path, "media/x/a.png", "media/y/b.png")
+    named(tmp_path / "tables" / "0.csv", str(tmp_path / "media/x/a.png"))
+    named(tmp_path / "tables" / "1.csv", str(tmp_path / "media/y/b.png"))
+    source = guess(str(tmp_path / "tables"))
+    assert isinstance(source, Table)
+    assert source.root == str(tmp_path / "media")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (["{0}/m/a.png", "/nowhere/b.png"], "set root: to a folder that holds them all"),
+        (["{0}/m/a.png", "b.png"], "'b.png' is relative to it; write all of them one way"),
+    ],
+)
+def test_paths_that_no_root_fits_are_told(tmp_path: Path, rows: list[str], says: str) -> None:
+    tree(tmp_path, "m/a.png", "t/b.png")
+    with pytest.raises(ConfigError) as error:
+        guess(named(tmp_path / "t" / "t.csv", *(row.format(tmp_path) for row in rows), str(tmp_path / "m/a.png")))
+    assert says in str(error.value)
+
+
+def test_a_table_behind_a_url_opens_no_folder_of_this_system(tmp_path: Path) -> None:
+    import fsspec
+
+    tree(tmp_path, "a.png")
+    fsspec.filesystem("memory").pipe("/guessed/t.csv", f"file\n{tmp_path}/a.png\n".encode())
+    with pytest.raises(ConfigError, match="no column holds media"):
+        guess("memory://guessed/t.csv")
+
+
 def test_the_folder_that_one_stands_in_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree(tmp_path / "pets", "a.png")
     monkeypatch.chdir(tmp_path / "pets")

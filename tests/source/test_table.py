@@ -78,13 +78,14 @@ def test_metadata_can_be_named(tmp_path: Path) -> None:
         ("[1]", "bad_row", "line 2: expected an object {...}, not a list"),
         (b'{"image": "\xff"}', "bad_row", "line 2: byte 11 is not UTF-8"),
         ({"image": "b.png"}, "missing", "row 1: image 'b.png': there is no such file; where it is the text itself"),
-        ({"image": "../t/a.png"}, "outside", "leads out of"),
-        ({"image": "/etc/passwd"}, "outside", "leads out of"),
-        ({"image": "x/../../../etc/passwd"}, "outside", "leads out of"),
+        ({"image": "../t/a.png"}, "outside", "; set root: to a folder that holds them all"),
+        ({"image": "/etc/passwd"}, "outside", "; set root: to a folder that holds them all"),
+        ({"image": "x/../../../etc/passwd"}, "outside", "; set root: to a folder that holds them all"),
         ({"image": "https://example.org/a.png"}, "outside", "is a URL: nothing is fetched"),
         ({"image": "out/passwd"}, "link_outside", "a link leads out"),
         ({"image": "folder"}, "not_a_file", "a folder, not a file"),
-        ({"image": "a\0.png"}, "outside", "leads out"),
+        ({"image": "a\0.png"}, "outside", "lies outside of"),
+        ({"image": "/a\0.png"}, "outside", "lies outside of"),
         ({"image": 3}, "bad_value", "row 1: image holds no path, text or bytes"),
         ({"n": 3}, "empty_row", "has no value in any part's column"),
         ({"image": None, "text": None}, "empty_row", "has no value in any part's column"),
@@ -106,6 +107,29 @@ def test_paths_inside_the_root_may_be_absolute_or_winding(tmp_path: Path) -> Non
     assert [
         entry.members[0].pointer for entry in Table(path, parts=PARTS | {"text": "image"}, inline=()).scan().entries
     ] == ["a.png"] * 2
+
+
+@pytest.mark.parametrize("how", ["", "{0}/media", "media", "./media/", "alias", "{0}/alias"])
+@pytest.mark.parametrize("path", ["{0}/media/x/a.png", "{0}/alias/x/a.png", "{0}/media/../media//x/./a.png", "{0}/one"])
+def test_absolute_paths_are_taken_wherever_links_lead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, path: str
+) -> None:
+    (tmp_path / "media" / "x").mkdir(parents=True)
+    (tmp_path / "media" / "x" / "a.png").write_bytes(b"12")
+    (tmp_path / "alias").symlink_to("media")
+    (tmp_path / "one").symlink_to("media/x/a.png")
+    monkeypatch.chdir(tmp_path)
+    table, root = jsonl(tmp_path, {"image": path.format(tmp_path)}), how.format(tmp_path)
+    assert values(Table(table, parts={"image": "image"}, root=root)) == [{"image": b"12"}]
+
+
+def test_an_absolute_path_beside_the_root_is_outside(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media2").mkdir()
+    (tmp_path / "media2" / "a.png").write_bytes(b"12")
+    path = jsonl(tmp_path, {"image": str(tmp_path / "media2" / "a.png")})
+    scan = Table(path, parts={"image": "image"}, root=str(tmp_path / "media")).scan()
+    assert faults(scan) == {"t/000000000": "outside"}
 
 
 def test_empty_lines_are_no_rows_but_count(tmp_path: Path) -> None:
