@@ -79,7 +79,8 @@ class Tars:
         if location.is_one:
             tar = where.stat(location.pattern)
             if tar.problem:
-                raise ConfigError(f"source {self.name}", [f"root: {tar.problem[1]}"])
+                hint = "; braces are not expanded: write a glob, as in train-*.tar" if ".." in location.pattern else ""
+                raise ConfigError(f"source {self.name}", [f"root: {tar.problem[1]}{hint}"])
             return where, [tar], [], []
         listing = where.walk(self.name)
         fits = [file for file in listing.files if location.fits(file.path)]

@@ -170,3 +170,10 @@ def test_nothing_found_is_refused_with_what_was(tmp_path: Path) -> None:
         Tars(str(tmp_path)).scan()
     with pytest.raises(ConfigError, match="no media in 1 tars"):
         scan(tmp_path, ("a.npy", b""))
+
+
+def test_braces_are_refused_with_what_to_write_instead(tmp_path: Path) -> None:
+    tar(tmp_path / "t-0000.tar", [("a.jpg", b"1")])
+    with pytest.raises(ConfigError, match=r"braces are not expanded: write a glob"):
+        Tars(str(tmp_path / "t-{0000..0003}.tar")).scan()
+    assert len(Tars(str(tmp_path / "t-*.tar")).scan().entries) == 1
