@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 1_000  # as many as a row group has: a chunk is read without its neighbours
 SAMPLES = "samples"
-EMPTY = b"mmdata.empty"  # where a selection's file says why splits of it are empty: JSON by split
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +181,7 @@ def _nothing(store: Store, files: Files, selection: str | None, split: str | Seq
     from mmdata.store import selections
 
     table = selections.read(files, selection)
-    why = json.loads((table.schema.metadata or {}).get(EMPTY, b"{}"))
+    why = json.loads((table.schema.metadata or {}).get(selections.EMPTY, b"{}"))
     if known := [name for name in names if name in why]:
         return [f"split: selection {selection!r} has no samples in {name!r}: {why[name]}" for name in known]
     splits = table["split"].filter(pc.is_null(table["reason"])).unique().drop_null().to_pylist()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mmdata.store import Store
 
 log = logging.getLogger(__name__)
-EMPTY = "mmdata.empty"  # in the schema of a selection's file: why splits of it are empty, JSON by split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,9 @@ def select(
     empty = {} if deal is None else _empty(deal, chosen, _n_groups(keys, groups, reasons))
     for part, why in empty.items():
         log.warning("selection=%s place=%s split=%s: it is empty: %s", name, store.url, part, why)
-    rows = pa.table(columns, schema=selections.SCHEMA.with_metadata({EMPTY: json.dumps(empty)} if empty else None))
+    rows = pa.table(
+        columns, schema=selections.SCHEMA.with_metadata({selections.EMPTY: json.dumps(empty)} if empty else None)
+    )
     settings = None if deal is None else [dict(deal.shares), deal.folds, deal.group, deal.seed]
     selections.write(Files.at(store.url, store.storage_options), name, rows, fp=fingerprint(settings, where))
     counts = {part: chosen[part] for part in (deal.names if deal else ("",))}

@@ -15,6 +15,7 @@ from mmdata.store.parquet import read_rows, write_rows
 from mmdata.store.tables import logged
 
 SELECTIONS = "selections"
+EMPTY = b"mmdata.empty"  # in the schema's metadata: why splits of it are empty, JSON by split
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
