@@ -218,10 +218,18 @@ def test_the_same_rows_give_the_same_bytes(made: Made, tmp_path: Path) -> None:
 
 
 def test_writing_again_what_a_killed_run_left_keeps_it(made: Made) -> None:
-    before = made.samples(1)
-    times = {path: os.stat(path).st_mtime_ns for path in Path(made.url).rglob("*.*") if path.is_file()}
+    def files() -> dict[Path, tuple[int, bytes]]:
+        found = [path for path in Path(made.url).rglob("*.*") if path.is_file()]
+        return {path: (os.stat(path).st_ino, path.read_bytes()) for path in found}
+
+    before, there = made.samples(1), files()
+    old_s = 1_000_000_000
+    for path in there:
+        os.utime(path, (old_s, old_s))
     assert made.samples(1) == before
-    assert {path: os.stat(path).st_mtime_ns for path in Path(made.url).rglob("*.*") if path.is_file()} == times
+    assert files() == there
+    taken_up = [Path(made.url) / before[0].path, Path(made.url) / (before[0].media.path if before[0].media else "")]
+    assert all(os.stat(path).st_mtime > old_s for path in taken_up)  # it is young again: gc must not sweep it now
 
 
 def test_other_bytes_under_a_taken_name_get_a_name_of_their_own(made: Made) -> None:
