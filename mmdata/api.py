@@ -192,7 +192,7 @@ def _select_faults(settings: Mapping[str, Any]) -> list[str]:
 def _train_faults(file: PipelineFile) -> list[str]:
     from mmdata.config.names import missing_packages
     from mmdata.core.pipeline import guess
-    from mmdata.core.step import Extract
+    from mmdata.core.step import Feature
     from mmdata.errors import ConfigError
     from mmdata.train.config import TrainConfig
 
@@ -204,7 +204,7 @@ def _train_faults(file: PipelineFile) -> list[str]:
         config = TrainConfig.of({str(name): value for name, value in file.train.items()})
     except ConfigError as error:
         return [*faults, *(f"train: {fault}" for fault in error.faults)]
-    made = [column for step in file.pipeline.features if isinstance(step, Extract) for column in step.columns()]
+    made = [column for step in file.pipeline.features if isinstance(step, Feature) for column in step.columns()]
     faults += [
         f"train.inputs.{name}: no feature makes {column!r}{guess(column, made)}"
         for name, column in config.inputs.items()

@@ -27,7 +27,7 @@ def features(
     from mmdata.cli.screen import finish, progress
     from mmdata.config.load import load
     from mmdata.core.pipeline import guess
-    from mmdata.core.step import Extract
+    from mmdata.core.step import Feature
     from mmdata.engine.executors import executor as executor_
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run
@@ -35,7 +35,7 @@ def features(
 
     location = source or recorded_location(store)
     file = load(pipeline, source=location)
-    known = {step.into for step in file.pipeline.features if isinstance(step, Extract)}
+    known = {step.into for step in file.pipeline.features if isinstance(step, Feature)}
     if faults := [f"no feature {name!r}{guess(name, known)}" for name in only or () if name not in known]:
         raise ConfigError("--only", faults)
     with progress(quiet=as_json) as watch:

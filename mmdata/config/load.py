@@ -15,7 +15,7 @@ from mmdata.config.names import UnknownName, is_source, missing_extra, missing_p
 from mmdata.config.yaml12 import read_yaml
 from mmdata.core.pipeline import Pipeline, RunSettings, guess
 from mmdata.core.ports import Source
-from mmdata.core.step import Extract, Step, address
+from mmdata.core.step import Feature, Step, address
 from mmdata.errors import ConfigError
 
 Built = TypeVar("Built")
@@ -107,7 +107,7 @@ class _Reader:
             source=self._source(value.get("source")),
             ingest=tuple(self._steps(value, "ingest", Step)),
             store=self._encodings(value.get("store")),
-            features=tuple(self._steps(value, "features", Extract)),
+            features=tuple(self._steps(value, "features", Feature)),
             seed=self._seed(value.get("seed", 0)),
         )
         run = self._build("run", RunSettings, self._mapping(value, "run"))

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from mmdata.config.names import STAGES, sources, steps
 from mmdata.core.pipeline import RunSettings
-from mmdata.core.step import Extract, address
+from mmdata.core.step import Feature, address
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,8 +21,8 @@ def pipeline_schema() -> dict[str, Any]:
     """The schema of a whole pipeline file."""
     shared: dict[str, Any] = {}
     every = list(steps())
-    ingest = [_use(cls, shared) for cls in every if not issubclass(cls, Extract)]
-    features = [_use(cls, shared) for cls in every if issubclass(cls, Extract)]
+    ingest = [_use(cls, shared) for cls in every if not issubclass(cls, Feature)]
+    features = [_use(cls, shared) for cls in every if issubclass(cls, Feature)]
     source = [_use(cls, shared, optional=dataclasses.fields(cls)[0].name) for cls in sources()]
     return {
         "$schema": DIALECT,

@@ -17,7 +17,7 @@ from annotated_types import Ge, Le
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.ports import Source
 from mmdata.core.sample import Audio, Blob, Frames, Image, Sample, Text, Video
-from mmdata.core.step import Extract, Filter, Map, RandomMap, Split, Step
+from mmdata.core.step import Feature, Filter, Map, RandomMap, Split, Step
 from mmdata.errors import ConfigError
 
 STORE_FORMAT = 1  # part of every fingerprint of stored rows: raise it when the rows' form changes
@@ -110,7 +110,7 @@ class Kept:
 class Family:
     """A feature in its place: its step, and the fingerprint of its data files. What it reads is decoded by default."""
 
-    step: Extract[Any]
+    step: Feature[Any]
     fp: str
 
     @property
@@ -230,7 +230,7 @@ class _Compiler:
         return False
 
     def _place(self, place: str, step: Step, seed: int) -> None:
-        if isinstance(step, Extract):
+        if isinstance(step, Feature):
             self.faults.append(f"{place}: {step.name} makes a feature: it belongs under features")
             return
         if step.on is None and step.takes not in (Sample, object):
@@ -298,7 +298,7 @@ class _Compiler:
         names: Counter[str] = Counter()
         for index, step in enumerate(features):
             place = f"features[{index}]"
-            if not isinstance(step, Extract):
+            if not isinstance(step, Feature):
                 self.faults.append(f"{place}: {step.name} changes samples: it belongs under ingest")
                 continue
             for column in step.columns():
@@ -312,7 +312,7 @@ class _Compiler:
             families.append(Family(step, self._family_print(step, kept, found)))
         return tuple(families)
 
-    def _family_print(self, step: Extract[Any], kept: Mapping[str, Kept], decoder: Step | None) -> str:
+    def _family_print(self, step: Feature[Any], kept: Mapping[str, Kept], decoder: Step | None) -> str:
         if step.on is None:
             lossy = sorted((name, how.encoding) for name, how in kept.items() if self._is_lossy(how))
             reads: Any = [self.changes, lossy]

@@ -117,10 +117,15 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Died:
-    """What an executor gives in place of a result when the worker that held an item is gone."""
+    """What an executor gives in place of a result when the worker that held an item is gone.
+
+    Args:
+        item: what it held. error: how it went, for a person. kind: "worker_died", or "timed_out" where it was ended.
+    """
 
     item: Any
     error: str
+    kind: str = "worker_died"
 
 
 class Executor(Protocol):

@@ -22,7 +22,7 @@ import numpy as np
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.fingerprint import fingerprint
-from mmdata.core.sample import Part, Sample
+from mmdata.core.sample import Sample
 
 Takes = TypeVar("Takes")
 Gives = TypeVar("Gives")
@@ -145,8 +145,8 @@ class Split(Step, Generic[Takes]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(Step, Generic[Takes]):
-    """Computes arrays of a promised form: a family of features.
+class Feature(Step, Generic[Takes]):
+    """What both kinds of step that make a family of features promise.
 
     Args:
         into: the family's name, `PART.FEATURE`. When `on` is given and `into` is not, it follows: Mfcc(on="speech")
@@ -169,14 +169,6 @@ class Extract(Step, Generic[Takes]):
         the columns "frames.flow" and "frames.flow.motion".
         """
 
-    @abstractmethod
-    def extract(self, value: Takes, /) -> Arrays:
-        """The array, or the arrays by the names that `spec` promised."""
-
-    def extract_many(self, values: Sequence[Takes], /) -> Sequence[Arrays]:
-        """The same for many values at once, in order. Override it where a batch is cheaper: the engine groups."""
-        return [self.extract(value) for value in values]
-
     def columns(self) -> dict[str, ArraySpec]:
         """The promised arrays by column name."""
         promise = self.spec()
@@ -185,15 +177,51 @@ class Extract(Step, Generic[Takes]):
         return {f"{self.into}.{name}" if name else self.into: spec for name, spec in promise.items()}
 
     def named(self, arrays: Arrays) -> dict[str, np.ndarray]:
-        """What `extract` returned, by column name."""
+        """What a feature returned for a value, by column name."""
         if isinstance(arrays, Mapping):
             return {f"{self.into}.{name}" if name else self.into: array for name, array in arrays.items()}
         return {self.into: arrays}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Extract(Feature[Takes], Generic[Takes]):
+    """Computes arrays of a promised form, one value at a time."""
+
+    @abstractmethod
+    def extract(self, value: Takes, /) -> Arrays:
+        """The array, or the arrays by the names that `spec` promised."""
+
+    def extract_many(self, values: Sequence[Takes], /) -> Sequence[Arrays]:
+        """The same for many values at once, in order. Override it where a batch is cheaper: the engine groups."""
+        return [self.extract(value) for value in values]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchExtract(Feature[Takes], Generic[Takes]):
+    """Computes arrays with a model, for many values at once, on a GPU where there is one.
+
+    The engine calls `load` once a process and device, `prepare` in threads, and `extract` on groups that it makes of
+    prepared values of like cost: a group costs its largest value times their number, as padding makes them equal.
+    Numbers may depend on who else is in a group by no more than 1e-5 in float32: padding must be masked.
+    """
+
+    @abstractmethod
+    def load(self, device: str, /) -> Any:
+        """The model, ready on a device of torch's naming: "cpu", "cuda:0". Slow things are done here, once."""
+
+    def prepare(self, value: Takes, /) -> Any:
+        """What goes into a group in place of the value: tokens, resized pixels. Threads do it, beside the model."""
+        return value
+
+    @abstractmethod
+    def cost(self, prepared: Any, /) -> int:
+        """How much a prepared value takes of a device, at least 1: tokens, pixels, samples of sound."""
+
+    @abstractmethod
+    def extract(self, model: Any, prepared: Sequence[Any], /) -> Sequence[Arrays]:
+        """The arrays of each prepared value, in order, on the CPU."""
+
+
 def is_abstract(cls: type) -> bool:
     """Whether a class is a kind of step rather than a step."""
     return inspect.isabstract(cls)
-
-
-Written = Part | Sample

@@ -15,7 +15,8 @@ from mmdata.codec.decoders import decode, decoder_name
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Family
 from mmdata.core.sample import Blob, Sample
-from mmdata.core.step import Extract
+from mmdata.core.step import Extract, Feature
+from mmdata.engine.batching import compute
 from mmdata.engine.carry import ALWAYS_FAILS, Rejection, always_fails, numbers_of, read_only, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import Notes
@@ -53,7 +54,7 @@ class _Held:
     decoded: dict[tuple[str, type], Any] = field(default_factory=dict)
     refused: str | None = None
 
-    def value(self, step: Extract[Any]) -> Any:
+    def value(self, step: Feature[Any]) -> Any:
         """What a feature reads of the sample; None where it has no such part; text says why it may not be read."""
         if self.refused is not None:
             return self.refused
@@ -114,7 +115,7 @@ class Extraction:
                 self._extract(work)
         self._chunk, self._bytes = [], 0
 
-    def _decode(self, held: _Held, step: Extract[Any]) -> Any:
+    def _decode(self, held: _Held, step: Feature[Any]) -> Any:
         """The part that a feature reads, by the default decoder: that is what the store returns."""
         name = decoder_name(step.takes)
         times = self._counts.times(name)
@@ -151,7 +152,8 @@ class Extraction:
         times = self._counts.times(step.name)
         started = perf_counter()
         try:
-            if todo and not self._one_by_one and type(step).extract_many is not Extract.extract_many:
+            groups = isinstance(step, Extract) and type(step).extract_many is not Extract.extract_many
+            if todo and groups and not self._one_by_one and isinstance(step, Extract):
                 self._notes.write(self._chunk[todo[0][0]].entry_key, step.name)
                 with suppress(Exception):  # one of them is at fault: each alone will say which
                     many = step.extract_many([value for _, value in todo])
@@ -166,7 +168,7 @@ class Extraction:
         step, name = work.family.step, work.family.name
         self._notes.write(self._chunk[place].entry_key, step.name)
         try:
-            row = _checked(work, step.extract(value))
+            row = _checked(work, compute(step, value))
         except Exception as error:
             why = rejection(step.name, error)
             if not isinstance(error, DataError):

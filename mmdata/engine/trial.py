@@ -14,6 +14,7 @@ from mmdata.codec.decoders import decode
 from mmdata.core.pipeline import Compiled, Pipeline, compile_pipeline
 from mmdata.core.ports import Entry, Source
 from mmdata.core.sample import Blob, Part, Sample
+from mmdata.engine.batching import compute
 from mmdata.engine.carry import Carrier, rejection
 from mmdata.engine.check import CODECS
 from mmdata.engine.counts import Counts
@@ -127,7 +128,7 @@ def _features(compiled: Compiled, sample: Sample) -> Iterator[Tried]:
             if on is not None:
                 value = encoded_as_read(compiled, on, value)
                 value = decode(value, step.takes) if isinstance(value, Blob) else value
-            arrays = step.named(step.extract(value))
+            arrays = step.named(compute(step, value))
         except Exception as error:  # noqa: BLE001  what a run would record is shown instead
             why = rejection(step.name, error)
             yield Tried(sample.key, step.name, on or "sample", None, None, 0.0, f"missing: {why.kind}: {why.error}")
