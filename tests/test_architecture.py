@@ -58,7 +58,9 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "duckdb": {"store", "select"},
     "fsspec": {"source", "store", "loader"},
     "ftfy": {"kernels", "clean"},
+    "huggingface_hub": {"source"},
     "hypothesis": set(),
+    "protego": {"source"},
     "pyarrow": {"source", "store", "select", "loader"},
     "pydantic": {"config", "train"},
     "pytest": set(),
@@ -69,13 +71,14 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "soxr": {"kernels", "clean", "augment", "features"},
     "torch": {"features.embed", "engine", "loader", "train"},
     "typer": {"cli"},
+    "urllib3": {"source"},
     "xxhash": {"kernels", "features", "source", "store", "select", "loader"},
     "yaml": {"config"},
 }
 # Packages of the extras: a module that needs one must load without it, so that `check` can say which extra to install.
 LATE = {"av", "cv2", "dask", "datasets", "distributed", "duckdb", "ftfy", "scipy", "sentencepiece", "soundfile", "soxr"}
-LATE |= {"torch", "pytest", "hypothesis"}
-EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}}
+LATE |= {"torch", "pytest", "hypothesis", "huggingface_hub", "protego", "urllib3"}
+EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}, "urllib3": {"source.urls.connect"}}
 
 PUBLIC = {"run", "stream", "open"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}

@@ -26,6 +26,8 @@ EXTRAS = {
     "video": ("av", "cv2"),
     "select": ("duckdb",),
     "torch": ("torch",),
+    "huggingface": ("datasets",),
+    "urls": ("protego", "urllib3"),
 }
 
 
