@@ -5,7 +5,8 @@ MMDataError
 │   └── MissingExtra       a step needs packages that are not installed; names the extra to install
 ├── DataError              one sample is bad; it is rejected and the run goes on
 │   ├── DecodeError        its bytes are not sound media
-│   └── Unreadable         its bytes can't be had: gone, forbidden, changed while it was read
+│   ├── Unreadable         its bytes can't be had: gone, forbidden, changed while it was read
+│   └── DoesNotFit         it takes more memory than the device has, alone
 ├── StepError              a step is wrong: its sample is rejected and marked `bug`
 ├── CorpusUnavailable      real media for tests and demo can't be fetched; generated media do instead
 ├── RunStopped             the run ended early: too many rejects, a step that always fails, lost workers
@@ -64,6 +65,12 @@ class Unreadable(DataError):
     """The bytes can't be had: the file is gone, forbidden, or changed since it was listed."""
 
     kind = "unreadable"
+
+
+class DoesNotFit(DataError):
+    """The sample alone takes more memory than the device that a model runs on has."""
+
+    kind = "does_not_fit"
 
 
 class StepError(MMDataError):

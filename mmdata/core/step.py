@@ -201,13 +201,23 @@ class BatchExtract(Feature[Takes], Generic[Takes]):
     """Computes arrays with a model, for many values at once, on a GPU where there is one.
 
     The engine calls `load` once a process and device, `prepare` in threads, and `extract` on groups that it makes of
-    prepared values of like cost: a group costs its largest value times their number, as padding makes them equal.
+    prepared values of like cost: a group costs its largest value times their number, as padding makes them equal. How
+    much a group may cost it finds out by itself; where memory runs out it makes smaller ones.
     Numbers may depend on who else is in a group by no more than 1e-5 in float32: padding must be masked.
+
+    Args:
+        precision: "bfloat16" lets torch compute matrix products in it, where the device can; a CPU stays at float32.
     """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @abstractmethod
     def load(self, device: str, /) -> Any:
-        """The model, ready on a device of torch's naming: "cpu", "cuda:0". Slow things are done here, once."""
+        """The model, ready on a device of torch's naming: "cpu", "cuda:0". Slow things are done here, once.
+
+        Torch keeps to the threads that a worker has. Another runtime must be told here: as many as the environment's
+        OMP_NUM_THREADS says, which is 1 in a worker of many, or one a core where it is not set.
+        """
 
     def prepare(self, value: Takes, /) -> Any:
         """What goes into a group in place of the value: tokens, resized pixels. Threads do it, beside the model."""
@@ -219,7 +229,7 @@ class BatchExtract(Feature[Takes], Generic[Takes]):
 
     @abstractmethod
     def extract(self, model: Any, prepared: Sequence[Any], /) -> Sequence[Arrays]:
-        """The arrays of each prepared value, in order, on the CPU."""
+        """The arrays of each prepared value, in order, on the CPU. It is called without gradients (torch)."""
 
 
 def is_abstract(cls: type) -> bool:

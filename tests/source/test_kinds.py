@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import get_args
 
 import mmdata
-from mmdata.errors import DataError, DecodeError, StepError, Unreadable
+from mmdata.errors import DataError, DecodeError, DoesNotFit, StepError, Unreadable
 from mmdata.source.tarindex import Kind
 
 PACKAGE = Path(mmdata.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "errors.md"
 # where a call has the kind: the class or method, and the argument's index
-CALLS = {"Fault": 1, "_BadRow": 0, "Rejection": 1}
+CALLS = {"Fault": 1, "BadRow": 0, "NotFetched": 0, "Rejection": 1}
 SAID = re.compile(r"([a-z]+_[a-z_]+): ")
 NAMES = re.compile(r"[a-z]+(_[a-z]+)*")
 
@@ -65,7 +65,7 @@ def made() -> set[str]:
     files = [path for folder in ("source", "engine") for path in (PACKAGE / folder).rglob("*.py")]
     found = {kind for path in files for kind in kinds_of(path)}
     of_tars = {f"tar_{kind}" for kind in get_args(Kind) if kind not in ("file", "folder")}
-    return found | of_tars | {error.kind for error in (DataError, DecodeError, Unreadable, StepError)}
+    return found | of_tars | {error.kind for error in (DataError, DecodeError, DoesNotFit, Unreadable, StepError)}
 
 
 def documented() -> set[str]:
