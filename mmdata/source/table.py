@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import posixpath
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Any
 
 from mmdata.core.ports import Entry, Fault, Member, Scan
@@ -63,12 +64,12 @@ class Table:
     follow_links: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", checked_name(self.name, self._location.usual_name))
+        object.__setattr__(self, "name", checked_name(self.name, self.location.usual_name))
         if not self.parts:
             raise ValueError("parts: names no part; give each part's column, as in {image: file_name}")
 
     @property
-    def _location(self) -> Location:
+    def location(self) -> Location:
         return Location.of(self.path, EXTENSIONS)
 
     def scan(self) -> Scan:
@@ -77,15 +78,11 @@ class Table:
         Raises:
             ConfigError: there is no such table, it lacks a column that is asked for, or no row of it is a sample.
         """
-        tables, unmatched = self._tables()
-        listing = _Rows(self)
-        for table in tables:
-            listing.add(table, "" if self._location.is_one else f"{key_text(table.path.rpartition('.')[0])}/")
-        return listing.done(unmatched)
+        return TableListing(self).scan()
 
     def read(self, entries: Sequence[Entry]) -> Iterator[Sample]:
         """The entries' samples. Cells are read a window at a time, when the first blob of it is asked for."""
-        files, tables = self._files(), place(self._location.folder)
+        files, tables = self._files(), place(self.location.folder)
         opened: dict[str, Rows] = {}
         for window in windows(entries):
             cells = Cells(tables, opened, window)
@@ -94,10 +91,10 @@ class Table:
                 yield Sample(entry.key, parts, entry.meta)
 
     def _files(self) -> Place:
-        return place(self.root or self._location.folder, follow_links=self.follow_links)
+        return place(self.root or self.location.folder, follow_links=self.follow_links)
 
-    def _tables(self) -> tuple[list[Found], list[str]]:
-        location = self._location
+    def tables(self) -> tuple[list[Found], list[str]]:
+        location = self.location
         where = place(location.folder)
         if where.holds() != "folder":
             raise ConfigError(f"source {self.name}", [f"path: there is no folder {location.folder!r}"])
@@ -114,19 +111,29 @@ class Table:
         return tables, [quoted(file.path) for file in files if file.path not in taken]
 
 
-class _Rows:
-    """The listing of several tables in the making."""
+class TableListing:
+    """The listing of several tables in the making; `member` says what a cell of a part is."""
 
     def __init__(self, source: Table) -> None:
         self.source = source
-        self.tables = place(source._location.folder)
+        self.tables = place(source.location.folder)
         self.files = source._files()
-        self.find = self.files.finder()
         self.entries: dict[str, Entry] = {}
         self.taken: dict[str, tuple[str, int]] = {}  # keys, and the first row that had each
         self.faults: dict[str, Fault] = {}
         self.seen: set[str] = set()  # columns that any row has a value in
         self.n_rows = 0
+
+    def scan(self) -> Scan:
+        """List every table."""
+        tables, unmatched = self.source.tables()
+        for table in tables:
+            self.add(table, "" if self.source.location.is_one else f"{key_text(table.path.rpartition('.')[0])}/")
+        return self.done(unmatched)
+
+    @cached_property
+    def _find(self) -> Callable[[str], Found]:
+        return self.files.finder()
 
     def add(self, table: Found, prefix: str) -> None:
         """List one table; `prefix` begins the keys after the source's name."""
@@ -139,7 +146,7 @@ class _Rows:
                 self.n_rows += 1
                 self._row(f"{self.source.name}/{prefix}", at, row)
         except NoTable as error:
-            if self.source._location.is_one and not self.n_rows:
+            if self.source.location.is_one and not self.n_rows:
                 raise ConfigError(f"source {self.source.name}", [f"{table.path}: {error}"]) from None
             self._fault(f"{self.source.name}/{key_text(table.path)}", "bad_table", f"{table.path}: {error}", at)
         except Unreadable as error:
@@ -187,12 +194,12 @@ class _Rows:
         key = f"{prefix}{row.number:09d}"
         try:
             if row.fault:
-                raise _BadRow("bad_row", f"{unquoted(at)}: {row.fault}")
+                raise BadRow("bad_row", f"{unquoted(at)}: {row.fault}")
             self.seen.update(row.values)
             if self.source.key is not None:
                 key = prefix + _key(row, self.source.key)
             members = self._members(at, row)
-        except _BadRow as error:
+        except BadRow as error:
             self._fault(key, error.kind, str(error), self._pointer(at, row.number))
             return
         if key not in self.taken:
@@ -213,18 +220,18 @@ class _Rows:
         for part, column in sorted(self.source.parts.items()):
             value = row.values.get(column)
             if value is not None:
-                found.append(self._member(at, row, part, column, value))
+                found.append(self.member(at, row, part, column, value))
         if not found:
-            raise _BadRow("empty_row", f"{unquoted(at)}: row {row.number} has no value in any part's column")
+            raise BadRow("empty_row", f"{unquoted(at)}: row {row.number} has no value in any part's column")
         return tuple(found)
 
-    def _member(self, at: str, row: Row, part: str, column: str, value: object) -> Member:
+    def member(self, at: str, row: Row, part: str, column: str, value: object) -> Member:
         data = cell_bytes(value, inline=part in self.source.inline)
         if data is not None:
             return Member(part, _cell(at, row.number, column), len(data), content_signature(data))
         path = value["path"] if isinstance(value, Mapping) and isinstance(value.get("path"), str) else value
         if not isinstance(path, str):
-            raise _BadRow("bad_value", f"{unquoted(at)}: row {row.number}: {column} holds no path, text or bytes")
+            raise BadRow("bad_value", f"{unquoted(at)}: row {row.number}: {column} holds no path, text or bytes")
         file = self._file(at, row, column, path, part)
         signature = file.signature if self.source.check == "stat" else digest_of(self.files, file)
         return Member(part, quoted(file.path), file.size, signature)
@@ -233,15 +240,15 @@ class _Rows:
         """The file that a cell names."""
         shown = f"{unquoted(at)}: row {row.number}: {column} {path[:200]!r}"
         if "://" in path:
-            raise _BadRow("outside", f"{shown} is a URL: nothing is fetched; fetch it first")
+            raise BadRow("outside", f"{shown} is a URL: source.urls.Urls fetches those")
         path = posixpath.normpath((self.files.relative(path) or path) if path.startswith("/") else path)
         if escapes(path):
-            root = self.source.root or self.source._location.folder
-            raise _BadRow("outside", f"{shown} lies outside of {root!r}; set root: to a folder that holds them all")
-        file = self.find(path)
+            root = self.source.root or self.source.location.folder
+            raise BadRow("outside", f"{shown} lies outside of {root!r}; set root: to a folder that holds them all")
+        file = self._find(path)
         if file.problem:
             hint = f"; where it is the text itself, say inline: [{part}]" if file.problem[0] == "missing" else ""
-            raise _BadRow(file.problem[0], f"{shown}: {file.problem[1].partition(': ')[2]}{hint}")
+            raise BadRow(file.problem[0], f"{shown}: {file.problem[1].partition(': ')[2]}{hint}")
         return file
 
     def _meta(self, row: Row) -> dict[str, Any]:
@@ -261,7 +268,7 @@ class _Rows:
         self.faults[free] = Fault(free, kind, error, pointer)
 
 
-class _BadRow(ValueError):
+class BadRow(ValueError):
     """A row that can't be a sample, and the kind of its fault."""
 
     def __init__(self, kind: str, error: str) -> None:
@@ -276,5 +283,5 @@ def _cell(at: str, row: int, column: str) -> str:
 def _key(row: Row, column: str) -> str:
     value = row.values.get(column)
     if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip("/"):
-        raise _BadRow("no_key", f"row {row.number}: {column} holds {value!r}, which names no sample")
+        raise BadRow("no_key", f"row {row.number}: {column} holds {value!r}, which names no sample")
     return key_text(str(value).strip("/"))
