@@ -47,20 +47,25 @@ class FamilyWork:
 
 @dataclass
 class _Held:
-    """A sample of the chunk, with what was decoded of it for features; text in place of a part says why it can't be."""
+    """A sample of the chunk, with what was decoded of it for features; text in place of a part says why it can't be.
+
+    Args:
+        refused: steps that may not be called for it, with the reason; "" is every step.
+    """
 
     entry_key: str
     sample: Sample
     decoded: dict[tuple[str, type], Any] = field(default_factory=dict)
-    refused: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, step: Feature[Any]) -> Any:
         """What a feature reads of the sample; None where it has no such part; text says why it may not be read."""
-        if self.refused is not None:
-            return self.refused
+        if why := self.refused.get("") or self.refused.get(step.name):
+            return why
         if step.on is None:
             return self.sample
-        return self.decoded.get((step.on, step.takes), self.sample.parts.get(step.on))
+        part = self.decoded.get((step.on, step.takes), self.sample.parts.get(step.on))
+        return self.refused.get(decoder_name(step.takes), part) if isinstance(part, Blob) else part
 
 
 class Extraction:
@@ -77,10 +82,11 @@ class Extraction:
         self._chunk: list[_Held] = []
         self._bytes = 0
 
-    def add(self, entry_key: str, sample: Sample) -> None:
+    def add(self, entry_key: str, sample: Sample, refused: Mapping[str, str] | None = None) -> None:
+        """Add a sample; the steps that are `refused` are not called for it, and their rows say why."""
         if not self._work:
             return
-        held = _Held(entry_key, self._needed(sample))
+        held = _Held(entry_key, self._needed(sample), refused=refused or {})
         for work in self._work:
             step = work.family.step
             if (
@@ -93,7 +99,7 @@ class Extraction:
 
     def refuse(self, key: str, why: str) -> None:
         """Add a sample that may not be touched: its rows are those that are taken over, and null."""
-        self._hold(_Held(key, Sample(key, {}), refused=why))
+        self._hold(_Held(key, Sample(key, {}), refused={"": why}))
 
     def _needed(self, sample: Sample) -> Sample:
         """The sample with the parts that features read, and no others: those may hold a film's bytes."""
