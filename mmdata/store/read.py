@@ -110,6 +110,13 @@ def _explained(files: Files, file: DataFile) -> Iterator[None]:
         raise SchemaMismatch(f"{place} is damaged or can't be read: {error}") from error
 
 
+@contextmanager
+def opened(files: Files, file: DataFile) -> Iterator[Any]:
+    """A data file as an open `pyarrow.parquet.ParquetFile`. Raises as `open_rows` does."""
+    with _explained(files, file), parquet_file(files, file.path) as found:
+        yield found
+
+
 def file_specs(files: Files, file: DataFile) -> dict[str, ArraySpec]:
     """The promises of a feature file, by column, from its footer. Raises as `open_rows` does."""
     with _explained(files, file), parquet_file(files, file.path) as opened:
