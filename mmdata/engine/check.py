@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from mmdata.codec.decoders import DECODERS
 from mmdata.codec.encode import encodes, encoding_fault, is_lossy
 from mmdata.core.pipeline import Codecs, Compiled, Pipeline, compile_pipeline
-from mmdata.core.ports import Entry
 
 CODECS = Codecs(DECODERS, encoding_fault, encodes, is_lossy)
 
@@ -18,7 +17,6 @@ def check(pipeline: Pipeline, *, where: str = "pipeline") -> Compiled:
     return compile_pipeline(pipeline, CODECS, parts=list(declared) if declared else None, where=where)
 
 
-def compile_for(pipeline: Pipeline, entries: Iterable[Entry], *, where: str = "pipeline") -> Compiled:
-    """Compile a pipeline for the parts that some entries have. Raises ConfigError with every fault."""
-    parts = {member.part for entry in entries for member in entry.members}
+def compile_for(pipeline: Pipeline, parts: Collection[str], *, where: str = "pipeline") -> Compiled:
+    """Compile a pipeline for the parts that a source gives. Raises ConfigError with every fault."""
     return compile_pipeline(pipeline, CODECS, parts=parts or None, where=where)

@@ -6,13 +6,16 @@ before work starts and then only amended: new entries make new shards, a changed
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.ports import Entry, Scan
+from mmdata.store.entries import ShardEntries, extent
+from mmdata.store.plans import StoredPlan
 
 SMALLEST, LARGEST = 128, 8192  # samples a shard, where the setting leaves it to their number
 SHARDS_WANTED = 64  # enough for workers to share evenly, and for a killed run to lose little
@@ -40,6 +43,11 @@ class Division:
     def shards(self) -> dict[str, Sequence[Entry]]:
         """All shards that the source is divided into once the amendment is made."""
         return {**self.keep, **self.add}
+
+    @property
+    def parts(self) -> set[str]:
+        """The names of all parts that entries have."""
+        return {part for entries in self.shards.values() for part in extent(entries).parts}
 
 
 def entries_of(scan: Scan) -> list[Entry]:
@@ -83,19 +91,34 @@ def divide(entries: Sequence[Entry], settings: RunSettings) -> dict[str, list[En
 
 
 def amend(planned: Mapping[str, Sequence[Entry]], found: Sequence[Entry], settings: RunSettings) -> Division:
-    """Compare what a source holds with its recorded division."""
-    current = {entry.key: entry for entry in found}
-    known: set[str] = set()
+    """Compare what a source holds with its recorded division.
+
+    A recorded shard's entries are read only where it is not plain from its id that nothing of it changed.
+
+    Args:
+        planned: the recorded division.
+        found: what the source holds now, in order of key.
+        settings: how new shards are cut.
+    """
+    keys = [entry.key for entry in found]
+    is_planned = bytearray(len(found))
     keep: dict[str, Sequence[Entry]] = {}
     add: dict[str, Sequence[Entry]] = {}
     replaces: dict[str, Sequence[str]] = {}
     removed: dict[str, Sequence[Entry]] = {}
     changed = gone = 0
     for shard, entries in planned.items():
-        known.update(entry.key for entry in entries)
-        fresh = [current[entry.key] for entry in entries if entry.key in current]
-        n_changed = sum(current[entry.key] != entry for entry in entries if entry.key in current)
+        if same := _unchanged(shard, entries, found, keys):
+            keep[shard] = entries
+            is_planned[same.start : same.stop] = b"\1" * len(same)
+            continue
+        places = [(entry, _place(keys, entry.key)) for entry in entries]
+        fresh = [found[place] for _, place in places if place is not None]
+        n_changed = sum(found[place] != entry for entry, place in places if place is not None)
         changed, gone = changed + n_changed, gone + len(entries) - len(fresh)
+        for _, place in places:
+            if place is not None:
+                is_planned[place] = 1
         if len(fresh) == len(entries) and not n_changed:
             keep[shard] = entries
             continue
@@ -103,27 +126,49 @@ def amend(planned: Mapping[str, Sequence[Entry]], found: Sequence[Entry], settin
         if fresh:
             add[shard_id(fresh)] = fresh
             replaces[shard_id(fresh)] = [shard]
-    new = [entry for entry in found if entry.key not in known]
+    new = [entry for entry, known in zip(found, is_planned, strict=True) if not known]
     add |= divide(new, settings)
     return Division(keep, add, removed, replaces, len(new), changed, gone)
 
 
-def with_heirs(division: Division, left: Mapping[str, Sequence[Entry]], stored: Collection[str]) -> Division:
+def _unchanged(shard: str, entries: Sequence[Entry], found: Sequence[Entry], keys: Sequence[str]) -> range | None:
+    """Where the entries of a recorded shard stand among those found, when they stand together and are the same.
+
+    The id hashes all that they are, so what has the id is the shard.
+    """
+    if not isinstance(entries, ShardEntries) or not len(entries):
+        return None
+    start = bisect_left(keys, entries.extent.first_key)
+    stop = start + len(entries)
+    if stop > len(keys) or keys[stop - 1] != entries.extent.last_key or shard_id(found[start:stop]) != shard:
+        return None
+    return range(start, stop)
+
+
+def _place(keys: Sequence[str], key: str) -> int | None:
+    place = bisect_left(keys, key)
+    return place if place < len(keys) and keys[place] == key else None
+
+
+def with_heirs(division: Division, plan: StoredPlan, stored: Collection[str]) -> Division:
     """The same, also with the replacements that runs before decided on and did not finish.
 
     Args:
-        division: an amendment.
-        left: shards that left the plan before, as they were.
+        division: an amendment of a plan.
+        plan: the plan, as it is recorded by now.
         stored: the shards that have files in the store.
     """
-    homes = {entry.key: shard for shard, entries in division.shards.items() for entry in entries}
-    removed = {**{shard: left[shard] for shard in left if shard in stored}, **division.removed}
+    shards = division.shards
+    before = {shard: plan.left[shard] for shard in plan.left if shard in stored and shard not in division.removed}
+    heirs = {**plan.heirs, **{shard: heir for heir, replaced in division.replaces.items() for shard in replaced}}
     replaces: dict[str, list[str]] = defaultdict(list)
-    for shard, entries in removed.items():
-        heirs = Counter(homes[entry.key] for entry in entries if entry.key in homes)
-        if heirs and shard not in division.shards:
-            replaces[heirs.most_common(1)[0][0]].append(shard)
-    return replace(division, removed=removed, replaces=dict(replaces))
+    for shard in [*before, *division.removed]:
+        heir = heirs.get(shard)
+        while heir is not None and heir not in shards:  # it was replaced in its turn
+            heir = heirs.get(heir)
+        if heir is not None and shard not in shards:
+            replaces[heir].append(shard)
+    return replace(division, removed={**before, **division.removed}, replaces=dict(replaces))
 
 
 def entry_of(key: str, entries: Collection[str]) -> str | None:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmdata.core.pipeline import Compiled, Pipeline
 from mmdata.core.ports import Entry, Scan, Source
 from mmdata.core.rng import rng_for
 from mmdata.engine.check import check, compile_for
-from mmdata.engine.division import Division, amend, entries_of, entry_of, with_heirs
+from mmdata.engine.division import Division, amend, entries_of, with_heirs
 from mmdata.engine.options import RunOptions
 from mmdata.engine.todo import FilesOf, Todo, add_replays, by_shard, work_left
 from mmdata.errors import CommitConflict, ConfigError, SchemaMismatch, StoreError
 from mmdata.store.layout import DROPS, REJECTS, SAMPLES
-from mmdata.store.store import Store
+from mmdata.store.store import Store, StoredPlan
 from mmdata.store.view import ShardView
 
 log = logging.getLogger(__name__)
 
 PLAN_ATTEMPTS = 5
+PATHS_TRIED = 64  # of a new source, in those that are there
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,12 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
         compiled = _compile(pipeline, division, options)
     _warn_of_a_copy(source, division, store)
     files = _files(store)
-    left = store.plan(source.name).left if store is not None else {}
     stored = {shard for by in files.values() for shard in by}
-    division = with_heirs(division, left, stored)
+    division = with_heirs(division, store.plan(source.name) if store is not None else StoredPlan(), stored)
     views = {view.shard: view for view in store.view().shards} if store is not None else {}
     todo = work_left(compiled, division, source.name, files, views, families=options.families)
     if options.replay:
-        add_replays(todo, compiled, division, source.name, files, views, _failed(store, division))
+        add_replays(todo, compiled, division, source.name, files, views, _failed(store))
     if not options.look_at_source and any(job.samples for job in todo.jobs):
         stale = "the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"
         raise ConfigError(options.where, [stale])
@@ -99,24 +99,26 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
     return Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers))
 
 
-def _failed(store: Store | None, division: Division) -> dict[str, set[str]]:
+def _failed(store: Store | None) -> dict[str, set[str]]:
     """Families with failed rows, by shard."""
-    shard_of = {entry.key: shard for shard, entries in division.shards.items() for entry in entries}
-    found: dict[str, set[str]] = defaultdict(set)
-    for row in store.missing().to_pylist() if store is not None else ():
-        if entry := entry_of(row["key"], shard_of):
-            found[shard_of[entry]].add(row["family"])
+    found: dict[str, set[str]] = {}
+    for view in store.view().shards if store is not None else ():
+        if failed := set(store.missing([view]).column("family").to_pylist()) if store is not None else None:
+            found[view.shard] = failed
     return found
 
 
 def _warn_of_a_copy(source: Source, division: Division, store: Store | None) -> None:
-    """Say so when a new source has the paths of one that is there already: most likely the corpus was moved."""
+    """Say so when a new source has the paths of one that is there already: most likely the corpus was moved.
+
+    A few of its paths are looked for: the other source may have a thousand million.
+    """
     if store is None or division.keep or division.removed:
         return
-    paths = {entry.key.partition("/")[2] for entries in division.add.values() for entry in entries}
+    paths = [entry.key.partition("/")[2] for entries in division.add.values() for entry in entries]
+    some = paths[:: -(-len(paths) // PATHS_TRIED)] if paths else []
     for other in sorted({view.source for view in store.view().shards} - {source.name}):
-        theirs = {entry.key.partition("/")[2] for entries in store.plan(other).shards.values() for entry in entries}
-        if len(paths & theirs) > len(paths) / 2:
+        if len(store.plan(other).holders(f"{other}/{path}" for path in some)) > len(some) / 2:
             log.warning(
                 "source %r has the same paths as source %r of this store, and is stored beside it; "
                 "if it is the same corpus, give the source the setting name: %s",
@@ -156,12 +158,24 @@ def _divide(
                 continue
         if division.add or division.removed:
             try:
-                store.commit_plan(source.name, planned.version, add=division.add, remove=list(division.removed))
+                division = _recorded(store, source.name, planned.version, division)
             except CommitConflict:
                 log.info("plan=%s another run divided this source first; looking again", source.name)
                 continue
         return store, compiled, division, scan
     raise CommitConflict(f"{PLAN_ATTEMPTS} times another run changed the plan of {source.name!r}; run again")
+
+
+def _recorded(store: Store, source: str, version: int, division: Division) -> Division:
+    """The same division, recorded: its entries are the store's from now on, and need not be held.
+
+    Raises:
+        CommitConflict: another run divided this source since.
+    """
+    heirs = {shard: heir for heir, replaced in division.replaces.items() for shard in replaced}
+    store.commit_plan(source, version, add=division.add, remove=list(division.removed), heirs=heirs)
+    known = store.plan(source).shards
+    return replace(division, add={shard: known.get(shard, entries) for shard, entries in division.add.items()})
 
 
 def _open(store_url: str) -> Store | None:
@@ -174,8 +188,7 @@ def _open(store_url: str) -> Store | None:
 
 
 def _compile(pipeline: Pipeline, division: Division, options: RunOptions) -> Compiled:
-    entries = (entry for shard in division.shards.values() for entry in shard)
-    return compile_for(pipeline, entries, where=options.where)
+    return compile_for(pipeline, division.parts, where=options.where)
 
 
 def limited(found: Sequence[Entry], planned: Mapping[str, Sequence[Entry]], limit: int | None) -> Sequence[Entry]:

@@ -11,6 +11,7 @@ from mmdata.core.pipeline import Compiled
 from mmdata.core.ports import Entry
 from mmdata.engine.division import Division
 from mmdata.engine.shard import ShardJob
+from mmdata.store.entries import extent
 from mmdata.store.layout import SAMPLES, DataFile
 from mmdata.store.view import ShardView
 
@@ -156,7 +157,7 @@ def _job(
     if not samples and not lacking:
         return None
     before = {entry.key: entry for other in replaced for entry in division.removed.get(other, ())}
-    unchanged = frozenset(entry.key for entry in entries if before.get(entry.key) == entry)
+    unchanged = frozenset(entry.key for entry in entries if before.get(entry.key) == entry) if before else frozenset()
     return ShardJob(shard, source_name, entries, samples, lacking, view, gather, unchanged)
 
 
@@ -207,23 +208,26 @@ def _count(todo: Todo, compiled: Compiled, job: ShardJob, files: Mapping[str, Fi
     rows_all = len(job.entries) if job.samples or job.view is None else job.view.rows
     made = {placed.writes for placed in compiled.steps if placed.writes != placed.reads}
     reads = {family.name: family.step.on for family in compiled.families}
+    parts = extent(job.entries).parts
     for name in job.families:
         plan = todo.families.setdefault(name, FamilyPlan())
         plan.shards += 1
         known, part = job.gather.get(name), reads[name]
-        have = [entry for entry in job.entries if part is None or part in made or _has(entry, part)]
-        is_known = len(have) < len(job.entries) and rows_all <= len(job.entries)  # or there are children
-        rows, taken = (min(rows_all, len(have)) if is_known else rows_all), 0
+        of_all = part is None or part in made
+        have = len(job.entries) if part is None or of_all else parts.get(part, (0, 0))[0]
+        is_known = have < len(job.entries) and rows_all <= len(job.entries)  # or there are children
+        rows, taken = (min(rows_all, have) if is_known else rows_all), 0
         if known is not None and known.shard == job.shard:
             taken = min(rows, known.rows)
         elif known is not None:
-            taken = min(rows, sum(entry.key in job.unchanged for entry in have))
+            same = (entry for entry in job.entries if entry.key in job.unchanged)
+            taken = min(rows, sum(of_all or _has(entry, part) for entry in same))
         plan.gathered += taken
         plan.rows += rows - taken
         plan.why = _why(name, job, files)
 
 
-def _has(entry: Entry, part: str) -> bool:
+def _has(entry: Entry, part: str | None) -> bool:
     return any(member.part == part for member in entry.members)
 
 

@@ -182,6 +182,8 @@ class Log:
 def _entries(table: DeltaTable, columns: Iterable[str]) -> Iterable[Logged]:
     rows = pa.table(table.get_add_actions(flatten=True))
     columns = tuple(columns)
+    if lacking := [name for name in columns if f"partition.{name}" not in rows.column_names and rows.num_rows]:
+        raise SchemaMismatch(f"{table.table_uri} lacks {lacking[0]!r}: another mmdata made it; make the store anew")
     values = [rows.column(f"partition.{name}").to_pylist() for name in columns]
     extent = [rows.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
     for name, size, count, *each in zip(*extent, *values, strict=True):

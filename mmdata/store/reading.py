@@ -236,9 +236,9 @@ class Reading:
     def _beside(self, family: str, files: Sequence[DataFile | None]) -> pa.Table:
         return read.beside(self._files, family, [file for file in files if file is not None])
 
-    def missing(self) -> pa.Table:
-        """The features that failed: key, family, error."""
-        return read.missing(self._files, self._now)
+    def missing(self, shards: Sequence[ShardView] | None = None) -> pa.Table:
+        """The features that failed, of some shards or of all: key, family, error."""
+        return read.missing(self._files, self._now if shards is None else StoreView(tuple(shards)))
 
 
 def _newest(view: StoreView, family: str, recipes: Sequence[Recipe]) -> DataFile:

@@ -125,15 +125,28 @@ class Store(Reading):
         return plans.read(self._files, self._plans, source)
 
     def commit_plan(
-        self, source: str, version: int, *, add: Mapping[str, Sequence[Entry]], remove: Sequence[str] = ()
+        self,
+        source: str,
+        version: int,
+        *,
+        add: Mapping[str, Sequence[Entry]],
+        remove: Sequence[str] = (),
+        heirs: Mapping[str, str] | None = None,
     ) -> int:
         """Record the next increment of a plan read at `version`; returns the new version.
+
+        Args:
+            source: whose plan.
+            version: that of the plan as it was read.
+            add: new shards, with their entries.
+            remove: shards that leave.
+            heirs: for some of these, which shard takes over their entries.
 
         Raises:
             CommitConflict: another run planned this source since: read its plan, and divide only the rest.
         """
         self._writable()
-        return plans.commit(self._files, self._plans, source, version, add=add, remove=remove)
+        return plans.commit(self._files, self._plans, source, version, add=add, remove=remove, heirs=heirs or {})
 
     def start_run(
         self,

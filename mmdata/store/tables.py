@@ -22,7 +22,8 @@ from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.store.layout import DROPS, PLANS, REJECTS, RUNS, SAMPLES, checked_column
 
 SPEC = b"mmdata.spec"
-_UNIQUE = ("key", "meta", "entry", "pointer")  # a dictionary of values that hardly repeat costs more than it saves
+# a dictionary of values that hardly repeat costs more than it saves
+_UNIQUE = ("key", "meta", "entry", "pointer", "first_key", "last_key")
 ROWS_A_GROUP = 1_000
 BYTES_A_GROUP = 8 << 20
 
@@ -55,7 +56,23 @@ FILES: Mapping[str, pa.Schema] = {
     REJECTS: pa.schema(
         [_KEY, ("step", _text), ("kind", _text), ("error", _text), ("traceback", _text), ("pointer", _text)]
     ),
-    PLANS: pa.schema([("op", _text), ("shard", _text), ("position", pa.int64()), ("key", _text), ("entry", _text)]),
+    PLANS: pa.schema(  # a file has the columns of shards, or those of entries: see entries.py
+        [
+            ("op", _text),
+            ("shard", _text),
+            ("entries", pa.int64()),
+            ("size_bytes", pa.int64()),
+            ("parts", _text),
+            ("first_key", _text),
+            ("last_key", _text),
+            ("file", _text),
+            ("row_group", pa.int32()),
+            ("heir", _text),
+            ("position", pa.int64()),
+            ("key", _text),
+            ("entry", _text),
+        ]
+    ),
     RUNS: pa.schema(
         [
             ("started", _text),
@@ -74,7 +91,7 @@ LOGGED: Mapping[str, tuple[str, ...]] = {
     SAMPLES: ("source", "shard", "fp", "keys", "digest", "media", "media_bytes", "media_digest"),
     DROPS: ("source", "shard", "fp", "keys", "digest"),
     REJECTS: ("source", "shard", "fp", "keys", "digest"),
-    PLANS: ("source", "version", "digest"),
+    PLANS: ("source", "version", "holds", "digest"),
     RUNS: ("run", "state", "recipe", "digest"),
 }
 LOGGED_OF_FEATURES = ("shard", "fp", "keys", "digest")
