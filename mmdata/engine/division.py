@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmdata.core.fingerprint import fingerprint
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.ports import Entry, Scan
 from mmdata.store.entries import ShardEntries, extent
 from mmdata.store.plans import StoredPlan
+from mmdata.store.shards import entry_of, shard_id
+
+__all__ = ["Division", "amend", "divide", "entries_of", "entry_of", "samples_a_shard", "shard_id", "with_heirs"]
 
 SMALLEST, LARGEST = 128, 8192  # samples a shard, where the setting leaves it to their number
 SHARDS_WANTED = 64  # enough for workers to share evenly, and for a killed run to lose little
@@ -67,15 +69,14 @@ def entries_of(scan: Scan) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.key)
 
 
-def shard_id(entries: Sequence[Entry]) -> str:
-    """16 hex digits of the entries: keys, members with their signatures, metadata."""
-    return fingerprint("shard", [entry.to_json() for entry in entries])
+def samples_a_shard(n_entries: int, settings: RunSettings) -> int:
+    """How many samples a shard of a source of so many entries should have, at most."""
+    return settings.shard_samples or min(max(-(-n_entries // SHARDS_WANTED), SMALLEST), LARGEST)
 
 
 def divide(entries: Sequence[Entry], settings: RunSettings) -> dict[str, list[Entry]]:
     """Cut entries, in their order, into shards of like numbers, none above the limits."""
-    wanted = settings.shard_samples or min(max(-(-len(entries) // SHARDS_WANTED), SMALLEST), LARGEST)
-    n_shards = max(1, -(-len(entries) // wanted))
+    n_shards = max(1, -(-len(entries) // samples_a_shard(len(entries), settings)))
     shards: list[list[Entry]] = []
     for index in range(n_shards):
         stretch = entries[len(entries) * index // n_shards : len(entries) * (index + 1) // n_shards]
@@ -169,16 +170,3 @@ def with_heirs(division: Division, plan: StoredPlan, stored: Collection[str]) ->
         if heir is not None and shard not in shards:
             replaces[heir].append(shard)
     return replace(division, removed={**before, **division.removed}, replaces=dict(replaces))
-
-
-def entry_of(key: str, entries: Collection[str]) -> str | None:
-    """The entry that a sample comes from: a split extends its key by `@...`, but a file's name may hold an `@` too.
-
-    >>> entry_of("icon@2x@0-5", {"icon", "icon@2x"})
-    'icon@2x'
-    """
-    while key not in entries:
-        key, at, _ = key.rpartition("@")
-        if not at:
-            return None
-    return key
