@@ -9,6 +9,7 @@ MMDataError
 │   └── DoesNotFit         it takes more memory than the device has, alone
 ├── StepError              a step is wrong: its sample is rejected and marked `bug`
 ├── CorpusUnavailable      real media for tests and demo can't be fetched; generated media do instead
+├── Unreachable            a server does not answer, which is no sample's fault; also a ConnectionError
 ├── RunStopped             the run ended early: too many rejects, a step that always fails, lost workers
 │   └── TooManyRejects     more samples were rejected than `--max-rejects` allows
 └── StoreError             the store can't do what was asked
@@ -81,6 +82,10 @@ class StepError(MMDataError):
 
 class CorpusUnavailable(MMDataError):
     """A corpus of real media can't be fetched here; generated media do instead."""
+
+
+class Unreachable(MMDataError, ConnectionError):
+    """A server does not answer: no sample is to blame, and what is committed stays."""
 
 
 class RunStopped(MMDataError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mmdata.errors import CorpusUnavailable
 from mmdata.testing.corpora import media
+from mmdata.testing.servers import S3Server, s3_server
 
 
 def _media_or_skip(name: str) -> Path:
@@ -33,3 +35,18 @@ def prompts() -> Path:
 def prompt_texts() -> Path:
     """The folder of core-sounds-en.txt.gz, lines of `key: text`."""
     return _media_or_skip("asterisk-core-sounds-en")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server; which one, `mmdata.testing.servers` says."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a new bucket, whose server the environment names."""
+    for name, value in s3.options.items():
+        monkeypatch.setenv(name, value)
+    return s3.bucket()

@@ -56,7 +56,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "deltalake": {"source", "store", "select", "loader"},
     "distributed": {"engine"},
     "duckdb": {"store", "select"},
-    "fsspec": {"source", "store", "loader"},
+    "fsspec": {"core.storage", "source", "store", "loader"},
     "ftfy": {"kernels", "clean"},
     "huggingface_hub": {"source"},
     "hypothesis": set(),

@@ -1,18 +1,24 @@
-"""Reading windows of rows: threads read row groups of the columns asked for, and put their rows where they belong."""
+"""Reading windows of rows: threads read row groups of the columns asked for, in stored order.
+
+Tensors of one shape are read from the file straight to their places, as the store keeps them as they are in memory;
+batches are then gathered from windows by index. So a value is copied twice on its way, once from the file.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmdata.errors import SchemaMismatch, StoreError
-from mmdata.loader.columns import Column, Held
+from mmdata.loader.columns import Column, FixedRows, Held, Piece
 from mmdata.loader.plan import Epoch
 
 if TYPE_CHECKING:
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
 
     from mmdata.store.files import Files
     from mmdata.store.layout import DataFile
+    from mmdata.store.pages import Stretch
 
 FILES_KEPT = 256  # open, as opening costs as much as reading a row group; well below the usual limit of 1,024
 
@@ -39,11 +46,39 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class OpenFile:
-    """An open Parquet file, and the row at which each of its row groups starts, int64 [group + 1]."""
+    """An open Parquet file.
+
+    Args:
+        source, parquet: pyarrow's. starts: the row at which each row group starts, int64 [group + 1].
+        fd: of a local file, to be read past pyarrow.
+    """
 
     source: Any
     parquet: Any
     starts: np.ndarray
+    fd: int | None
+    _stretches: dict[tuple[int, int], Sequence[Stretch] | None] = field(default_factory=dict)
+
+    def close(self) -> None:
+        self.source.close()
+        if self.fd is not None:
+            os.close(self.fd)
+
+    def columns(self) -> dict[str, int]:
+        from mmdata.store.pages import column_numbers
+
+        return dict(column_numbers(self.parquet.metadata))
+
+    def stretches(self, group: int, column: int, width: int) -> Sequence[Stretch] | None:
+        """Where a row group's values of a column lie as they are; None where they don't."""
+        from mmdata.store.pages import plain_stretches
+
+        if self.fd is None:
+            return None
+        if (group, column) not in self._stretches:
+            found = plain_stretches(self.fd, self.parquet.metadata, group, column, width)
+            self._stretches[group, column] = found
+        return self._stretches[group, column]
 
 
 class ShardReader:
@@ -62,27 +97,45 @@ class ShardReader:
             StoreError: the file is gone, cut or damaged.
             SchemaMismatch: it holds arrays of another form than the rest of its family.
         """
+        with self._opened(file) as opened:
+            return _table(opened, file, fields, rows)
+
+    def fill(
+        self, file: DataFile, columns: Sequence[tuple[Column, Held]], rows: np.ndarray, *, part: int, first: int
+    ) -> None:
+        """Put ascending rows of a file into windows' columns, from place `first` on. Raises as `read` does."""
+        with self._opened(file) as opened:
+            rest = [(column, held) for column, held in columns if not _copied(opened, column, held, rows, first)]
+            if rest:
+                fields = list(dict.fromkeys(field for column, _ in rest for field in column.fields))
+                table = _table(opened, file, fields, rows)
+                for _, held in rest:
+                    held.put(part, first, table)
+
+    @contextmanager
+    def _opened(self, file: DataFile) -> Iterator[OpenFile]:
         import pyarrow as pa
 
         try:
             opened = self._take(file)
-            table = _read(opened, [field for field in fields if field != "source"], rows)
-        except (OSError, pa.ArrowException) as error:
+            try:
+                yield opened
+            except BaseException:
+                opened.close()
+                raise
+        except (OSError, EOFError, pa.ArrowException) as error:
             url = self._files.url
             raise StoreError(
                 f"can't read {url}/{file.path}: {error}; `mmdata verify {url}` checks all files"
             ) from error
         self._give_back(file.path, opened)
-        if "source" in fields:  # the log knows it, not the file
-            table = table.append_column("source", pa.array([file.source] * len(rows), pa.string()))
-        return table.combine_chunks()
 
     def close(self) -> None:
         """Close what is open."""
         with self._lock:
             idle, self._idle = self._idle, OrderedDict()
         for opened in idle.values():
-            opened.source.close()
+            opened.close()
 
     def _take(self, file: DataFile) -> OpenFile:
         with self._lock:
@@ -96,7 +149,7 @@ class ShardReader:
             if len(self._idle) > FILES_KEPT:
                 surplus.append(self._idle.popitem(last=False)[1])
         for other in surplus:
-            other.source.close()
+            other.close()
 
     def _open(self, file: DataFile) -> OpenFile:
         import pyarrow as pa
@@ -104,15 +157,16 @@ class ShardReader:
 
         # not mapped into memory: a mapped file that is cut kills the process
         path = self._files.full(file.path)
-        source = pa.OSFile(path) if self._files.is_local else self._files.open(file.path)
+        source = pa.OSFile(path) if self._files.is_local else self._files.open(file.path, file.size_bytes)
         try:
-            parquet = pq.ParquetFile(source)
+            parquet = pq.ParquetFile(source, pre_buffer=not self._files.is_local)  # few requests, side by side
             self._check(file, parquet)
         except BaseException:
             source.close()
             raise
         groups = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-        return OpenFile(source, parquet, np.concatenate([[0], np.cumsum(groups, dtype=np.int64)]))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if self._files.is_local else None
+        return OpenFile(source, parquet, np.concatenate([[0], np.cumsum(groups, dtype=np.int64)]), fd)
 
     def _check(self, file: DataFile, parquet: Any) -> None:
         from mmdata.store.tables import specs_of
@@ -128,31 +182,79 @@ class ShardReader:
             raise StoreError(f"{self._files.url}/{file.path} has {found} rows, the log says {file.rows}")
 
 
-def _read(opened: OpenFile, fields: Sequence[str], rows: np.ndarray) -> pa.Table:
+def _table(opened: OpenFile, file: DataFile, fields: Sequence[str], rows: np.ndarray) -> pa.Table:
     import pyarrow as pa
 
     groups, which = np.unique(np.searchsorted(opened.starts, rows, side="right") - 1, return_inverse=True)
-    table = opened.parquet.read_row_groups(groups.tolist(), columns=list(fields), use_threads=False)
+    stored = [field for field in fields if field != "source"]
+    table = opened.parquet.read_row_groups(groups.tolist(), columns=stored, use_threads=False)
     if len(rows) < table.num_rows:
         counts = np.diff(opened.starts)[groups]
         moved = np.cumsum(counts) - counts - opened.starts[groups]  # from the file's row numbers to the table's
         table = table.take(pa.array(rows + moved[which]))
-    return table
+    if "source" in fields:  # the log knows it, not the file
+        table = table.append_column("source", pa.array([file.source] * len(rows), pa.string()))
+    return table.combine_chunks()
+
+
+def _copied(opened: OpenFile, column: Column, held: Held, rows: np.ndarray, first: int) -> bool:
+    """Copy a column's rows straight from the file; False when they don't lie there as they are in memory."""
+    if not isinstance(held, FixedRows) or column.spec is None or not column.spec.item_bytes:
+        return False
+    number, width = opened.columns().get(column.name), column.spec.item_bytes
+    if number is None:
+        return False
+    pieces: list[tuple[Stretch, np.ndarray]] = []
+    for group in np.unique(np.searchsorted(opened.starts, rows, side="right") - 1).tolist():
+        stretches = opened.stretches(group, number, width)
+        if stretches is None:
+            return False
+        start = int(opened.starts[group])
+        for stretch in stretches:
+            low, high = np.searchsorted(rows, [start + stretch.row, start + stretch.row + stretch.rows])
+            if low < high:
+                pieces.append((stretch, rows[low:high] - start - stretch.row))
+    for stretch, wanted in pieces:
+        room = held.room(first, len(wanted))
+        if room is None:
+            return False
+        _copy(opened.fd, stretch, wanted, room)
+        first += len(wanted)
+    return True
+
+
+def _copy(fd: int | None, stretch: Stretch, rows: np.ndarray, room: np.ndarray) -> None:
+    """Read ascending rows of a stretch; those between them, too, where they don't lie side by side."""
+    from mmdata.store.pages import read_into
+
+    if fd is None:
+        return
+    low, high = int(rows[0]), int(rows[-1]) + 1
+    span = room if high - low == len(rows) else np.empty(high - low, room.dtype)
+    read_into(fd, memoryview(span.view(np.uint8)), stretch.offset + low * room.dtype.itemsize)
+    if span is not room:
+        np.take(span, rows - low, out=room, mode="clip")
 
 
 class Window:
-    """A window's rows, column by column, while threads still fill them in."""
+    """A window's rows, column by column, while threads still fill them in.
 
-    def __init__(self, held: dict[str, Held], parts: list[Future[None]]) -> None:
+    Args:
+        held: the columns by name. order: int64 [row], which row stands at each place. parts: what fills them.
+    """
+
+    def __init__(self, held: dict[str, Held], order: np.ndarray, parts: list[Future[None]]) -> None:
         self._held = held
+        self._order = order
         self._parts = parts
 
-    def rows(self) -> dict[str, Held]:
-        """The columns by name, once all is there. Raises what reading raised."""
+    def pieces(self, start: int, stop: int) -> dict[str, Piece]:
+        """The rows at places [start, stop) of each column, once all is there. Raises what reading raised."""
         for part in self._parts:
             part.result()
         self._parts.clear()
-        return self._held
+        rows = self._order[start:stop]
+        return {name: (held, rows) for name, held in self._held.items()}
 
     def cancel(self) -> None:
         for part in self._parts:
@@ -181,9 +283,9 @@ class WindowReader:
             if number not in self._windows:
                 self._windows[number] = self._begin(number)
 
-    def __getitem__(self, window: int) -> dict[str, Held]:
-        """The rows of a window that is wanted; waits until they are there."""
-        return self._windows[window].rows()
+    def pieces(self, window: int, start: int, stop: int) -> dict[str, Piece]:
+        """Rows of a window that is wanted, by column; waits until they are there."""
+        return self._windows[window].pieces(start, stop)
 
     def close(self) -> None:
         """Forget all windows, wait for the reads under way, and close all files."""
@@ -192,21 +294,18 @@ class WindowReader:
         self._reader.close()
 
     def _begin(self, window: int) -> Window:
-        numbers, places = self._epoch.window(window)
-        held = {column.name: column.hold(len(places)) for column in self._columns}
+        numbers, order = self._epoch.window(window)
+        held = {column.name: column.hold(len(order)) for column in self._columns}
+        families = dict.fromkeys(column.family for column in self._columns)
         parts: list[Future[None]] = []
         first = 0
         for part, number in enumerate(numbers.tolist()):
             chunk = self._chunks[number]
-            here = places[first : first + len(chunk.rows)]
+            for family in families:
+                into = [(column, held[column.name]) for column in self._columns if column.family == family]
+                task = self._threads.submit(
+                    self._reader.fill, chunk.files[family], into, chunk.rows, part=part, first=first
+                )
+                parts.append(task)
             first += len(chunk.rows)
-            families = {column.family: None for column in self._columns}
-            parts += [self._threads.submit(self._fill, held, chunk, family, part, here) for family in families]
-        return Window(held, parts)
-
-    def _fill(self, held: dict[str, Held], chunk: Chunk, family: str, part: int, places: np.ndarray) -> None:
-        columns = [column for column in self._columns if column.family == family]
-        fields = list(dict.fromkeys(field for column in columns for field in column.fields))
-        rows = self._reader.read(chunk.files[family], fields, chunk.rows)
-        for column in columns:
-            held[column.name].put(part, places, rows)
+        return Window(held, order, parts)

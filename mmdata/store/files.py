@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import unquote
 
-from mmdata.errors import StoreError, Unreadable
+from mmdata.core.storage import delta_options, open_place, told
+from mmdata.errors import StoreError, Unreachable, Unreadable
 from mmdata.store.layout import SCRATCH
 
-# what deltalake (object_store) and s3fs call the same thing
-_S3_NAMES = {
-    "AWS_ACCESS_KEY_ID": "key",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    "AWS_SESSION_TOKEN": "token",
-    "AWS_ENDPOINT_URL": "endpoint_url",
-}
+_TRIES = 5  # of a new file that another writer is busy with
 
 
 class Hash(Protocol):
@@ -60,7 +58,7 @@ class Files:
     """
 
     url: str
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # they may be secret
 
     @classmethod
     def at(cls, url: str | os.PathLike[str], options: Mapping[str, str] | None = None) -> Files:
@@ -68,12 +66,19 @@ class Files:
 
     @cached_property
     def _place(self) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs
+        return open_place(self.url, dict(self.options))
 
-        remote = self.url.startswith(("s3:", "s3a:"))
-        settings = {_S3_NAMES[name]: value for name, value in self.options if name in _S3_NAMES} if remote else {}
-        system, root = url_to_fs(self.url, **settings)
-        return system, str(root).rstrip("/")
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "options": self.options}  # an open file system holds the environment's secrets, too
+
+    def told(self, *, creating: bool = False) -> AbstractContextManager[None]:
+        """Where requests are made: turns what goes wrong into errors of our own, as `core.storage.told` does."""
+        return told(self.url, dict(self.options), creating=creating)
+
+    @property
+    def delta_options(self) -> dict[str, str] | None:
+        """What deltalake is to be given for this place."""
+        return delta_options(self.url, dict(self.options)) or None
 
     @property
     def is_local(self) -> bool:
@@ -90,13 +95,18 @@ class Files:
 
     def read(self, path: str) -> bytes:
         """A whole file. Raises FileNotFoundError when there is none."""
-        data: bytes = self._place[0].cat_file(self.full(path))
+        system = self._place[0]
+        whole = {"max_concurrency": 1} if "s3" in system.protocol else {}  # or s3fs asks for the size first
+        with self.told():
+            data: bytes = system.cat_file(self.full(path), **whole)
         return data
 
     def read_range(self, path: str, offset: int, length: int) -> bytes:
         """Bytes [offset, offset + length). Raises Unreadable when they can't all be had."""
         try:
             data = self._range(path, offset, length)
+        except Unreachable:  # it is not this file's fault
+            raise
         except OSError as error:
             raise Unreadable(f"{self.url}/{path}: {error}") from error
         if len(data) != length:
@@ -110,22 +120,34 @@ class Files:
             with open(self.full(path), "rb", buffering=0) as file:
                 file.seek(offset)
                 return file.read(length)
-        data: bytes = self._place[0].cat_file(self.full(path), start=offset, end=offset + length)
+        with self.told():
+            data: bytes = self._place[0].cat_file(self.full(path), start=offset, end=offset + length)
         return data
 
-    def open(self, path: str) -> BinaryIO:
-        """A file to read and seek in. Raises FileNotFoundError when there is none."""
-        opened: BinaryIO = self._place[0].open(self.full(path), "rb")
+    def open(self, path: str, size_bytes: int | None = None) -> BinaryIO:
+        """A file to read and seek in. Raises FileNotFoundError when there is none.
+
+        Args:
+            path: the file's.
+            size_bytes: its extent, where that is known: from remote places exactly the ranges that are asked for are
+                fetched then. Otherwise it is asked for, and large blocks are read ahead.
+        """
+        if size_bytes is not None and not self.is_local:
+            return cast(BinaryIO, _Ranges(self, path, size_bytes))
+        with self.told():
+            opened: BinaryIO = self._place[0].open(self.full(path), "rb")
         return opened
 
     def exists(self, path: str) -> bool:
-        return bool(self._place[0].exists(self.full(path)))
+        with self.told():
+            return bool(self._place[0].exists(self.full(path)))
 
     def listing(self, path: str) -> Iterator[Listed]:
         """The files straight within a folder, by name; none when there is no such folder."""
         system, root = self._place
         try:
-            found = system.ls(self.full(path), detail=True)
+            with self.told():
+                found = system.ls(self.full(path), detail=True)
         except FileNotFoundError:
             return
         for entry in sorted(found, key=lambda entry: str(entry["name"])):
@@ -136,14 +158,26 @@ class Files:
     def folders(self, path: str) -> list[str]:
         """The names of the folders straight within a folder."""
         try:
-            found = self._place[0].ls(self.full(path), detail=True)
+            with self.told():
+                found = self._place[0].ls(self.full(path), detail=True)
         except FileNotFoundError:
             return []
         return sorted(str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in found if entry["type"] != "file")
 
     def create(self, path: str, data: bytes) -> None:
-        """Write a new file, whole or not at all. Raises FileExistsError when there is one already."""
-        self._write(path, data, new=True)
+        """Write a new file, whole or not at all.
+
+        Of many who do so at once one succeeds, on object storage by a conditional put. There, a file with the very
+        same bytes counts as written: the answer to a first attempt may have been lost.
+
+        Raises:
+            FileExistsError: there is one already.
+        """
+        try:
+            self._write(path, data, new=True)
+        except FileExistsError:
+            if self.is_local or self.read(path) != data:
+                raise
 
     def replace(self, path: str, data: bytes) -> None:
         """Write a file, whole or not at all, in place of the one that may be there."""
@@ -151,7 +185,12 @@ class Files:
 
     def _write(self, path: str, data: bytes, *, new: bool) -> None:
         if not self.is_local:
-            self._place[0].pipe_file(self.full(path), data, mode="create" if new else "overwrite")
+            put = self._place[0].pipe_file
+            if new:
+                self._put_new(lambda: put(self.full(path), data, mode="create"))
+                return
+            with self.told():
+                put(self.full(path), data)
             return
         scratch = self.scratch(path.rpartition("/")[2])
         with open(scratch, "wb") as file:
@@ -162,26 +201,43 @@ class Files:
         elif not self.adopt(scratch, path):
             raise FileExistsError(self.full(path))
 
+    def _put_new(self, put: Callable[[], object]) -> None:
+        """Do a conditional put; again while the server says that another one of the same name is being dealt with."""
+        for attempt in range(_TRIES):
+            time.sleep(0.2 * attempt)
+            try:
+                with self.told(creating=True):
+                    put()
+            except BlockingIOError:
+                if attempt == _TRIES - 1:
+                    raise
+            else:
+                return
+
     def scratch(self, name: str) -> str:
         """A local path of no other's, to be written and then adopted: on the store's own disk where that is local."""
         place = self.full(SCRATCH) if self.is_local else tempfile.gettempdir()
         os.makedirs(place, exist_ok=True)
         return os.path.join(place, f"{name}.{uuid.uuid4().hex}.part")
 
-    def adopt(self, scratch: str, path: str) -> bool:
-        """Give a finished scratch file its name, at once and whole; False when that name is taken. It is gone after."""
+    def adopt(self, scratch: str, path: str, *, keep: bool = False) -> bool:
+        """Give a finished scratch file its name, at once and whole; False when that name is taken.
+
+        The scratch file is gone after, unless it is to be kept where the name is taken.
+        """
+        is_taken = False
         try:
             self._place_new(scratch, path)
         except FileExistsError:
-            return False
+            is_taken = True
         finally:
-            if os.path.exists(scratch):
+            if os.path.exists(scratch) and not (is_taken and keep):
                 os.unlink(scratch)
-        return True
+        return not is_taken
 
     def _place_new(self, scratch: str, path: str) -> None:
         if not self.is_local:
-            self._place[0].put_file(scratch, self.full(path), mode="create")
+            self._put_new(lambda: self._place[0].put_file(scratch, self.full(path), mode="create"))
             return
         self._make_folder(path)
         try:
@@ -198,7 +254,8 @@ class Files:
         if self.is_local:
             os.utime(self.full(path))
         else:
-            self._place[0].put_file(same, self.full(path))
+            with self.told():
+                self._place[0].put_file(same, self.full(path))
 
     def _make_folder(self, path: str) -> None:
         os.makedirs(os.path.dirname(self.full(path)), exist_ok=True)
@@ -206,14 +263,15 @@ class Files:
     def delete(self, path: str) -> None:
         """Delete a file; one that is gone already is no error."""
         try:
-            self._place[0].rm_file(self.full(path))
+            with self.told():
+                self._place[0].rm_file(self.full(path))
         except FileNotFoundError:
             return
 
     def measure(self, path: str) -> tuple[int, str]:
         """Size in bytes and digest of a file as it is now. Raises FileNotFoundError when there is none."""
         digest, size = new_hash(), 0
-        with self.open(path) as file:
+        with self.open(path) as file, self.told():
             while block := file.read(1 << 20):
                 digest.update(block)
                 size += len(block)
@@ -221,8 +279,37 @@ class Files:
 
 
 def _seconds(entry: Mapping[str, Any]) -> float:
-    changed = entry.get("mtime", entry.get("LastModified", entry.get("created", 0.0)))
+    changed = next((entry[name] for name in _CHANGED if entry.get(name)), 0.0)
     return float(changed.timestamp() if hasattr(changed, "timestamp") else changed)
+
+
+_CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created")  # as file systems call it
+
+
+class _Ranges(io.RawIOBase):
+    """A remote file of known size, of which exactly what is read is fetched."""
+
+    def __init__(self, files: Files, path: str, size_bytes: int) -> None:
+        self._files, self._path, self._size, self._at = files, path, size_bytes, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._at)
+        data = self._files._range(self._path, self._at, left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
 
 
 class HashedFile:
@@ -281,7 +368,7 @@ def place(files: Files, file: HashedFile, folder: str, stem: str, extension: str
     """
     file.close()
     path = f"{folder}/{stem}.{extension}"
-    if not files.exists(path) and files.adopt(file.path, path):
+    if not (files.is_local and files.exists(path)) and files.adopt(file.path, path, keep=True):
         return path
     if files.measure(path) != (file.size_bytes, file.digest):
         path = f"{folder}/{stem}-{file.digest[:12]}.{extension}"

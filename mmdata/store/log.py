@@ -52,16 +52,21 @@ class Log:
 
     def __init__(self, files: Files, family: str) -> None:
         self.family = family
+        self._files = files
         self._uri = files.uri(folder(family))
-        self._options = dict(files.options)
+        self._options = files.delta_options
         self._table: DeltaTable | None = None
         self._live: dict[str, Logged] | None = None
 
     def refresh(self) -> int:
         """Read what was committed since; returns the version, -1 where nothing ever was."""
+        with self._files.told():
+            return self._refresh()
+
+    def _refresh(self) -> int:
         if self._table is None:
             try:
-                self._table = DeltaTable(self._uri, storage_options=self._options or None)
+                self._table = DeltaTable(self._uri, storage_options=self._options)
             except TableNotFoundError:
                 return -1
             self._live = None
@@ -100,6 +105,7 @@ class Log:
         Raises:
             CommitConflict: other writers were first, again and again.
             SchemaMismatch: the table has a column of another type.
+            Unreachable: the place does not answer. Whether the commit was made is not known; doing it again is safe.
         """
         reason: Exception | None = None
         for attempt in range(ATTEMPTS):
@@ -109,11 +115,12 @@ class Log:
             if txn is not None and self.transaction(txn[0]) >= txn[1]:
                 return False
             try:
-                self._prepare(schema)
-                adds, removes = decide(self.live())  # on the state that the commit builds on
-                if not adds and not removes:
-                    return False
-                self._write(adds, removes, txn)
+                with self._files.told():
+                    self._prepare(schema)
+                    adds, removes = decide(self.live())  # on the state that the commit builds on
+                    if not adds and not removes:
+                        return False
+                    self._write(adds, removes, txn)
             except CommitFailedError as error:
                 reason = error
             else:
@@ -155,10 +162,10 @@ class Log:
                 partition_by=list(logged(self.family)),
                 mode="ignore",
                 configuration=_SETTINGS,
-                storage_options=self._options or None,
+                storage_options=self._options,
             )
         except DeltaError:
-            if not DeltaTable.is_deltatable(self._uri, self._options or None):
+            if not DeltaTable.is_deltatable(self._uri, self._options):
                 raise  # it is there when another writer made it at the same moment
 
     def check(self, schema: pa.Schema) -> None:

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from mmdata.store.files import Files, HashedFile, place
 from mmdata.store.tables import BYTES_A_GROUP, ROWS_A_GROUP, writer_settings
 
+WHOLE_BYTES = 4 << 20  # a remote file up to this is fetched in one request: a second one takes longer than the rest
+
 
 class TableFile:
     """Writes one Parquet file of a schema: rows in chunks of any size, row groups cut by the rows alone.
@@ -85,8 +87,17 @@ def read_rows(files: Files, path: str, columns: list[str] | None = None) -> pa.T
         return table
 
 
-def parquet_file(files: Files, path: str) -> Any:
-    """An open `pyarrow.parquet.ParquetFile`, to be used in `with`; local files are mapped into memory."""
+def parquet_file(files: Files, path: str, size_bytes: int | None = None) -> Any:
+    """An open `pyarrow.parquet.ParquetFile`, to be used in `with`; local files are mapped into memory.
+
+    Args:
+        files: the store's.
+        path: the file's.
+        size_bytes: its extent, where that is known. Of a large remote file only what is needed is fetched then;
+            any other is fetched whole, in one request.
+    """
     if files.is_local:
         return pq.ParquetFile(files.full(path), memory_map=True)
-    return pq.ParquetFile(files.open(path))
+    if size_bytes is None or size_bytes <= WHOLE_BYTES:
+        return pq.ParquetFile(pa.BufferReader(files.read(path)))
+    return pq.ParquetFile(pa.PythonFile(files.open(path, size_bytes), mode="r"), pre_buffer=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Blob, Pointer, Sample
 from mmdata.core.spans import SpaceMap, TimeMap
-from mmdata.errors import Incomplete, SchemaMismatch, StoreError, Unreadable
+from mmdata.errors import Incomplete, SchemaMismatch, StoreError, Unreachable, Unreadable
 from mmdata.store.files import Files
 from mmdata.store.layout import DataFile
 from mmdata.store.parquet import parquet_file
@@ -90,7 +90,7 @@ def open_rows(files: Files, file: DataFile, columns: Sequence[str] | None = None
         Incomplete: the file is gone.
         SchemaMismatch: it is no Parquet file, or its columns are others than asked for.
     """
-    with _explained(files, file), parquet_file(files, file.path) as opened:
+    with _explained(files, file), parquet_file(files, file.path, file.size_bytes) as opened:
         names = set(opened.schema_arrow.names)
         if lacking := sorted(set(columns or ()) - names):
             raise SchemaMismatch(f"{files.url}/{file.path} has no column {lacking[0]!r}, only {sorted(names)}")
@@ -106,6 +106,8 @@ def _explained(files: Files, file: DataFile) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise Incomplete(f"{place} is gone: `mmdata verify {files.url}` finds all such files") from error
+    except Unreachable:
+        raise
     except (pa.ArrowInvalid, OSError) as error:
         raise SchemaMismatch(f"{place} is damaged or can't be read: {error}") from error
 
@@ -113,13 +115,13 @@ def _explained(files: Files, file: DataFile) -> Iterator[None]:
 @contextmanager
 def opened(files: Files, file: DataFile) -> Iterator[Any]:
     """A data file as an open `pyarrow.parquet.ParquetFile`. Raises as `open_rows` does."""
-    with _explained(files, file), parquet_file(files, file.path) as found:
+    with _explained(files, file), parquet_file(files, file.path, file.size_bytes) as found:
         yield found
 
 
 def file_specs(files: Files, file: DataFile) -> dict[str, ArraySpec]:
     """The promises of a feature file, by column, from its footer. Raises as `open_rows` does."""
-    with _explained(files, file), parquet_file(files, file.path) as opened:
+    with _explained(files, file), parquet_file(files, file.path, file.size_bytes) as opened:
         return specs_of(opened.schema_arrow)
 
 
