@@ -85,8 +85,10 @@ def run(
     *,
     store: str | os.PathLike[str],
     source: str | os.PathLike[str] | None = None,
-    executor: Literal["inline", "pool"] | Executor = "inline",
+    executor: Literal["inline", "pool", "dask"] | Executor = "inline",
     workers: int | None = None,
+    scheduler: Any = None,
+    wait_s: float | None = None,
     limit: int | None = None,
     max_rejects: float | None = None,
     watch: Watcher | None = None,
@@ -97,16 +99,19 @@ def run(
         pipeline: a pipeline file, or a `Pipeline` made in Python.
         store: where the store is, or is to be.
         source: a location that replaces the file's own.
-        executor: "inline" (this process), "pool" (spawned processes: call it under `if __name__ == "__main__"`), or one
-            of your own.
-        workers: processes of the pool; None is one a core.
+        executor: "inline" (this process), "pool" (spawned processes: call it under `if __name__ == "__main__"`),
+            "dask", or one of your own.
+        workers: processes of the pool, or of a Dask cluster on this machine; None is one a core.
+        scheduler: of Dask: an address, a scheduler file, a cluster or a `distributed.Client`; None starts a cluster on
+            this machine (under the same guard as a pool), which ends with the run.
+        wait_s: how long Dask may have no worker; None is five minutes.
         limit: only a sample of so many entries of the source.
         max_rejects: the share of samples that may be rejected before the run stops; None is the file's own.
         watch: told of progress.
 
     Raises:
         ConfigError: before anything is read or written, with every fault.
-        RunStopped: a step always fails, or workers die of something that is no sample's fault.
+        RunStopped: a step always fails, workers die of something that is no sample's fault, or Dask's scheduler does.
         StoreError: the store can't take the results.
     """
     from mmdata.config.load import PipelineFile, load
@@ -122,11 +127,12 @@ def run(
         file = pipeline
     else:
         file = load(pipeline, source=location)
-    chosen = executor_(executor, workers or os.cpu_count() or 1) if isinstance(executor, str) else executor
+    if isinstance(executor, str):
+        executor = executor_(executor, workers or os.cpu_count() or 1, scheduler=scheduler, wait_s=wait_s)
     check(file)
     options = RunOptions(
         settings=file.limited(max_rejects),
-        executor=chosen,
+        executor=executor,
         limit=limit,
         watch=watch,
         text=file.text,

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from mmdata.cli.options import Executor, ExecutorName, Json, PipelineArg, SourceOption, StoreOption, Workers
+from mmdata.cli.options import (
+    Executor,
+    ExecutorName,
+    Json,
+    PipelineArg,
+    Scheduler,
+    SourceOption,
+    StoreOption,
+    Wait,
+    Workers,
+)
 
 
 def features(
@@ -18,6 +28,8 @@ def features(
     ] = None,
     executor: Executor = ExecutorName.pool,
     workers: Workers = None,
+    scheduler: Scheduler = None,
+    wait: Wait = None,
     as_json: Json = False,
 ) -> None:
     """Compute the features that STORE lacks, without looking at the source for new or changed files."""
@@ -41,7 +53,7 @@ def features(
     with progress(quiet=as_json) as watch:
         options = RunOptions(
             settings=file.run,
-            executor=executor_(executor.value, workers or os.cpu_count() or 1),
+            executor=executor_(executor.value, workers or os.cpu_count() or 1, scheduler=scheduler, wait_s=wait),
             families=only or None,
             look_at_source=False,
             watch=watch,

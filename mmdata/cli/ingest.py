@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mmdata.cli.options import Executor, ExecutorName, Json, Limit, MaxRejects, StoreArg, Workers
+from mmdata.cli.options import Executor, ExecutorName, Json, Limit, MaxRejects, Scheduler, StoreArg, Wait, Workers
 
 
 def ingest(
@@ -20,6 +20,8 @@ def ingest(
     ] = None,
     executor: Executor = ExecutorName.pool,
     workers: Workers = None,
+    scheduler: Scheduler = None,
+    wait: Wait = None,
     limit: Limit = None,
     max_rejects: MaxRejects = None,
     as_json: Json = False,
@@ -51,6 +53,8 @@ def ingest(
             source=source,
             executor=executor.value,
             workers=workers,
+            scheduler=scheduler,
+            wait_s=wait,
             limit=limit,
             max_rejects=max_rejects,
             watch=watch,

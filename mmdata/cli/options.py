@@ -14,6 +14,7 @@ class ExecutorName(StrEnum):
 
     inline = "inline"
     pool = "pool"
+    dask = "dask"
 
 
 PipelineArg = Annotated[Path, typer.Argument(metavar="PIPELINE", help="A pipeline file (YAML).")]
@@ -24,8 +25,20 @@ SourceOption = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take only a sample of so many entries.")]
-Executor = Annotated[ExecutorName, typer.Option("--executor", help="Who works: this process, or a pool of processes.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes of the pool; one a core unless said.")]
+Executor = Annotated[
+    ExecutorName, typer.Option("--executor", help="Who works: this process, a pool of processes, or a Dask cluster.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes of the pool, or of a Dask cluster here; one a core unless said."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Dask's scheduler: tcp://HOST:PORT, or its .json file."),
+]
+Wait = Annotated[
+    float | None, typer.Option("--wait", min=0, metavar="SECONDS", help="How long Dask may have no worker; 300.")
+]
 MaxRejects = Annotated[
     float | None,
     typer.Option("--max-rejects", metavar="SHARE", help="Stop when more than this share (0 to 1) is rejected."),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmdata.cli.options import Executor, ExecutorName, Json, SourceOption, StoreArg, Workers
+from mmdata.cli.options import Executor, ExecutorName, Json, Scheduler, SourceOption, StoreArg, Wait, Workers
+
+if TYPE_CHECKING:
+    from mmdata.core import ports
 
 
 def rejects(
@@ -17,15 +20,21 @@ def rejects(
     source: SourceOption = None,
     executor: Executor = ExecutorName.pool,
     workers: Workers = None,
+    scheduler: Scheduler = None,
+    wait: Wait = None,
     as_json: Json = False,
 ) -> None:
     """List the samples that failed, with step, reason and source; with --replay, try them again as they are now."""
+    import os
+
     from mmdata import api
     from mmdata.cli.screen import print_json, print_table, say
+    from mmdata.engine.executors import executor as executor_
 
     opened = api.open(store)
     if replay:
-        _replay(store, source, executor.value, workers, as_json=as_json)
+        chosen = executor_(executor.value, workers or os.cpu_count() or 1, scheduler=scheduler, wait_s=wait)
+        _replay(store, source, chosen, as_json=as_json)
         return
     rows = (opened.missing() if missing else opened.rejects()).to_pylist()
     if as_json:
@@ -41,12 +50,9 @@ def rejects(
             say(f"\n{row['key']}\n{row['traceback']}")
 
 
-def _replay(store: str, source: str | None, executor: str, workers: int | None, *, as_json: bool) -> None:
-    import os
-
+def _replay(store: str, source: str | None, executor: ports.Executor, *, as_json: bool) -> None:
     from mmdata.api import recorded
     from mmdata.cli.screen import finish, progress
-    from mmdata.engine.executors import executor as executor_
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run
 
@@ -54,7 +60,7 @@ def _replay(store: str, source: str | None, executor: str, workers: int | None, 
     with progress(quiet=as_json) as watch:
         options = RunOptions(
             settings=file.limited(1.0),
-            executor=executor_(executor, workers or os.cpu_count() or 1),
+            executor=executor,
             replay=True,
             watch=watch,
             command="rejects --replay",

@@ -9,8 +9,10 @@ from mmdata.cli.options import (
     Limit,
     MaxRejects,
     PipelineArg,
+    Scheduler,
     SourceOption,
     StoreOption,
+    Wait,
     Workers,
 )
 
@@ -21,6 +23,8 @@ def run(
     source: SourceOption = None,
     executor: Executor = ExecutorName.pool,
     workers: Workers = None,
+    scheduler: Scheduler = None,
+    wait: Wait = None,
     limit: Limit = None,
     max_rejects: MaxRejects = None,
     as_json: Json = False,
@@ -39,6 +43,8 @@ def run(
             source=source,
             executor=executor.value,
             workers=workers,
+            scheduler=scheduler,
+            wait_s=wait,
             limit=limit,
             max_rejects=max_rejects,
             watch=watch,
