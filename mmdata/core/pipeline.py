@@ -7,12 +7,13 @@ another, two features of one name, an encoding that can't hold what it is given.
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.ports import Source
@@ -46,17 +47,33 @@ class Pipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How a source is divided, and when to give up.
+    """How a source is divided, when to give up, and where models run. Nothing of it is part of a fingerprint.
 
     Args:
         shard_samples: samples a shard; None lets their number decide (128 to 8,192).
         shard_bytes: bytes of source media a shard, at most (one sample may be larger).
         max_rejects: share of the samples to be done (0 to 1) that may be rejected; past it the run stops.
+        timeout_s: seconds that one call of a step may take; a sample that takes longer is rejected as `timed_out`.
+            A model's loading, and a batch, count as one call.
+        memory_bytes: what a worker process may hold in memory; a sample that takes more is rejected as
+            `out_of_memory`. None is no limit.
+        device: where models run: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N" or "mps".
+        gpus_per_worker: the share of a GPU that a worker takes: with 0.5, two workers share one.
+        compile: whether torch compiles models first, which takes a minute and pays in long runs.
     """
 
     shard_samples: Annotated[int, Ge(1)] | None = None
     shard_bytes: Annotated[int, Ge(1)] = 256_000_000
     max_rejects: Annotated[float, Ge(0), Le(1)] = 0.1
+    timeout_s: Annotated[float, Gt(0)] = 1800.0
+    memory_bytes: Annotated[int, Ge(1)] | None = None
+    device: str = "auto"
+    gpus_per_worker: Annotated[float, Gt(0), Le(1)] = 1.0
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?|mps", self.device):
+            raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {self.device!r}")
 
 
 @dataclass(frozen=True)
@@ -301,15 +318,17 @@ class _Compiler:
             if not isinstance(step, Feature):
                 self.faults.append(f"{place}: {step.name} changes samples: it belongs under ingest")
                 continue
-            for column in step.columns():
-                names[column] += 1
-                if names[column] == 2:
-                    self.faults.append(f"{place}: another feature makes {column!r} too; give one of them into:")
             decoder = None if step.on is None else self._decoder(place, step, step.on)
-            if decoder is False:
-                continue
-            found = decoder if isinstance(decoder, Step) else None
-            families.append(Family(step, self._family_print(step, kept, found)))
+            try:
+                for column in step.columns():
+                    names[column] += 1
+                    if names[column] == 2:
+                        self.faults.append(f"{place}: another feature makes {column!r} too; give one of them into:")
+                if decoder is not False:
+                    found = decoder if isinstance(decoder, Step) else None
+                    families.append(Family(step, self._family_print(step, kept, found)))
+            except ConfigError as error:  # a step looks at its model's files: they are part of its settings
+                self.faults += [f"{place}: {fault}" for fault in error.faults]
         return tuple(families)
 
     def _family_print(self, step: Feature[Any], kept: Mapping[str, Kept], decoder: Step | None) -> str:

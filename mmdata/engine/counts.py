@@ -7,19 +7,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+IDLE = "idle"
+
 
 @dataclass
 class StepTimes:
-    """How often a step was called, how long it took in all, and how often it raised what a step must not raise."""
+    """How often a step was called, how long it took in all, and how often it raised what a step must not raise.
+
+    Args:
+        seconds: of work. Where n threads do it side by side, each counts 1/n.
+        stages: seconds by stage, of a step that has several: load, prepare, compute, write; and "idle", which is
+            no work: how long its model waited for input.
+    """
 
     n: int = 0
     seconds: float = 0.0
     bugs: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+
+    def spent(self, stage: str, seconds: float, *, n: int = 0) -> None:
+        """Add time of a stage, and how many values it was the last stage of; "" is a step that has but one."""
+        self.n += n
+        if stage != IDLE:
+            self.seconds += seconds
+        if stage:
+            self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
     def add(self, other: StepTimes) -> None:
         self.n += other.n
         self.seconds += other.seconds
         self.bugs += other.bugs
+        for stage, seconds in other.stages.items():
+            self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def to_json(self) -> dict[str, Any]:
+        stages = {stage: round(self.stages[stage], 4) for stage in sorted(self.stages)}
+        return {"n": self.n, "seconds": round(self.seconds, 4), **({"stages": stages} if stages else {})}
 
 
 @dataclass
@@ -88,7 +111,7 @@ class Counts:
             "missing": _sorted(self.missing),
             "computed": _sorted(self.computed),
             "gathered": _sorted(self.gathered),
-            "steps": {name: {"n": times.n, "seconds": round(times.seconds, 4)} for name, times in self.steps.items()},
+            "steps": {name: times.to_json() for name, times in self.steps.items()},
         }
 
 

@@ -1,48 +1,34 @@
-"""Computing features of a shard: each part decoded once for all that reads it, in chunks of bounded size."""
+"""Computing features of a shard: each part decoded once for all that reads it, in chunks of bounded size.
+
+What a step computes from one value is computed here, chunk by chunk; what needs a model goes on to `batching`.
+"""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from mmdata.codec.decoders import decode, decoder_name
-from mmdata.core.arrays import ArraySpec
-from mmdata.core.pipeline import Family
+from mmdata.core.pipeline import RunSettings
 from mmdata.core.sample import Blob, Sample
-from mmdata.core.step import Extract, Feature
-from mmdata.engine.batching import compute
-from mmdata.engine.carry import ALWAYS_FAILS, Rejection, always_fails, numbers_of, read_only, rejection
+from mmdata.core.step import BatchExtract, Extract, Feature
+from mmdata.engine.batching import Batches
+from mmdata.engine.carry import ALWAYS_FAILS, always_fails, read_only, rejection
 from mmdata.engine.counts import Counts
+from mmdata.engine.lanes import Value
+from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
+from mmdata.engine.rows import FamilyWork, Outcome, Row, held_bytes, said
 from mmdata.errors import DataError, StepError
-from mmdata.store.write_features import FeatureWriter
+
+__all__ = ["Extraction", "FamilyWork", "Row"]
 
 CHUNK_SAMPLES = 64
 CHUNK_BYTES = 64_000_000  # of decoded parts held at once
-Row = Mapping[str, np.ndarray | None]
-
-
-@dataclass
-class FamilyWork:
-    """One family of one shard: its step, its writer, and the rows that an older file already has.
-
-    Args:
-        gather: column arrays by sample key, taken over instead of computed.
-    """
-
-    family: Family
-    writer: FeatureWriter
-    gather: Mapping[str, Row] = field(default_factory=dict)
-    columns: Mapping[str, ArraySpec] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.columns = self.family.step.columns()
 
 
 @dataclass
@@ -73,18 +59,29 @@ class Extraction:
 
     Args:
         work: the families. counts: where all is counted. notes: told before each call.
-        one_by_one: whether to make no batches, so that a note names the very sample.
+        settings: the device of models. one_by_one: whether to make no batches, so that a note names the very sample.
     """
 
-    def __init__(self, work: Sequence[FamilyWork], counts: Counts, notes: Notes, *, one_by_one: bool = False) -> None:
-        self._work, self._counts, self._notes, self._one_by_one = work, counts, notes, one_by_one
+    def __init__(
+        self,
+        work: Sequence[FamilyWork],
+        counts: Counts,
+        notes: Notes,
+        settings: RunSettings | None = None,
+        *,
+        one_by_one: bool = False,
+    ) -> None:
+        self._work = [each for each in work if not isinstance(each.family.step, BatchExtract)]
+        self._models = [each for each in work if isinstance(each.family.step, BatchExtract)]
+        self._counts, self._notes, self._one_by_one = counts, notes, one_by_one
+        self._batches = Batches(self._models, notes, settings or RunSettings(), one_by_one=one_by_one)
         self._reads = {each.family.step.on for each in work}
         self._chunk: list[_Held] = []
         self._bytes = 0
 
     def add(self, entry_key: str, sample: Sample, refused: Mapping[str, str] | None = None) -> None:
         """Add a sample; the steps that are `refused` are not called for it, and their rows say why."""
-        if not self._work:
+        if not self._reads:
             return
         held = _Held(entry_key, self._needed(sample), refused=refused or {})
         for work in self._work:
@@ -99,7 +96,8 @@ class Extraction:
 
     def refuse(self, key: str, why: str) -> None:
         """Add a sample that may not be touched: its rows are those that are taken over, and null."""
-        self._hold(_Held(key, Sample(key, {}), refused={"": why}))
+        if self._reads:
+            self._hold(_Held(key, Sample(key, {}), refused={"": why}))
 
     def _needed(self, sample: Sample) -> Sample:
         """The sample with the parts that features read, and no others: those may hold a film's bytes."""
@@ -109,17 +107,48 @@ class Extraction:
         return Sample(sample.key, parts, sample.meta, sample.parent)
 
     def _hold(self, held: _Held) -> None:
+        if self._models:
+            self._to_models(held)
+        if not self._work:
+            return
         self._chunk.append(held)
-        self._bytes += sum(_nbytes(value) for value in (*held.sample.parts.values(), *held.decoded.values()))
+        self._bytes += sum(held_bytes(value) for value in (*held.sample.parts.values(), *held.decoded.values()))
         if len(self._chunk) >= CHUNK_SAMPLES or self._bytes >= CHUNK_BYTES:
-            self.flush()
+            self._flush_chunk()
 
     def flush(self) -> None:
-        """Compute and write what is held."""
+        """Compute and write what is held, and wait for all that models are to compute."""
+        self._flush_chunk()
+        if self._models:
+            self._counts.add(self._batches.finish())
+
+    def close(self) -> None:
+        """End what threads are at; without `flush`, rows are lost."""
+        self._batches.close()
+
+    def _flush_chunk(self) -> None:
         if self._chunk:
             for work in self._work:
                 self._extract(work)
         self._chunk, self._bytes = [], 0
+
+    def _to_models(self, held: _Held) -> None:
+        """What is known of a sample's rows, and what is to be computed; what is not decoded yet, threads decode."""
+        values: dict[tuple[str | None, type], Value] = {}
+        given: list[Outcome | Value] = []
+        for work in self._models:
+            step, name = work.family.step, work.family.name
+            value = held.value(step)
+            if (row := work.gather.get(held.sample.key)) is not None:
+                self._counts.gathered[name] += 1
+                given.append((row, None))
+            elif value is None or isinstance(value, str):
+                self._counts.missing[name] += value is not None
+                given.append((None, value))
+            else:
+                reads = step.on, step.takes
+                given.append(values.setdefault(reads, _value(value, step)))
+        self._batches.add(held.sample.key, held.entry_key, given)
 
     def _decode(self, held: _Held, step: Feature[Any]) -> Any:
         """The part that a feature reads, by the default decoder: that is what the store returns."""
@@ -128,32 +157,31 @@ class Extraction:
         self._notes.write(held.entry_key, name)
         started = perf_counter()
         try:
-            return read_only(decode(held.value(step), step.takes))
-        except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
-            return _said(rejection(name, error), error)
+            return _decoded(held.value(step), step.takes)
         finally:
-            times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
+            times.spent("", perf_counter() - started, n=1)
 
     def _extract(self, work: FamilyWork) -> None:
         name = work.family.name
-        rows: list[Row | None] = [work.gather.get(held.sample.key) for held in self._chunk]
-        errors: list[str | None] = [None] * len(rows)
-        self._counts.gathered[name] += sum(row is not None for row in rows)
+        outcomes: list[Outcome] = [(work.gather.get(held.sample.key), None) for held in self._chunk]
+        self._counts.gathered[name] += sum(row is not None for row, _ in outcomes)
         todo = []
         for place, held in enumerate(self._chunk):
             value = held.value(work.family.step)
+            if outcomes[place][0] is not None:
+                continue
             if isinstance(value, str):
-                errors[place] = value if rows[place] is None else None
-            elif rows[place] is None and value is not None:
+                outcomes[place] = None, value
+            elif value is not None:
                 todo.append((place, value))
-        for (place, _), (row, error) in zip(todo, self._compute(work, todo), strict=True):
-            rows[place], errors[place] = row, error
-        self._counts.missing[name] += sum(error is not None for error in errors)
-        keys = [held.sample.key for held in self._chunk]
-        arrays = {column: [None if row is None else row[column] for row in rows] for column in work.columns}
-        work.writer.add(keys, arrays, errors)
+        for (place, _), outcome in zip(todo, self._compute(work, todo), strict=True):
+            outcomes[place] = outcome
+        self._counts.missing[name] += sum(error is not None for _, error in outcomes)
+        started = perf_counter()
+        work.write([held.sample.key for held in self._chunk], outcomes)
+        self._counts.times(work.family.step.name).spent("write", perf_counter() - started)
 
-    def _compute(self, work: FamilyWork, todo: Sequence[tuple[int, Any]]) -> list[tuple[Row | None, str | None]]:
+    def _compute(self, work: FamilyWork, todo: Sequence[tuple[int, Any]]) -> list[Outcome]:
         step = work.family.step
         times = self._counts.times(step.name)
         started = perf_counter()
@@ -163,18 +191,18 @@ class Extraction:
                 self._notes.write(self._chunk[todo[0][0]].entry_key, step.name)
                 with suppress(Exception):  # one of them is at fault: each alone will say which
                     many = step.extract_many([value for _, value in todo])
-                    rows = [(_checked(work, arrays), None) for _, arrays in zip(todo, many, strict=True)]
+                    rows = [(work.checked(arrays), None) for _, arrays in zip(todo, many, strict=True)]
                     self._counts.computed[work.family.name] += len(rows)
                     return list(rows)
             return [self._one(work, value, place) for place, value in todo]
         finally:
-            times.n, times.seconds = times.n + len(todo), times.seconds + perf_counter() - started
+            times.spent("compute", perf_counter() - started, n=len(todo))
 
-    def _one(self, work: FamilyWork, value: Any, place: int) -> tuple[Row | None, str | None]:
+    def _one(self, work: FamilyWork, value: Any, place: int) -> Outcome:
         step, name = work.family.step, work.family.name
         self._notes.write(self._chunk[place].entry_key, step.name)
         try:
-            row = _checked(work, compute(step, value))
+            row = work.checked(compute(step, value))
         except Exception as error:
             why = rejection(step.name, error)
             if not isinstance(error, DataError):
@@ -182,33 +210,20 @@ class Extraction:
                 times.bugs += 1
                 if times.bugs == ALWAYS_FAILS and not self._counts.computed[name]:
                     raise StepError(always_fails(step.name, times.bugs, why.error)) from error
-            return None, _said(why, error)
+            return None, said(why, error)
         self._counts.computed[name] += 1
         return row, None
 
 
-def _said(why: Rejection, error: Exception) -> str:
-    """The error of a row; of a bug also where in the code it is, as that is what its author asks next."""
-    frames = traceback.extract_tb(error.__traceback__) if why.kind == StepError.kind else []
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{why.kind}: {why.error}{where}"
+def _value(value: Any, step: Feature[Any]) -> Value:
+    if isinstance(value, Blob) and step.takes not in (Blob, object):
+        return Value(partial(_decoded, value, step.takes), value.size, decoder_name(step.takes))
+    return Value(lambda: value, held_bytes(value))
 
 
-def _checked(work: FamilyWork, arrays: Any) -> Row:
-    """The arrays by column. Raises StepError when they are not what the step promised."""
-    step = work.family.step
-    named = step.named(arrays)
-    for column, spec in work.columns.items():
-        if column not in named:
-            raise StepError(f"{step.name} promised {column!r} and did not return it")
-        if fault := spec.fault(np.asarray(named[column])):
-            raise StepError(f"{step.name} broke its promise for {column!r}: {fault}")
-    return named
-
-
-def _nbytes(part: object) -> int:
-    """What a part holds in memory: its numbers, and the bytes that were read of it."""
-    blob = part if isinstance(part, Blob) else getattr(part, "origin", None)
-    held = blob.size if isinstance(blob, Blob) and blob.is_read else 0
-    numbers = numbers_of(part)
-    return held if numbers is None else held + numbers.nbytes
+def _decoded(blob: Blob, takes: type) -> Any:
+    """The part by the default decoder; text in its place says why it can't be had."""
+    try:
+        return read_only(decode(blob, takes))
+    except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
+        return said(rejection(decoder_name(takes), error), error)

@@ -14,10 +14,10 @@ from mmdata.codec.decoders import decode
 from mmdata.core.pipeline import Compiled, Pipeline, compile_pipeline
 from mmdata.core.ports import Entry, Source
 from mmdata.core.sample import Blob, Part, Sample
-from mmdata.engine.batching import compute
 from mmdata.engine.carry import Carrier, rejection
 from mmdata.engine.check import CODECS
 from mmdata.engine.counts import Counts
+from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
 from mmdata.engine.shard import encoded_as_read
 from mmdata.errors import ConfigError

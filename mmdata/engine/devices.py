@@ -1,0 +1,210 @@
+"""Where models run: the device that a process takes, what it looks like when its memory runs out, torch's contexts.
+
+Nothing here imports torch unless a step did so before, as a step on another runtime needs none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import logging
+import os
+import platform
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from mmdata.errors import StepError
+
+log = logging.getLogger(__name__)
+
+# what runtimes say when memory runs out, in lower case: torch for CUDA, HIP and MPS, its libraries, its CPU, ONNX
+OUT_OF_MEMORY = (
+    "out of memory",
+    "invalid buffer size",
+    "cublas_status_alloc_failed",
+    "cublas_status_not_initialized",  # its workspace could not be had
+    "cudnn_status_alloc_failed",
+    "cudnn_status_internal_error_device_allocation_failed",
+    "cusolver_status_alloc_failed",
+    "cufft_alloc_failed",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "failed to allocate memory",
+    "bad_alloc",
+    "bad allocation",
+)
+_taken: dict[tuple[str, float], str] = {}
+_slots: list[IO[str]] = []  # open for as long as the process lives: that is what holds them
+_taking = threading.Lock()
+
+
+def gpus() -> list[str]:
+    """The names of the NVIDIA GPUs that this process may use, in CUDA's order: no driver and no torch is asked."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
+    names = []
+    for name in listed.split(","):
+        if name.strip() in ("", "-1", "NoDevFiles"):  # CUDA too ends the list at the first that is none
+            break
+        names.append(name.strip())
+    return names
+
+
+def n_slots(gpus_per_worker: float) -> int:
+    """How many workers this machine's GPUs take at that share of a GPU each."""
+    return len(gpus()) * max(1, int(1 / gpus_per_worker + 1e-9))
+
+
+def take_device(wanted: str, gpus_per_worker: float = 1.0) -> str:
+    """The device on which this process runs its models; the same again when it is asked again.
+
+    Processes on one machine take its GPUs in turn: each holds a slot of a GPU, a locked file, until it ends or dies.
+
+    Args:
+        wanted: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N" or "mps".
+        gpus_per_worker: the share of a GPU that a process takes: with 0.5, two share one.
+    """
+    if wanted not in ("auto", "cuda"):
+        return wanted
+    with _taking:
+        if (wanted, gpus_per_worker) not in _taken:
+            _taken[wanted, gpus_per_worker] = _take(wanted, gpus_per_worker)
+        return _taken[wanted, gpus_per_worker]
+
+
+def _take(wanted: str, gpus_per_worker: float) -> str:
+    names = gpus()
+    if wanted == "auto" and (not names or _torch_has_no_cuda()):
+        return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
+    if not names:
+        raise StepError("device 'cuda' is asked for, and no GPU is to be seen here; set device to auto or cpu")
+    for slot in range(max(1, int(1 / gpus_per_worker + 1e-9))):
+        for index, name in enumerate(names):
+            if _hold(f"{name}-{slot}"):
+                return f"cuda:{index}"
+    index = os.getpid() % len(names)
+    log.warning("device=cuda:%d all GPUs are taken by other processes: this one shares", index)
+    return f"cuda:{index}"
+
+
+def _hold(name: str) -> bool:
+    """Lock a slot until this process ends, however that comes about."""
+    folder = Path(tempfile.gettempdir()) / f"mmdata-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = (folder / "".join(char if char.isalnum() else "-" for char in name)).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _slots.append(file)
+    return True
+
+
+def _torch_has_no_cuda() -> bool:
+    """Whether torch is installed as a build for CPUs alone: its version says so."""
+    try:
+        return "+cpu" in metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def n_threads() -> int:
+    """How many threads this process may compute with: OMP_NUM_THREADS, which pools set to 1, or one a core."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else len(os.sched_getaffinity(0))
+
+
+def n_preparers(device: str, gpus_per_worker: float) -> int:
+    """How many threads prepare values beside a model: on a GPU this worker's share of the cores."""
+    if device.startswith("cuda"):
+        return max(1, min(8, len(os.sched_getaffinity(0)) // max(1, n_slots(gpus_per_worker))))
+    return min(4, n_threads())
+
+
+def described(device: str, gpus_per_worker: float) -> str:
+    """What is remembered of a device beyond this process: which GPU model and share, or how many threads."""
+    if device.startswith("cuda") and (torch := _torch()) is not None and torch.cuda.is_available():
+        found = torch.cuda.get_device_properties(device)
+        return f"{found.name} {found.total_memory} x {gpus_per_worker:g}"
+    kind = device.partition(":")[0]
+    return f"{kind} {n_threads()}" if kind == "cpu" else f"{kind} x {gpus_per_worker:g}"
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came of, says that memory ran out: the host's, or the device's."""
+    while error is not None:
+        module = type(error).__module__.partition(".")[0]
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(error, RuntimeError) or module in ("onnxruntime", "torch", "cv2"):
+            text = str(error).lower()
+            if any(words in text for words in OUT_OF_MEMORY):
+                return True
+        error = error.__cause__
+    return False
+
+
+def release(device: str) -> None:
+    """Give back what is cached of a device's memory, after it ran out."""
+    gc.collect()
+    torch = _torch()
+    if torch is None:
+        return
+    if device.startswith("cuda") and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
+
+
+@contextmanager
+def computing(device: str, precision: str) -> Iterator[None]:
+    """What a model runs in: without gradients, and in bfloat16 where that is asked for and the device can."""
+    torch = _torch()
+    if torch is None:
+        yield
+        return
+    on_gpu = device.startswith("cuda") and torch.cuda.is_available()
+    with torch.inference_mode():
+        if on_gpu and precision == "bfloat16" and torch.cuda.is_bf16_supported(including_emulation=False):
+            with torch.autocast("cuda", dtype=torch.bfloat16):
+                yield
+            return
+        if on_gpu:  # convolutions would else be computed with 10 bits of mantissa
+            torch.backends.cudnn.allow_tf32 = False
+        yield
+
+
+def compiled(model: Any) -> Any:
+    """The model with its torch modules compiled in place; what is no module, or can't be compiled, runs as it is."""
+    torch = _torch()
+    if torch is None:
+        return model
+    torch._dynamo.config.suppress_errors = True  # without a C++ compiler, or with a model it can't take
+    if isinstance(model, torch.nn.Module):
+        parts: Iterable[Any] = [model]
+    elif isinstance(model, Mapping):
+        parts = model.values()
+    else:
+        parts = model if isinstance(model, list | tuple) else getattr(model, "__dict__", {}).values()
+    for part in parts:
+        if isinstance(part, torch.nn.Module):
+            part.compile(dynamic=True)
+    return model
+
+
+def _torch() -> Any:
+    """Torch, where something imported it already; another thread may be at it still, for which `import` waits."""
+    if "torch" not in sys.modules:
+        return None
+    import torch
+
+    return torch

@@ -1,0 +1,98 @@
+"""A family's way through a shard: its samples in order, and which of them go to the model together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmdata.core.pipeline import RunSettings
+from mmdata.core.step import BatchExtract
+from mmdata.engine.budgets import Budget, budget, budgets_file
+from mmdata.engine.devices import described
+from mmdata.engine.groups import Groups
+from mmdata.engine.models import model_of
+from mmdata.engine.rows import FamilyWork, Outcome
+
+WINDOW_BYTES = 256_000_000  # under way at once; a group holds a quarter of it at most
+MOST_TOGETHER = {"cpu": 32}  # what a CPU does with more is no faster
+MOST_TOGETHER_ELSEWHERE = 256
+
+
+@dataclass(eq=False)
+class Value:
+    """A part to be computed with, decoded when it is first asked for.
+
+    Args:
+        get: the decoded part; text in its place says why there is none. nbytes: held until then.
+        decoder: the step that `get` is, as statistics call it; None where nothing is left to decode.
+    """
+
+    get: Callable[[], Any]
+    nbytes: int
+    decoder: str | None = None
+
+
+@dataclass(eq=False)
+class Item:
+    """A sample on its way through a lane."""
+
+    key: str
+    entry_key: str
+    cost: int = 0
+    nbytes: int = 0
+    prepared: Any = None
+    waits: bool = False  # in a group
+    outcome: Outcome | None = None
+
+
+@dataclass(eq=False)
+class Task:
+    """A value to be prepared, for every lane that reads it."""
+
+    value: Value
+    items: list[tuple[Lane, Item]] = field(default_factory=list)
+
+    @property
+    def is_oldest(self) -> bool:
+        """Whether rows wait for it."""
+        return any(lane.items[0] is item for lane, item in self.items)
+
+
+class Lane:
+    """One family's way: its samples in order, and those that wait for the model."""
+
+    def __init__(self, work: FamilyWork) -> None:
+        step = work.family.step
+        if not isinstance(step, BatchExtract):
+            raise TypeError(f"{step.name} is no BatchExtract")
+        self.work, self.step, self.name = work, step, work.family.name
+        self.items: deque[Item] = deque()
+        self.groups: Groups[Item] = Groups(self._fit)
+        self.model: Any = None
+        self.budget = Budget()
+        self.is_loaded = False
+        self._most = 1
+
+    def load(self, device: str, settings: RunSettings) -> None:
+        """Have the model, and the budget that it had last on such a device."""
+        self.model = model_of(self.step, device, compile_it=settings.compile)
+        compiled = ", compiled" if settings.compile else ""
+        where = described(device, settings.gpus_per_worker)
+        self.budget = budget(f"{self.step.fingerprint()} on {where}{compiled}", budgets_file())
+        self._most = MOST_TOGETHER.get(device, MOST_TOGETHER_ELSEWHERE)
+        self.is_loaded = True
+
+    def _fit(self, cost: int, nbytes: int) -> int:
+        by_bytes = WINDOW_BYTES // 4 // max(1, nbytes)
+        return max(1, min(self.budget.fits(cost), self._most, by_bytes))
+
+    def n_done(self, most: int) -> int:
+        """How many samples at the front have their outcome, if fewer than so many."""
+        done = 0
+        for item in self.items:
+            if item.outcome is None or done == most:
+                break
+            done += 1
+        return done
