@@ -18,16 +18,19 @@ Batch = dict[str, "np.ndarray | list[str | None]"]
 
 
 class Held(Protocol):
-    """A column's rows of one window, in the window's order. Threads put into different places at the same time."""
+    """A column's rows of one window, in stored order. Threads put into different places at the same time."""
 
-    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:
+    def put(self, part: int, first: int, rows: pa.Table) -> None:
         """Take in rows.
 
         Args:
             part: a number of these rows' own, from 0 on.
-            places: int64 [row], where in the window each goes.
+            first: the place of the first of them; the others follow it.
             rows: a table with the column's fields, one chunk each.
         """
+
+
+Piece = tuple[Held, np.ndarray]  # a window's column, and which of its rows are wanted, int64 [row]
 
 
 class Column(Protocol):
@@ -52,8 +55,8 @@ class Column(Protocol):
     def hold(self, n_rows: int) -> Held:
         """Room for a window."""
 
-    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
-        """Rows [start, stop) of windows, one after another, under the names they have in a batch."""
+    def batch(self, pieces: Sequence[Piece]) -> Batch:
+        """Rows of windows, one after another, under the names they have in a batch."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,14 @@ class Fixed:
     def hold(self, n_rows: int) -> Held:
         return FixedRows(self.name, self.spec, n_rows)
 
-    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
-        held = _of(FixedRows, pieces)
-        values = np.concatenate([rows.values[start:stop] for rows, start, stop in held])
-        mask = np.concatenate([rows.mask[start:stop] for rows, start, stop in held])
-        return {self.name: values, f"{self.name}.mask": mask}
+    def batch(self, pieces: Sequence[Piece]) -> Batch:
+        n_rows = sum(len(rows) for _, rows in pieces)
+        made = FixedRows(self.name, self.spec, n_rows)
+        at = 0
+        for held, rows in _of(FixedRows, pieces):
+            made.gather(at, held, rows)
+            at += len(rows)
+        return {self.name: made.values, f"{self.name}.mask": made.mask}
 
 
 class FixedRows:
@@ -85,17 +91,32 @@ class FixedRows:
         self._name = name
         self.values = np.empty((n_rows, *(spec.sizes[dim] for dim in spec.dims)), np.dtype(spec.dtype))
         self.mask = np.empty(n_rows, bool)
-        # each row as one opaque item: numpy places those faster than rows of numbers
+        # each row as one opaque item: numpy moves those faster than rows of numbers
         self._items = self.values.reshape(n_rows, -1).view(f"V{spec.item_bytes}")[:, 0] if self.values.size else None
 
-    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:  # noqa: ARG002  places say it all
+    def put(self, part: int, first: int, rows: pa.Table) -> None:  # noqa: ARG002  the place says it all
         column = _only_chunk(rows, self._name)
+        here = slice(first, first + len(column))
         there = _valid(column)
-        self.mask[places] = there
+        self.mask[here] = there
         if self._items is not None and column.null_count < len(column):
-            self._items[places] = _raw(column, self.values.dtype).view(self._items.dtype)
+            self._items[here] = _raw(column, self.values.dtype).view(self._items.dtype)
         if column.null_count:
-            self.values[places[~there]] = 0
+            self.values[here][~there] = 0
+
+    def room(self, first: int, n_rows: int) -> np.ndarray | None:
+        """The places of rows that are all there, to be filled with items, opaque [row]; None where items are empty."""
+        if self._items is None:
+            return None
+        self.mask[first : first + n_rows] = True
+        return self._items[first : first + n_rows]
+
+    def gather(self, first: int, other: FixedRows, rows: np.ndarray) -> None:
+        """Copy rows of another window here, from `first` on."""
+        here = slice(first, first + len(rows))
+        if self._items is not None and other._items is not None:
+            np.take(other._items, rows, out=self._items[here], mode="clip")  # any other mode copies twice
+        np.take(other.mask, rows, out=self.mask[here], mode="clip")
 
 
 @dataclass(frozen=True)
@@ -117,20 +138,20 @@ class Varying:
     def hold(self, n_rows: int) -> Held:
         return VaryingRows(self.fields, self.spec, n_rows)
 
-    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
+    def batch(self, pieces: Sequence[Piece]) -> Batch:
         held = _of(VaryingRows, pieces)
-        lengths = np.concatenate([rows.lengths[start:stop] for rows, start, stop in held])
+        lengths = np.concatenate([window.lengths[rows] for window, rows in held])
         longest = iter(np.maximum(lengths.max(axis=0, initial=1), 1).tolist())
         shape = [next(longest) if size is None else size for size in self.spec.shape]
         padded = np.zeros((len(lengths), *shape), np.dtype(self.spec.dtype))
         at = 0
         # a copy a row: rows are long, and one gather of all their frames took twice as long
-        for rows, start, stop in held:
-            for row in range(start, stop):
-                array = rows.array(row)
+        for window, rows in held:
+            for row in rows.tolist():
+                array = window.array(row)
                 padded[at][tuple(slice(size) for size in array.shape)] = array
                 at += 1
-        mask = np.concatenate([rows.mask[start:stop] for rows, start, stop in held])
+        mask = np.concatenate([window.mask[rows] for window, rows in held])
         sizes = lengths[:, 0] if lengths.shape[1] == 1 else lengths
         return {self.name: padded, f"{self.name}.length": sizes, f"{self.name}.mask": mask}
 
@@ -148,18 +169,19 @@ class VaryingRows:
         self.lengths = np.zeros((n_rows, len(spec.varying)), np.int64)
         self.mask = np.zeros(n_rows, bool)
 
-    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:
+    def put(self, part: int, first: int, rows: pa.Table) -> None:
         import pyarrow as pa
 
+        here = slice(first, first + rows.num_rows)
         column = _only_chunk(rows, self._fields[0])
         offsets = np.frombuffer(column.buffers()[1], np.int64 if pa.types.is_large_binary(column.type) else np.int32)
         data = column.buffers()[2]
         self._flat[part] = np.frombuffer(data if data is not None else b"", np.uint8)
-        self._part[places] = part
-        self._start[places] = offsets[column.offset : column.offset + len(column)]
-        self.mask[places] = _valid(column)
+        self._part[here] = part
+        self._start[here] = offsets[column.offset : column.offset + len(column)]
+        self.mask[here] = _valid(column)
         for axis, field in enumerate(self._fields[1:]):
-            self.lengths[places, axis] = _only_chunk(rows, field).fill_null(0).to_numpy()
+            self.lengths[here, axis] = _only_chunk(rows, field).fill_null(0).to_numpy()
 
     def array(self, row: int) -> np.ndarray:
         """A row's array, a view; of size 0 along the varying axes where there is none."""
@@ -192,12 +214,8 @@ class Words:
     def hold(self, n_rows: int) -> Held:
         return WordRows(self, n_rows)
 
-    def batch(self, pieces: Sequence[tuple[Held, int, int]]) -> Batch:
-        return {
-            self.name: [
-                text for rows, start, stop in _of(WordRows, pieces) for text in rows.values[start:stop].tolist()
-            ]
-        }
+    def batch(self, pieces: Sequence[Piece]) -> Batch:
+        return {self.name: [text for held, rows in _of(WordRows, pieces) for text in held.values[rows].tolist()]}
 
     def values(self, rows: pa.Table) -> list[str | None]:
         """The texts of rows, in order. A metadata value that is no string is given as JSON."""
@@ -219,8 +237,8 @@ class WordRows:
         self._column = column
         self.values = np.empty(n_rows, object)
 
-    def put(self, part: int, places: np.ndarray, rows: pa.Table) -> None:  # noqa: ARG002  places say it all
-        self.values[places] = self._column.values(rows)
+    def put(self, part: int, first: int, rows: pa.Table) -> None:  # noqa: ARG002  the place says it all
+        self.values[first : first + rows.num_rows] = self._column.values(rows)
 
 
 def column_of(name: str, family: str, spec: ArraySpec) -> Column:
@@ -231,9 +249,9 @@ def column_of(name: str, family: str, spec: ArraySpec) -> Column:
 AnyRows = TypeVar("AnyRows", FixedRows, VaryingRows, WordRows)
 
 
-def _of(kind: type[AnyRows], pieces: Sequence[tuple[Held, int, int]]) -> list[tuple[AnyRows, int, int]]:
+def _of(kind: type[AnyRows], pieces: Sequence[Piece]) -> list[tuple[AnyRows, np.ndarray]]:
     """The pieces, known to be what this kind of column holds."""
-    return [(held, start, stop) for held, start, stop in pieces if isinstance(held, kind)]
+    return [(held, rows) for held, rows in pieces if isinstance(held, kind)]
 
 
 def _only_chunk(rows: pa.Table, name: str) -> pa.Array:

@@ -207,28 +207,27 @@ class Epoch:
                 return
 
     def window(self, window: int) -> tuple[np.ndarray, np.ndarray]:
-        """A window's chunks, and the place of each of their rows.
+        """A window's chunks, and the order of their rows.
 
         Returns:
-            int64 [chunk], the numbers of its chunks; int64 [row], for the chunks' rows one after another, where in the
-            window each stands.
+            int64 [chunk], the numbers of its chunks; int64 [row], for each place of the window, which of the chunks'
+            rows, taken one after another, stands there.
         """
         first, last = self.bounds[window], self.bounds[window + 1]
         n_rows = int(self.starts[last] - self.starts[first])
-        places = np.arange(n_rows, dtype=np.int64)
-        if self.plan.shuffle:
-            places[permutation(n_rows, self.plan.seed, self.epoch, window)] = np.arange(n_rows)
-        return self.chunks[first:last], places
+        if not self.plan.shuffle:
+            return self.chunks[first:last], np.arange(n_rows, dtype=np.int64)
+        return self.chunks[first:last], permutation(n_rows, self.plan.seed, self.epoch, window)
 
     def sequence(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole order: int64 [row] chunk numbers, int64 [row] rows within their chunks."""
         chunk, row = np.empty(self.plan.n_rows, np.int64), np.empty(self.plan.n_rows, np.int64)
         for window in range(self.n_windows):
-            chunks, places = self.window(window)
+            chunks, order = self.window(window)
             counts = [self.plan.chunk_rows[number] for number in chunks]
-            places += self.window_starts[window]
-            chunk[places] = np.repeat(chunks, counts)
-            row[places] = np.concatenate([np.arange(count) for count in counts])
+            here = slice(self.window_starts[window], self.window_starts[window + 1])
+            chunk[here] = np.repeat(chunks, counts)[order]
+            row[here] = np.concatenate([np.arange(count) for count in counts])[order]
         return chunk, row
 
 

@@ -231,7 +231,7 @@ def _copy(fd: int | None, stretch: Stretch, rows: np.ndarray, room: np.ndarray) 
         return
     low, high = int(rows[0]), int(rows[-1]) + 1
     span = room if high - low == len(rows) else np.empty(high - low, room.dtype)
-    read_into(fd, memoryview(span.view(np.uint8)), stretch.offset + low * room.dtype.itemsize)
+    read_into(fd, span.view(np.uint8).data, stretch.offset + low * room.dtype.itemsize)
     if span is not room:
         np.take(span, rows - low, out=room, mode="clip")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, SchemaMismatch
-from mmdata.loader.columns import Batch, Held
+from mmdata.loader.columns import Batch
 from mmdata.loader.contents import Contents, contents_of
 from mmdata.loader.plan import Epoch, Plan, Run, Tail
 from mmdata.loader.reader import ShardReader, WindowReader
@@ -224,12 +224,10 @@ class Stream:
         return wanted
 
     def _collate(self, order: Epoch, windows: WindowReader, runs: Sequence[Run]) -> Batch:
-        pieces: list[tuple[dict[str, Held], int, int]] = []
-        for run in runs:
-            pieces += [(windows[window], start, stop) for window, start, stop in order.pieces(run)]
+        pieces = [windows.pieces(*piece) for run in runs for piece in order.pieces(run)]
         batch: Batch = {}
         for column in self.contents.columns:
-            batch.update(column.batch([(held[column.name], start, stop) for held, start, stop in pieces]))
+            batch.update(column.batch([piece[column.name] for piece in pieces]))
         if self.plan.tail == "mask":
             batch["real"] = np.repeat([run.real for run in runs], [len(run) for run in runs])
         return batch

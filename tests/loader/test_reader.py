@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.errors import StoreError
 from mmdata.loader import reader as reader_module
+from mmdata.loader.columns import column_of
 from mmdata.loader.reader import ShardReader
 from mmdata.store.files import Files
 from mmdata.store.layout import DataFile
@@ -57,3 +60,49 @@ def test_no_more_files_are_kept_open_than_allowed(folder: Path, monkeypatch: pyt
 def test_a_file_with_other_rows_than_the_log_says_is_named(folder: Path) -> None:
     with pytest.raises(StoreError, match=r"1\.parquet has 100 rows, the log says 99"):
         ShardReader(Files.at(folder), ()).read(file(1, rows=99), ("x",), np.array([0]))
+
+
+SPEC = ArraySpec(dims=("feature",), sizes={"feature": 6})
+ROWS = 100
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Row r of "whole" and "holed" is r, r + 1, ...; "holed" lacks rows 40 and 41, in row groups of 30."""
+    made = tmp_path_factory.mktemp("vectors")
+    rows = [(np.arange(6, dtype=np.float32) + row).tobytes() for row in range(ROWS)]
+    holed = [None if row in (40, 41) else cell for row, cell in enumerate(rows)]
+    table = pa.table({"whole": pa.array(rows, pa.binary(24)), "holed": pa.array(holed, pa.binary(24))})
+    settings = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(table, made / "0.parquet", row_group_size=30, data_page_size=200, write_batch_size=4, **settings)
+    return made
+
+
+@given(rows=st.sets(st.integers(0, ROWS - 1), min_size=1), first=st.integers(0, 5))
+@settings(deadline=None)
+def test_tensors_are_the_same_past_pyarrow_and_through_it(vectors: Path, rows: set[int], first: int) -> None:
+    wanted = np.array(sorted(rows))
+    columns = [column_of(name, "x", SPEC) for name in ("whole", "holed")]
+    held = [column.hold(first + len(wanted)) for column in columns]
+    reader = ShardReader(Files.at(vectors), columns)
+    reader.fill(file(0), list(zip(columns, held, strict=True)), wanted, part=0, first=first)
+    reader.close()
+    order = np.arange(first, first + len(wanted))
+    for column, rows_held in zip(columns, held, strict=True):
+        made = column.batch([(rows_held, order)])
+        there = np.ones(len(wanted), bool) if column.name == "whole" else ~np.isin(wanted, (40, 41))
+        np.testing.assert_array_equal(made[f"{column.name}.mask"], there)
+        expected = (wanted[:, None] + np.arange(6, dtype=np.float32)) * there[:, None]
+        np.testing.assert_array_equal(made[column.name], expected)
+
+
+def test_a_file_that_was_cut_under_the_reader_is_named(vectors: Path, tmp_path: Path) -> None:
+    path = tmp_path / "0.parquet"
+    path.write_bytes((vectors / "0.parquet").read_bytes())
+    column = column_of("whole", "x", SPEC)
+    reader = ShardReader(Files.at(tmp_path), [column])
+    reader.fill(file(0), [(column, column.hold(1))], np.array([0]), part=0, first=0)
+    os.truncate(path, 100)
+    with pytest.raises(StoreError, match=r"can't read .*0\.parquet.*mmdata verify"):
+        reader.fill(file(0), [(column, column.hold(ROWS))], np.arange(ROWS), part=0, first=0)
+    reader.close()
