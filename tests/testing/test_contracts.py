@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -12,7 +13,10 @@ from annotated_types import Ge
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Blob, Image, Text
 from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap
+from mmdata.errors import StepError
+from mmdata.testing.build import picture
 from mmdata.testing.contracts.steps import Case, StepContract, another, digest, freeze
+from mmdata.testing.models import LetterVectors, Projection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,8 @@ class TestGoodSteps(StepContract):
             Case(Shout(), Text("hello"), unchanged=Text("HELLO!")),
             Case(Shout(mood="glad", signs=3), Text("hello")),
             Case(Mean(), Image(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))),
+            Case(Projection(), picture(9, 7), beside=[picture(4, 4, seed=2)]),
+            Case(LetterVectors(), Text("hello"), beside=[Text("a longer text than that"), Text("")]),
         ],
         ids=str,
     )
@@ -70,6 +76,27 @@ class Doubles(Mean):
 class BatchesBadly(Mean):
     def extract_many(self, values: object) -> list[np.ndarray]:
         return [np.zeros(3, np.float32)]
+
+
+class Spends(Projection):
+    def prepare(self, image: Image) -> np.ndarray:
+        return super().prepare(image).copy()
+
+    def extract(self, model: np.ndarray, prepared: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        try:
+            return super().extract(model, prepared)
+        finally:
+            prepared[0][:] = 0
+
+
+class CostsNothing(Projection):
+    def cost(self, prepared: np.ndarray) -> int:
+        return 0
+
+
+class Loses(Projection):
+    def extract(self, model: np.ndarray, prepared: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        return super().extract(model, prepared[:1])
 
 
 class Wanders(Mean):
@@ -114,6 +141,7 @@ class Holds(RandomMap[Text, Text]):
 
 PICTURE = Image(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
 TEXT = Text("hello")
+GROUP = "test_a_group_for_a_model_equals_its_values_one_by_one"
 
 
 @pytest.mark.parametrize(
@@ -123,6 +151,10 @@ TEXT = Text("hello")
         (Case(Promises(), PICTURE), "test_arrays_are_as_promised"),
         (Case(Doubles(), PICTURE), "test_arrays_are_as_promised"),
         (Case(BatchesBadly(), PICTURE), "test_a_batch_equals_its_values_one_by_one"),
+        (Case(LetterVectors(masks=False), TEXT, beside=[Text("longer text")]), GROUP),
+        (Case(Loses(), PICTURE), GROUP),
+        (Case(Spends(), PICTURE), "test_a_prepared_value_has_a_cost_and_stays_as_it_was"),
+        (Case(CostsNothing(), PICTURE), "test_a_prepared_value_has_a_cost_and_stays_as_it_was"),
         (Case(Wanders(), PICTURE), "test_gives_the_same_again"),
         (Case(ForgetsSetting(), TEXT), "test_every_setting_changes_the_fingerprint"),
         (Case(CountsPartNames(), TEXT), "test_part_names_do_not_change_the_fingerprint"),
@@ -137,7 +169,7 @@ TEXT = Text("hello")
 )
 def test_a_step_that_breaks_the_contract_is_found(case: Case, test: str) -> None:
     freeze(case.value)
-    with pytest.raises((AssertionError, ValueError, TypeError)):
+    with pytest.raises((AssertionError, ValueError, TypeError, StepError)):
         getattr(StepContract(), test)(case)
 
 

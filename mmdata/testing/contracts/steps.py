@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import operator
 import pickle
 import re
 import types
@@ -30,7 +31,8 @@ from pydantic import TypeAdapter
 
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Part, Sample, Text
-from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap, Split, Step
+from mmdata.core.step import BatchExtract, Drop, Extract, Feature, Filter, Map, RandomMap, Split, Step
+from mmdata.engine.models import compute, model_of, together
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +45,14 @@ class Case:
         unchanged: a value that the step has nothing to change in (Map and RandomMap): the very same object must come
             back. None where there is no such value.
         others: by setting, a value unlike the step's, where the contract can't guess one.
+        beside: values of other sizes, with which `value` is put into a group (BatchExtract).
     """
 
     step: Step
     value: Part | Sample
     unchanged: Part | Sample | None = None
     others: Mapping[str, object] = field(default_factory=dict)
+    beside: Sequence[Part | Sample] = ()
 
     def __str__(self) -> str:
         return self.step.name
@@ -63,8 +67,8 @@ class StepContract:
 
     @pytest.fixture(autouse=True)
     def arrays_are_read_only(self, case: Case) -> None:
-        freeze(case.value)
-        freeze(case.unchanged)
+        for value in (case.value, case.unchanged, *case.beside):
+            freeze(value)
 
     def test_takes_the_value_it_is_tried_on(self, case: Case) -> None:
         assert isinstance(case.value, case.step.takes)
@@ -122,9 +126,9 @@ class StepContract:
         assert run(case.step, case.unchanged) is case.unchanged
 
     def test_arrays_are_as_promised(self, case: Case) -> None:
-        if not isinstance(case.step, Extract):
+        if not isinstance(case.step, Feature):
             return
-        arrays = case.step.named(case.step.extract(case.value))
+        arrays = case.step.named(compute(case.step, case.value))
         columns = case.step.columns()
         assert list(arrays) == list(columns)
         assert {name: columns[name].fault(array) for name, array in arrays.items()} == dict.fromkeys(columns)
@@ -136,6 +140,34 @@ class StepContract:
         for size in (0, 1, 3):
             many = case.step.extract_many([case.value] * size)
             assert [digest(case.step.named(arrays)) for arrays in many] == [one] * size
+
+    def test_a_group_for_a_model_equals_its_values_one_by_one(self, case: Case) -> None:
+        step = case.step
+        if not isinstance(step, BatchExtract):
+            return
+        values = [case.value, *case.beside]
+        alone = [step.named(compute(step, value)) for value in values]
+        for order in (range(len(values)), range(len(values))[::-1], [0] * 3):
+            prepared = [step.prepare(values[index]) for index in order]
+            for arrays, index in zip(together(step, model_of(step, "cpu"), prepared, "cpu"), order, strict=True):
+                assert_close(step.named(arrays), alone[index])
+
+    def test_a_prepared_value_has_a_cost_and_stays_as_it_was(self, case: Case) -> None:
+        step = case.step
+        if not isinstance(step, BatchExtract):
+            return
+        prepared = step.prepare(case.value)
+        assert operator.index(step.cost(prepared)) >= 1
+        before = digest(prepared)
+        together(step, model_of(step, "cpu"), [prepared], "cpu")  # where memory runs out it is computed again
+        assert digest(prepared) == before
+
+
+def assert_close(arrays: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> None:
+    """That arrays differ by no more than 1e-5 of 1 or of their size; half precision by its last bits."""
+    for name, array in arrays.items():
+        near = 2e-3 if np.asarray(array).dtype == np.float16 else 1e-5
+        np.testing.assert_allclose(array, others[name], rtol=near, atol=near, err_msg=name)
 
 
 def run(step: Step, value: Any) -> Any:
@@ -149,8 +181,8 @@ def run(step: Step, value: Any) -> Any:
             return step.keep(value)
         case Split():
             return step.split(value)
-        case Extract():
-            return step.extract(value)
+        case Feature():
+            return compute(step, value)
     raise TypeError(f"{step.name} is of no kind that the contract knows")
 
 
@@ -206,6 +238,8 @@ def digest(value: object) -> str:
 
 
 def _feed(state: hashlib.blake2b, value: object) -> None:
+    if hasattr(value, "detach"):  # a tensor of torch
+        value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
         state.update(f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
     elif isinstance(value, Blob):
