@@ -35,6 +35,11 @@ class Rejection:
     error: str
     traceback: str
 
+    @property
+    def text(self) -> str:
+        """In one line, for a feature's row."""
+        return f"{self.kind}: {self.error}"
+
 
 class Ledger(Protocol):
     """Where decisions against samples are written."""
@@ -53,7 +58,12 @@ def rejection(step: str, error: Exception) -> Rejection:
         kind, text = "out_of_memory", f"there was not enough memory: {error}".rstrip(": ")
     else:
         kind, text = StepError.kind, f"{type(error).__name__}: {error}"
-    return Rejection(step, kind, _ADDRESS.sub("0x…", text), _ADDRESS.sub("0x…", lines))
+    return Rejection(step, kind, masked(text), masked(lines))
+
+
+def masked(text: str) -> str:
+    """The same without addresses of objects and threads."""
+    return _ADDRESS.sub("0x…", text)
 
 
 class Carrier:

@@ -1,46 +1,84 @@
-"""What a worker was doing when it died: a small file in shared memory, written before each call."""
+"""What a process was doing when it died: a mapped file that outlives it, written before each call."""
 
 from __future__ import annotations
 
+import copy
 import mmap
-from pathlib import Path
+import os
+from dataclasses import dataclass
 
 SIZE = 65_536  # longer than any path
+INGEST, FEATURES = "ingest", "features"  # what a death costs: the sample, or one feature of it
+_HEAD = 12  # how many notes there were, 8 bytes, and the length of the last, 4 bytes
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was about to be done.
+
+    Args:
+        entry: the key of the source's entry; "" where it was for no sample alone.
+        step: the step, or what else it was. stage: INGEST or FEATURES.
+    """
+
+    entry: str
+    step: str
+    stage: str = INGEST
 
 
 class Notes:
-    """A mapped file that outlives the process that writes it. A note costs less than a microsecond.
+    """Notes in a file. One costs less than a microsecond.
 
     Args:
-        path: the file; made anew. None keeps no notes.
+        file: a descriptor of the file, of `SIZE` bytes; it is mapped, and may be closed. None keeps no notes, but
+            counts them.
     """
 
-    def __init__(self, path: str | None) -> None:
-        self._map: mmap.mmap | None = None
-        if path is not None:
-            with open(path, "w+b") as file:
-                file.truncate(SIZE)
-                self._map = mmap.mmap(file.fileno(), SIZE)
+    def __init__(self, file: int | None) -> None:
+        self._sheet = _Sheet(None if file is None else mmap.mmap(file, SIZE))
+        self._stage = INGEST
+
+    def of(self, stage: str) -> Notes:
+        """The same notes, for another stage."""
+        other = copy.copy(self)
+        other._stage = stage
+        return other
+
+    @property
+    def count(self) -> int:
+        """How many notes were written, of all stages."""
+        return self._sheet.count
 
     def write(self, entry_key: str, step: str) -> None:
         """Note that `step` is about to be called for a sample of that entry of the source."""
-        if self._map is not None:
-            raw = f"{entry_key}\x00{step}".encode("utf-8", "surrogateescape")[: SIZE - 4]
-            self._map[: 4 + len(raw)] = len(raw).to_bytes(4, "little") + raw
+        sheet = self._sheet
+        sheet.count += 1
+        if sheet.map is not None:
+            raw = f"{entry_key}\x00{self._stage}\x00{step}".encode("utf-8", "surrogateescape")[: SIZE - _HEAD]
+            head = sheet.count.to_bytes(8, "little") + len(raw).to_bytes(4, "little")
+            sheet.map[: _HEAD + len(raw)] = head + raw
 
     def close(self) -> None:
-        if self._map is not None:
-            self._map.close()
+        if self._sheet.map is not None:
+            self._sheet.map.close()
 
 
-def read_note(path: str) -> tuple[str, str] | None:
-    """The entry's key and the step of the last note in a file; None when there is none."""
-    try:
-        raw = Path(path).read_bytes()
-    except OSError:
+@dataclass
+class _Sheet:
+    map: mmap.mmap | None
+    count: int = 0
+
+
+def read_count(file: int) -> int:
+    """How many notes another process wrote into a file so far."""
+    return int.from_bytes(os.pread(file, 8, 0), "little")
+
+
+def read_note(file: int) -> Note | None:
+    """The last note in a file; None when there is none."""
+    raw = os.pread(file, SIZE, 0)
+    length = int.from_bytes(raw[8:_HEAD], "little")
+    if not length or length > SIZE - _HEAD:
         return None
-    length = int.from_bytes(raw[:4], "little")
-    if not length or length > SIZE - 4:
-        return None
-    key, _, step = raw[4 : 4 + length].decode("utf-8", "surrogateescape").partition("\x00")
-    return key, step
+    entry, stage, step = raw[_HEAD : _HEAD + length].decode("utf-8", "surrogateescape").split("\x00", 2)
+    return Note(entry, step, stage)

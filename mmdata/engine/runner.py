@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,11 +17,12 @@ from time import perf_counter
 
 from mmdata.core.pipeline import Pipeline
 from mmdata.core.ports import Died
+from mmdata.engine.careful import GuardedWork, process
 from mmdata.engine.carry import ALWAYS_FAILS, always_fails
 from mmdata.engine.committing import Committer
 from mmdata.engine.counts import Counts
+from mmdata.engine.guard import Limits
 from mmdata.engine.look import Look, look
-from mmdata.engine.notes import read_note
 from mmdata.engine.options import RunOptions
 from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, Progress, RunReport
 from mmdata.engine.shard import ShardJob, ShardResult, ShardWork
@@ -34,7 +34,8 @@ from mmdata.store.store import Store
 log = logging.getLogger(__name__)
 
 LOOKS_ALLOWED = 3  # of a run that others get in the way of
-DEATHS_ALLOWED = 2  # of workers on one entry, before it is rejected
+DEATHS_A_SHARD = 8  # of workers that did it carefully, which no sample ends
+DEATHS_IN_A_ROW = 20  # without any result between them
 
 
 def plan(pipeline: Pipeline, store_url: str, options: RunOptions) -> Todo:
@@ -128,27 +129,30 @@ class _Crew:
 
     def __init__(self, found: Look, committer: Committer, options: RunOptions, report: RunReport) -> None:
         self._found, self._committer, self._options, self._report = found, committer, options, report
-        self._deaths: Counter[tuple[str, str]] = Counter()
+        self._deaths: Counter[str] = Counter()
+        self._deaths_in_a_row = 0
+        self._taken: set[str] = set()
         self._samples_done = 0
         self._began_s = perf_counter()
 
     def work(self) -> None:
         """Do all jobs; stops early where too much is rejected."""
-        work = ShardWork(self._report.store, {}, self._found.source, self._found.compiled)
-        with tempfile.TemporaryDirectory(prefix="mmdata-notes-") as notes:
-            jobs = [replace(job, notes=f"{notes}/{index}") for index, job in enumerate(self._found.todo.jobs)]
-            self._watch()
-            while jobs and self._report.state == DONE:
-                jobs = self._round(work, jobs)
+        settings = self._options.settings
+        shards = ShardWork(self._report.store, {}, self._found.source, self._found.compiled, settings)
+        work = GuardedWork(shards, Limits(settings.timeout_s, settings.memory_bytes), process())
+        jobs = self._found.todo.jobs
+        self._watch()
+        while jobs and self._report.state == DONE:
+            jobs = self._round(work, jobs)
 
-    def _round(self, work: ShardWork, jobs: Sequence[ShardJob]) -> list[ShardJob]:
+    def _round(self, work: GuardedWork, jobs: Sequence[ShardJob]) -> list[ShardJob]:
         """Do jobs; returns those that must be tried again, as their workers died."""
         again: list[ShardJob] = []
         try:
             with closing(self._options.executor.map(work, jobs)) as results:
                 for result in results:
                     if isinstance(result, Died):
-                        again.append(self._after_death(result))
+                        again += self._after_death(result)
                         continue
                     self._take(result)
                     if self._report.above_limit:
@@ -157,10 +161,18 @@ class _Crew:
         finally:
             self._committer.flush()
             self._watch()
-        return again
+        return [job for job in again if job.shard not in self._taken]
 
     def _take(self, result: ShardResult) -> None:
-        report = self._report
+        """Count a result, and hand it on to be committed; not a second one of a shard that was given to two workers."""
+        report, shard = self._report, result.job.shard
+        self._deaths_in_a_row = 0
+        for line in result.deaths:
+            log.warning("shard=%s %s", shard, line)
+        if shard in self._taken:
+            log.info("shard=%s was done twice; the first result counts", shard)
+            return
+        self._taken.add(shard)
         report.counts.add(result.counts)
         report.shards += 1
         self._samples_done += len(result.job.entries)
@@ -168,20 +180,20 @@ class _Crew:
         _stop_where_a_step_always_fails(report.counts)
         self._watch()
 
-    def _after_death(self, death: Died) -> ShardJob:
-        """The job once more; without the entry that killed workers twice."""
+    def _after_death(self, death: Died) -> list[ShardJob]:
+        """The job once more, now carefully; nothing where another worker has done it since."""
         job: ShardJob = death.item
-        note = read_note(job.notes) if job.notes else None
-        key, step = note or ("", "start-up")
-        self._deaths[job.shard, key] += 1
-        log.warning("shard=%s key=%r step=%s a worker died: %s", job.shard, key, step, death.error)
-        if self._deaths[job.shard, key] < DEATHS_ALLOWED:
-            return replace(job, careful=True)
-        if note is None or key in job.condemned:
-            where = f"before shard {job.shard} was begun" if note is None else f"in {step} of shard {job.shard}"
-            raise RunStopped(f"workers died {self._deaths[job.shard, key]} times {where}: {death.error}")
-        why = f"worker_died: a worker was lost {DEATHS_ALLOWED} times in {step}: {death.error}"
-        return replace(job, condemned={**job.condemned, key: why})
+        if job.shard in self._taken:
+            return []
+        self._deaths[job.shard] += 1
+        self._deaths_in_a_row += 1
+        log.warning("shard=%s kind=%s a worker died: %s; it is tried again", job.shard, death.kind, death.error)
+        if self._deaths[job.shard] >= DEATHS_A_SHARD or self._deaths_in_a_row >= DEATHS_IN_A_ROW:
+            raise RunStopped(
+                f"{self._deaths_in_a_row} workers died one after the other, {self._deaths[job.shard]} of them on shard "
+                f"{job.shard}, and not in a step, as steps ran in processes of their own: {death.error}"
+            )
+        return [replace(job, careful=True)]
 
     def _watch(self) -> None:
         if self._options.watch is not None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from mmdata.codec.encode import encode
 from mmdata.core.fingerprint import keys_digest
-from mmdata.core.pipeline import REFERENCE, Compiled, Family, Kept
+from mmdata.core.pipeline import REFERENCE, Compiled, Family, Kept, RunSettings
 from mmdata.core.ports import Encoded, Entry, Source
 from mmdata.core.sample import Blob, Frames, Part, Sample
 from mmdata.core.step import Map
@@ -23,7 +23,7 @@ from mmdata.engine.carry import Carrier, Rejection, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.division import entry_of
 from mmdata.engine.extract import Extraction, FamilyWork, Row
-from mmdata.engine.notes import Notes
+from mmdata.engine.notes import FEATURES, Notes
 from mmdata.errors import StoreError
 from mmdata.store.layout import DataFile
 from mmdata.store.store import Store
@@ -32,6 +32,20 @@ from mmdata.store.write import ShardWriter
 from mmdata.store.write_features import FeatureWriter
 
 STORING = "store"  # the name under which encoding and writing are timed
+READING, CLOSING = "source", "closing"  # what notes call the time before an entry's first step, and after the last's
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some of a shard's entries, to be done by themselves.
+
+    Args:
+        entries: their keys.
+        name: in place of the shard's in the names of files; None keeps no files: it is only seen whether it goes well.
+    """
+
+    entries: frozenset[str]
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,10 +58,13 @@ class ShardJob:
         families: names of the families to make.
         gather: files of older rows by family, to be taken over: all of them where they are this shard's, and those of
             `unchanged` entries where they are those of a shard that this one replaces.
-        condemned: entries whose worker died, by key, with the reason: they are rejected unseen; where their samples are
-            stored already, the features that are to be made are null. Stored samples are noted by their own keys.
-        careful: whether a worker died on it before: features are then made one by one, so that notes tell the sample.
-        notes: where the worker notes what it is doing.
+        condemned: entries on which a process ended, by key, with the reason: they are rejected unseen; where their
+            samples are stored already, the features that are to be made are null.
+        refused: of entries, steps that must not be called for their features, with the reason: those rows are null.
+        careful: whether a worker died on it before: it is done in processes of its own, and features are made one by
+            one, so that notes tell the sample.
+        portion: only some of the entries; None is all.
+        pieces: by family, files of portions that hold all rows between them, and are put together untouched.
     """
 
     shard: str
@@ -58,18 +75,26 @@ class ShardJob:
     view: ShardView | None = None
     gather: Mapping[str, DataFile] = field(default_factory=dict)
     unchanged: frozenset[str] = frozenset()
-    condemned: Mapping[str, str] = field(default_factory=dict)
+    condemned: Mapping[str, Rejection] = field(default_factory=dict)
+    refused: Mapping[str, Mapping[str, Rejection]] = field(default_factory=dict)
     careful: bool = False
-    notes: str | None = None
+    portion: Portion | None = None
+    pieces: Mapping[str, Sequence[DataFile]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What files are named after."""
+        return (self.portion and self.portion.name) or self.shard
 
 
 @dataclass
 class ShardResult:
-    """What came of a job: files that wait to be committed, and the counts."""
+    """What came of a job: files that wait to be committed, the counts, and a line for each process that it ended."""
 
     job: ShardJob
     files: list[DataFile]
     counts: Counts
+    deaths: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -80,10 +105,11 @@ class ShardWork:
     storage_options: Mapping[str, str]
     source: Source | None
     compiled: Compiled
+    settings: RunSettings = field(default_factory=RunSettings)
 
-    def __call__(self, job: ShardJob) -> ShardResult:
+    def __call__(self, job: ShardJob, notes: Notes | None = None) -> ShardResult:
         started = perf_counter()
-        with _Desk(self, job) as desk:
+        with _Desk(self, job, notes or Notes(None)) as desk:
             files = desk.ingest() if job.samples else desk.features_alone()
         desk.counts.times("shard").n += 1
         desk.counts.times("shard").seconds += perf_counter() - started
@@ -93,9 +119,8 @@ class ShardWork:
 class _Desk:
     """One job's open files and counts."""
 
-    def __init__(self, work: ShardWork, job: ShardJob) -> None:
-        self._work, self._job, self.counts = work, job, Counts()
-        self._notes = Notes(job.notes)
+    def __init__(self, work: ShardWork, job: ShardJob, notes: Notes) -> None:
+        self._work, self._job, self._notes, self.counts = work, job, notes, Counts()
         self._exits = ExitStack()
         self._families: list[FamilyWork] = []
 
@@ -104,7 +129,6 @@ class _Desk:
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()  # whatever was not closed by then is aborted
-        self._notes.close()
 
     @cached_property
     def _entries(self) -> frozenset[str]:
@@ -117,7 +141,7 @@ class _Desk:
     def ingest(self) -> list[DataFile]:
         """Make samples, media and features in one pass."""
         job, work = self._job, self._work
-        writer = ShardWriter(work.store_url, shard=job.shard, fp=work.compiled.samples_fp, source=job.source_name)
+        writer = ShardWriter(work.store_url, shard=job.name, fp=work.compiled.samples_fp, source=job.source_name)
         self._exits.callback(writer.abort)
         extraction = self._extraction()
         keys: list[str] = []
@@ -125,9 +149,12 @@ class _Desk:
             stored = self._store_sample(writer, entry, sample)
             if stored is not None:
                 keys.append(sample.key)
-                extraction.add(entry.key, stored)
+                extraction.add(entry.key, stored, self._refused(entry.key))
         extraction.flush()
         self.counts.stored = len(keys)
+        self._notes.write("", CLOSING)
+        if self._is_trial:
+            return []
         return [*writer.close(), *self._close_families(keys)]
 
     def features_alone(self) -> list[DataFile]:
@@ -136,11 +163,14 @@ class _Desk:
         if view is None:
             raise StoreError(f"shard {self._job.shard} has no samples to make features of")
         extraction = self._extraction()
-        wanted = self._store.keys_of(view)
+        wanted = self._wanted(view)
         found = self._stored_or_remade(view, frozenset(wanted))
         for key in wanted:
+            if self._job.pieces:
+                extraction.add(key, Sample(key, {}), self._refused(key))
+                continue
             if why := self._condemned(key):
-                extraction.refuse(key, why)
+                extraction.refuse(key, why.text)
                 continue
             entry_key, sample = next(found, (key, None))
             if sample is None or sample.key != key:
@@ -148,20 +178,40 @@ class _Desk:
                     f"shard {view.shard}: its source now gives other samples than the {len(wanted)} that are stored, "
                     f"from {key!r} on; `mmdata run` looks at the source again, and brings the store up to date"
                 )
-            extraction.add(entry_key, sample)
+            extraction.add(entry_key, sample, self._refused(entry_key))
         extraction.flush()
-        return self._close_families(wanted)
+        self._notes.write("", CLOSING)
+        return [] if self._is_trial else self._close_families(wanted)
 
-    def _condemned(self, key: str) -> str | None:
+    @property
+    def _is_trial(self) -> bool:
+        return self._job.portion is not None and self._job.portion.name is None
+
+    def _wanted(self, view: ShardView) -> list[str]:
+        """Keys of the stored samples that are to get features."""
+        keys, portion = self._store.keys_of(view), self._job.portion
+        if portion is None:
+            return keys
+        return [key for key in keys if (entry_of(key, self._entries) or key) in portion.entries]
+
+    def _condemned(self, key: str) -> Rejection | None:
         """Why a stored sample is not to be touched; None when it may be."""
         condemned = self._job.condemned
         return condemned.get(key) or condemned.get(entry_of(key, self._entries) or key)
+
+    def _refused(self, key: str) -> dict[str, str]:
+        """Steps that may not be called for the features of an entry's or a stored sample's, with the reason."""
+        refused = self._job.refused
+        if not refused:
+            return {}
+        found = refused.get(key) or refused.get(entry_of(key, self._entries) or key) or {}
+        return {step: why.text for step, why in found.items()}
 
     def _stored_or_remade(self, view: ShardView, wanted: frozenset[str]) -> Iterator[tuple[str, Sample]]:
         reads = {family.step.on for family in self._todo()}
         if not reads & self._work.compiled.remade:
             for sample in self._store.read_samples(view):
-                if not self._condemned(sample.key):
+                if sample.key in wanted and not self._condemned(sample.key):
                     yield sample.key, sample
             return
         quiet = Counts()
@@ -180,12 +230,18 @@ class _Desk:
     def _extraction(self) -> Extraction:
         for family in self._todo():
             columns = family.step.columns()
-            writer = FeatureWriter(self._work.store_url, family.name, columns, shard=self._job.shard, fp=family.fp)
+            writer = FeatureWriter(self._work.store_url, family.name, columns, shard=self._job.name, fp=family.fp)
             self._exits.callback(writer.abort)
             self._families.append(FamilyWork(family, writer, self._gathered(family.name)))
-        return Extraction(self._families, self.counts, self._notes, one_by_one=self._job.careful)
+        notes = self._notes.of(FEATURES)
+        settings, careful = self._work.settings, self._job.careful
+        extraction = Extraction(self._families, self.counts, notes, settings, one_by_one=careful)
+        self._exits.callback(extraction.close)
+        return extraction
 
     def _gathered(self, family: str) -> dict[str, Row]:
+        if pieces := self._job.pieces.get(family):
+            return {key: row for file in pieces for key, row in self._store.read_rows(file)}
         file = self._job.gather.get(family)
         if file is None:
             return {}
@@ -204,21 +260,28 @@ class _Desk:
             raise StoreError("the samples must be made from their source, and the pipeline names none")
         counts = counts or self.counts
         carrier = Carrier(self._work.compiled, ledger, counts, self._notes)
-        sound = []
-        for entry in self._job.entries:
-            counts.read += 1
-            pointer = entry.members[0].pointer if entry.members else ""
+        portion, condemned = self._job.portion, self._job.condemned
+        todo = [entry for entry in self._job.entries if portion is None or entry.key in portion.entries]
+        counts.read += len(todo)
+        for entry in todo:
             if entry.fault is not None:
                 why = Rejection("source", entry.fault.kind, entry.fault.error, "")
                 carrier.reject(entry.key, why, entry.fault.pointer)
-            elif entry.key in self._job.condemned:
-                kind, _, text = self._job.condemned[entry.key].partition(": ")
-                carrier.reject(entry.key, Rejection("engine", kind, text, ""), pointer)
-            else:
-                sound.append(entry)
-        for entry, sample in zip(sound, self._work.source.read(sound), strict=True):
-            for result in carrier.carry(entry, sample):
+        todo = [entry for entry in todo if entry.fault is None]
+        samples = iter(self._work.source.read([entry for entry in todo if entry.key not in condemned]))
+        for entry in todo:
+            if entry.key in condemned:
+                carrier.reject(entry.key, condemned[entry.key], entry.members[0].pointer if entry.members else "")
+                continue
+            self._notes.write(entry.key, READING)
+            for result in carrier.carry(entry, self._next(samples)):
                 yield entry, result
+
+    def _next(self, samples: Iterator[Sample]) -> Sample:
+        sample = next(samples, None)
+        if sample is None:
+            raise StoreError(f"source {self._job.source_name!r} gave fewer samples than it was asked for")
+        return sample
 
     def _store_sample(self, writer: ShardWriter, entry: Entry, sample: Sample) -> Sample | None:
         """Write a sample, and return it as the store would; None when it was rejected."""

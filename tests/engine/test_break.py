@@ -123,10 +123,13 @@ def test_a_feature_added_later_that_kills_its_worker_leaves_one_null_row(
     assert len(store) == 12
 
 
-def test_a_batch_that_kills_its_worker_costs_the_guilty_sample_alone(source: Path, at: str) -> None:
-    report = run(pipeline(source, features=(DeadlyBatch(),)), at, replace(OPTIONS, executor=Pool(1)))
-    assert report.counts.rejected == {"worker_died": 1}
-    assert [row["key"] for row in Store.open(at).rejects().to_pylist()] == ["corpus/003"]
+def test_a_batch_that_kills_its_worker_costs_the_guilty_row_alone(source: Path, at: str) -> None:
+    report = run(pipeline(source, features=(DeadlyBatch(), Sharpness())), at, replace(OPTIONS, executor=Pool(1)))
+    assert (report.counts.stored, report.counts.n_rejected) == (12, 0)
+    assert report.counts.missing == {"image.deadly": 1}
+    assert [(row["key"], row["family"]) for row in Store.open(at).missing().to_pylist()] == [
+        ("corpus/003", "image.deadly")
+    ]
 
 
 class ClumsyError(Exception):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmdata.core.sample import Sample, Text
 from mmdata.core.step import Drop, Filter, Map, RandomMap, Split, Step
 from mmdata.engine.carry import ALWAYS_FAILS, Carrier, rejection
 from mmdata.engine.counts import Counts
-from mmdata.engine.notes import Notes, read_note
+from mmdata.engine.notes import FEATURES, INGEST, SIZE, Note, Notes, read_count, read_note
 from mmdata.errors import DataError, DecodeError, StepError
 
 
@@ -194,12 +195,14 @@ def test_addresses_of_objects_are_masked_so_that_runs_write_the_same_bytes() -> 
     assert rejection("s", DataError("x")).kind == "data"
 
 
-def test_the_last_note_survives_its_writer(tmp_path: Any) -> None:
-    path = str(tmp_path / "note")
-    notes = Notes(path)
-    assert read_note(path) is None
-    notes.write("s/a\n" + "x" * 50, "clean.text.Some")
-    notes.write("s/ü", "store")
-    assert read_note(path) == ("s/ü", "store")
-    notes.close()
-    assert read_note(str(tmp_path / "nothing")) is None
+def test_the_last_note_survives_its_writer(tmp_path: Path) -> None:
+    with (tmp_path / "note").open("w+b") as file:
+        file.truncate(SIZE)
+        notes = Notes(file.fileno())
+        assert (read_note(file.fileno()), read_count(file.fileno())) == (None, 0)
+        notes.write("s/a\n" + "x" * 50, "clean.text.Some")
+        assert read_note(file.fileno()) == Note("s/a\n" + "x" * 50, "clean.text.Some", INGEST)
+        notes.of(FEATURES).write("s/ü", "features.text.Some")
+        notes.close()
+        assert read_note(file.fileno()) == Note("s/ü", "features.text.Some", FEATURES)
+        assert read_count(file.fileno()) == notes.count == 2

@@ -6,20 +6,19 @@ death is a result, `Died`, and a new worker takes the place. Items are handed ou
 
 from __future__ import annotations
 
-import copy
 import multiprocessing
 import os
 import signal
-import threading
-import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from mmdata.core.ports import Died
+from mmdata.engine.isolation import answer, end_with_parent, how_it_ended
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -108,10 +107,7 @@ class _Worker:
         if self.process is None:
             return "it never started"
         self.process.join(timeout=5)
-        code = self.process.exitcode
-        if code is not None and code < 0:
-            return f"killed by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"
+        return how_it_ended(self.process.exitcode)
 
     def stop(self) -> None:
         self.pipe.close()
@@ -145,37 +141,13 @@ def _one_thread() -> Iterator[None]:
 def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     """A worker's life: until the pipe closes, or the coordinator is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the coordinator decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with_parent(parent.pid)
     while True:
         try:
             item = pipe.recv()
         except (EOFError, OSError):
             return
-        try:
-            answer: tuple[bool, Any] = (True, work(item))
-        except Exception as error:  # noqa: BLE001  it is raised where the results are read
-            answer = (False, _sendable(error))
-        try:
-            pipe.send(answer)
-        except OSError:  # nobody listens any more
+        if not answer(pipe, partial(work, item)):
             return
-        except Exception as error:  # noqa: BLE001  pickle raises many kinds
-            pipe.send((False, RuntimeError(f"a result could not be sent back: {error}; it was {answer[1]!r:.200}")))
-
-
-def _sendable(error: Exception) -> Exception:
-    """The exception with its traceback as a note; one that can't be made again is told in a RuntimeError's words."""
-    lines = "".join(traceback.format_exception(error))
-    try:
-        copy.copy(error)  # makes it anew from its arguments, as the coordinator will have to
-    except Exception:  # noqa: BLE001  an exception's class may do anything when it is made again
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"in a worker:\n{lines}")
-    return error
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
