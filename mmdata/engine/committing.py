@@ -52,6 +52,7 @@ class Committer:
         self._committed_s = perf_counter()
 
     def _commit(self, results: Sequence[ShardResult]) -> None:
+        results = self._of_live_samples(results)
         try:
             self._store.commit(self._changes(results))
         except CommitConflict as error:
@@ -61,6 +62,20 @@ class Committer:
                 return
             for result in results:  # one shard's conflict must not cost the others
                 self._commit([result])
+
+    def _of_live_samples(self, results: Sequence[ShardResult]) -> list[ShardResult]:
+        """Without features whose samples were replaced meanwhile, as by `mmdata compact`: those are lost."""
+        alone = {
+            result.job.shard: result.job.view.samples
+            for result in results
+            if result.job.view and not result.job.samples
+        }
+        if not alone:
+            return list(results)
+        live = {file.stands_for for file in self._store.files(SAMPLES)}
+        gone = {shard for shard, samples in alone.items() if samples.stands_for not in live}
+        self.lost += [result for result in results if result.job.shard in gone]
+        return [result for result in results if result.job.shard not in gone]
 
     def _changes(self, results: Sequence[ShardResult]) -> list[Change]:
         add: dict[str, list[DataFile]] = defaultdict(list)

@@ -11,6 +11,7 @@ from mmdata.core.pipeline import Compiled, Pipeline
 from mmdata.core.ports import Entry, Scan, Source
 from mmdata.core.rng import rng_for
 from mmdata.engine.check import check, compile_for
+from mmdata.engine.compact import finish
 from mmdata.engine.division import Division, amend, entries_of, with_heirs
 from mmdata.engine.options import RunOptions
 from mmdata.engine.todo import FilesOf, Todo, add_replays, by_shard, work_left
@@ -72,6 +73,15 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
         CommitConflict: other runs kept changing the plan of this source.
         SchemaMismatch: a newer mmdata made the store.
     """
+    for _ in range(PLAN_ATTEMPTS):
+        found, is_current = _look(pipeline, store_url, options, commit=commit)
+        if is_current or not commit:
+            break
+    return found
+
+
+def _look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bool) -> tuple[Look, bool]:
+    """What was found, and whether the recorded division is still the one that the files were compared with."""
     source = pipeline.source
     if source is None:
         raise ConfigError(options.where, ["source: missing; say where samples come from, or give --source"])
@@ -81,12 +91,16 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
         store, compiled, division, scan = _divide(pipeline, source, store_url, options, commit=commit)
     else:
         store = Store.open(store_url)
+        if commit:
+            finish(store, source.name)
         division = Division(keep=store.plan(source.name).shards)
         compiled = _compile(pipeline, division, options)
     _warn_of_a_copy(source, division, store)
     files = _files(store)
     stored = {shard for by in files.values() for shard in by}
-    division = with_heirs(division, store.plan(source.name) if store is not None else StoredPlan(), stored)
+    recorded = store.plan(source.name) if store is not None else StoredPlan()
+    is_current = division.shards.keys() == recorded.shards.keys()
+    division = with_heirs(division, recorded, stored)
     views = {view.shard: view for view in store.view().shards} if store is not None else {}
     todo = work_left(compiled, division, source.name, files, views, families=options.families)
     if options.replay:
@@ -96,7 +110,7 @@ def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: boo
         raise ConfigError(options.where, [stale])
     todo.unmatched = list(scan.unmatched)
     leavers = (stored & division.removed.keys()) - division.shards.keys() if options.limit is None else ()
-    return Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers))
+    return Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers)), is_current
 
 
 def _failed(store: Store | None) -> dict[str, set[str]]:
@@ -143,6 +157,8 @@ def _divide(
     run found is not undone.
     """
     store = _open(store_url)
+    if commit and store is not None:
+        finish(store, source.name)
     for _ in range(PLAN_ATTEMPTS):
         planned = store.plan(source.name) if store is not None else None
         scan = source.scan()

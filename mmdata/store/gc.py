@@ -1,4 +1,4 @@
-"""Sweeping: deletes files that neither the log nor a snapshot speaks of any more."""
+"""Sweeping: deletes files that neither the log nor a snapshot speaks of any more, and commits that are summed up."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ import math
 import time
 from collections.abc import Iterator
 
-from mmdata.store import runs, snapshots
+from mmdata.store import pulse, snapshots
 from mmdata.store.files import Files, Listed
-from mmdata.store.layout import (
-    DROPS,
-    FEATURES,
-    LOG,
-    MEDIA,
-    MEDIA_INDEX,
-    PLANS,
-    REJECTS,
-    RUNS,
-    SAMPLES,
-    SCRATCH,
-    SELECTIONS,
-    folder,
-)  # fmt: skip
+from mmdata.store.layout import LOG, MEDIA, MEDIA_INDEX, SCRATCH, folder
 from mmdata.store.log import Log
 from mmdata.store.store import Store
+from mmdata.store.tidy import families, outdated
 
 DAY_S = 86_400.0
 CLOCKS_S = 2.0  # by how much clocks and file systems' times may differ
@@ -37,41 +25,29 @@ def gc(store: Store, *, grace_s: float = DAY_S, dry_run: bool = False) -> list[L
         store: not a snapshot.
         grace_s: what was written or taken out of the log less than this long ago stays, as readers may still hold a
             picture of before. Whatever it is, what was written since a run began that has not ended stays, too: its
-            workers have not committed theirs yet. A run of another machine is taken for dead after a day.
+            workers have not committed theirs yet. `pulse.going_on` says which runs count as dead.
         dry_run: delete nothing.
     """
     files = Files.at(store.url, store.storage_options)
-    before_s = min(time.time() - grace_s, _run_began_s(files))
-    families = _families(files)
+    began = min((began.timestamp() for began in pulse.going_on(files)), default=math.inf)
+    before_s = min(time.time() - grace_s, began - CLOCKS_S)
+    tables = families(files)
     # what lies there is listed first: what is written meanwhile is not looked at
-    there = [listed for place in [*(folder(f) for f in families), MEDIA, SCRATCH] for listed in files.listing(place)]
+    there = [listed for place in [*(folder(f) for f in tables), MEDIA, SCRATCH] for listed in files.listing(place)]
     kept = {MEDIA_INDEX}
-    for family in families:
+    for family in tables:
         kept |= _live(files, family)
         kept |= set(_just_removed(files, family, before_s))
     for file in snapshots.pinned(files):
         kept |= {file.path, *([file.media.path] if file.media else [])}
     swept = [listed for listed in there if listed.path not in kept and listed.changed_s <= before_s]
+    for family in tables:
+        swept += outdated(files, family, before_s)
     if not dry_run:
         for listed in swept:
             files.delete(listed.path)
         store.write_index()
     return swept
-
-
-def _run_began_s(files: Files) -> float:
-    """When the oldest run began that may still be going on; infinite when none is."""
-    log = Log(files, RUNS)
-    log.refresh()
-    began = (started.timestamp() for started in runs.going_on(files, log))
-    return min((each for each in began if each > time.time() - DAY_S), default=math.inf) - CLOCKS_S
-
-
-def _families(files: Files) -> list[str]:
-    """Every family with a table."""
-    found = [SAMPLES, DROPS, REJECTS, PLANS, RUNS, *files.folders(FEATURES)]
-    found += [f"{SELECTIONS}/{name}" for name in files.folders(SELECTIONS)]
-    return [family for family in found if files.exists(f"{folder(family)}/{LOG}")]
 
 
 def _live(files: Files, family: str) -> set[str]:

@@ -91,19 +91,20 @@ def finish(files: Files, log: Log, run: str, *, counts: Mapping[str, Any], secon
     log.commit(lambda live: ([after], [before]) if before.name in live else ([], []), delta_schema(RUNS, {}))
 
 
-def going_on(files: Files, log: Log) -> Iterator[datetime]:
-    """When each run started that has not ended, as far as that can be told.
+def going_on(files: Files, log: Log) -> Iterator[tuple[str, bool, datetime]]:
+    """Run, whether its process lives on this machine, and when it began, of each that did not end.
 
-    One of this machine whose process is gone was killed. Of another machine's that is not known: it may go on.
+    One of this machine whose process is gone was killed and is not among them; of another machine's that is not known
+    here: `pulse.going_on` tells by its signs of life.
     """
     for entry in log.live().values():
         if entry.values["state"] != "started":
             continue
         row = read_rows(files, f"{RUNS}/{entry.name}").to_pylist()[0]
         machine = json.loads(row["machine"])
-        host = machine.get("host")
-        if host is not None and (host != platform.node() or _lives(machine.get("pid"))):
-            yield datetime.fromisoformat(row["started"])
+        host, is_here = machine.get("host"), machine.get("host") == platform.node()
+        if host is not None and (not is_here or _lives(machine.get("pid"))):
+            yield entry.values["run"], is_here, datetime.fromisoformat(row["started"])
 
 
 def _lives(pid: object) -> bool:
