@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmdata.codec.sniff import media_type, modality
@@ -38,13 +38,13 @@ TRAINED_ON = {
 }
 
 
-def choose(location: str) -> str:
+def choose(location: str, storage_options: Mapping[str, str] | None = None) -> str:
     """A pipeline file for a location, as text: with the location, made absolute, so that it runs as it stands.
 
     Raises:
         ConfigError: there is nothing there, or nothing that could become samples.
     """
-    source = guess(location)
+    source = guess(location, storage_options=storage_options)
     scan = source.scan()
     kinds = _kinds(source, scan.entries)
     if not kinds:
@@ -93,7 +93,7 @@ def _head(location: str, source: Source, entries: Sequence[Entry], kinds: dict[s
             lines += [f"  root: {_quoted(value)}  # the folder that holds all the files that it names"] if value else []
         elif field.name == "name":
             lines += [f"  name: {_quoted(value)}"] if location.rstrip("/").endswith(NAMELESS) else []
-        elif value not in (field.default, None):
+        elif value not in (field.default, None) and "secret" not in field.metadata:
             lines.append(f"  {field.name}: {_quoted(value)}")
     return lines
 

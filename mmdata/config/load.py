@@ -41,13 +41,19 @@ class PipelineFile:
     where: str = "pipeline"
     text: str = ""
 
-    def limited(self, max_rejects: float | None) -> RunSettings:
-        """The run's settings, with another limit on rejects where one is given; ConfigError when it is no share."""
-        if max_rejects is None:
-            return self.run
-        if not 0 <= max_rejects <= 1:
-            raise ConfigError("--max-rejects", [f"expected a share from 0 to 1, not {max_rejects}"])
-        return dataclasses.replace(self.run, max_rejects=max_rejects)
+    def limited(self, max_rejects: float | None, device: str | None = None) -> RunSettings:
+        """The run's settings, with what a command gives in place of them; ConfigError where that can't be."""
+        settings = self.run
+        if max_rejects is not None:
+            if not 0 <= max_rejects <= 1:
+                raise ConfigError("--max-rejects", [f"expected a share from 0 to 1, not {max_rejects}"])
+            settings = dataclasses.replace(settings, max_rejects=max_rejects)
+        if device is not None:
+            try:
+                settings = dataclasses.replace(settings, device=device)
+            except ValueError as error:
+                raise ConfigError("--device", [str(error)]) from None
+        return settings
 
 
 def load(path: str | Path, *, source: str | None = None, otherwise: str | None = None) -> PipelineFile:
@@ -236,7 +242,8 @@ class _Reader:
 
 def build(cls: type[Built], settings: Mapping[str, Any]) -> tuple[Built | None, list[str]]:
     """A checked dataclass of its settings, or its faults, each beginning with `: ` or `.setting: `."""
-    known = {field.name for field in dataclasses.fields(cast(Any, cls)) if field.init}
+    fields = dataclasses.fields(cast(Any, cls))
+    known = {field.name for field in fields if field.init and "secret" not in field.metadata}
     owner = address(cls) if issubclass(cls, Step) else cls.__name__
     faults = [
         f": {owner} has no setting {str(name)!r}{guess(str(name), known)}" for name in settings if name not in known

@@ -84,7 +84,9 @@ def _use(cls: type[object], shared: dict[str, Any], *, optional: str | None = No
 def _settings(cls: type[Any], shared: dict[str, Any]) -> dict[str, Any]:
     schema = TypeAdapter(cls).json_schema()
     shared.update(schema.pop("$defs", {}))
-    properties = {name: _tidy(value) for name, value in schema.get("properties", {}).items()}
+    secret = {field.name for field in dataclasses.fields(cls) if "secret" in field.metadata}
+    given = schema.get("properties", {})
+    properties = {name: _tidy(value) for name, value in given.items() if name not in secret}
     found = {"type": "object", "properties": properties, "additionalProperties": False}
     return found | ({"required": schema["required"]} if "required" in schema else {})
 

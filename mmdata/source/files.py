@@ -19,7 +19,7 @@ from mmdata.source import metadata
 from mmdata.source.listing import Found
 from mmdata.source.names import checked_name, quoted
 from mmdata.source.pairs import STEM, Group, Paired, alternatives, by_patterns, by_stem
-from mmdata.source.place import Check, Place, blob, place
+from mmdata.source.place import Check, Place, blob, place, storage_field
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Files:
         check: what tells that a file has changed: "stat" is size and mtime (or etag), "content" a digest, for which
             every scan reads every byte.
         follow_links: whether links may lead out of the root.
+        storage_options: credentials and endpoint of object storage; not in a pipeline file.
     """
 
     root: str
@@ -62,6 +63,7 @@ class Files:
     exclude: tuple[str, ...] = ()
     check: Check = "stat"
     follow_links: bool = False
+    storage_options: Mapping[str, str] = storage_field()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", checked_name(self.name, self.root))
@@ -107,7 +109,7 @@ class Files:
             yield Sample(entry.key, {member.part: blob(where, member) for member in entry.members}, entry.meta)
 
     def _place(self) -> Place:
-        return place(self.root, follow_links=self.follow_links)
+        return place(self.root, follow_links=self.follow_links, storage_options=self.storage_options)
 
     def _paired(self, files: Iterable[Found]) -> Paired:
         if self.parts is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -17,7 +18,7 @@ from mmdata.source.listing import Found
 from mmdata.source.local import LocalPlace
 from mmdata.source.names import escapes, key_text
 from mmdata.source.pairs import STEM
-from mmdata.source.place import Location, Place, place
+from mmdata.source.place import Location, Place, place, with_options
 from mmdata.source.rows.form import NoTable, Row
 from mmdata.source.rows.open import rows_of
 from mmdata.source.table import EXTENSIONS, Table
@@ -27,10 +28,11 @@ _TEXT_COLUMNS = ("text", "caption", "transcript", "transcription", "sentence", "
 _LABEL_COLUMNS = ("label", "class", "category", "target")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "eval"))
 _LOOKED_AT = 50  # rows
+Reach = Callable[[str], Place]
 _PLAIN_TABLES = tuple(kind for kind in EXTENSIONS if kind != "json")  # a .json beside media is their metadata
 
 
-def guess(location: str, *, name: str = "") -> Source:
+def guess(location: str, *, name: str = "", storage_options: Mapping[str, str] | None = None) -> Source:
     """The source that fits what a location holds: tars, tables, or a folder of media.
 
     A folder's files are paired by stem; or by their path below folders that hold one modality each (images/a.png and
@@ -43,51 +45,57 @@ def guess(location: str, *, name: str = "") -> Source:
     """
     if not name and location.rstrip("/").rpartition("/")[2] in ("", ".", "..", "~"):
         name = os.path.basename(os.path.abspath(os.path.expanduser(location)))
+    reach = partial(place, storage_options=storage_options)
+    return with_options(_guess(location, name, reach), storage_options or {})
+
+
+def _guess(location: str, name: str, reach: Reach) -> Source:
     if Location.of(location, ("tar",)).pattern.endswith(".tar"):
         return Tars(location, name=name)
     if Location.of(location, EXTENSIONS).pattern:
-        return _table(location, name)
-    stands = place(location).holds()
+        return _table(location, name, reach)
+    stands = reach(location).holds()
     if stands == "folder":
-        return _folder(location, name)
-    raise ConfigError(location, [_no_source(location) if stands == "file" else "there is no such file or folder"])
+        return _folder(location, name, reach)
+    why = _no_source(location, reach) if stands == "file" else "there is no such file or folder"
+    raise ConfigError(location, [why])
 
 
-def _no_source(location: str) -> str:
+def _no_source(location: str, reach: Reach) -> str:
     folder, _, file = location.rpartition("/")
-    with place(folder or ".").open(file) as opened:
+    with reach(folder or ".").open(file) as opened:
         head = opened.read(HEAD_BYTES)
     return f"one file is no source, unless it is a .tar, or a table: .{', .'.join(EXTENSIONS)}; {holds(head, file)}"
 
 
-def _folder(location: str, name: str) -> Source:
-    files = place(location).walk(name).files
+def _folder(location: str, name: str, reach: Reach) -> Source:
+    files = reach(location).walk(name).files
     kinds = Counter(extension(file.path) for file in files)
     n_media = sum(modality_of_name(file.path) is not None for file in files)
     if kinds["tar"] and not n_media:
         return Tars(location, name=name)
     tables = sorted(file.path for file in files if extension(file.path) in _PLAIN_TABLES)
     if tables and not n_media:
-        return _table(f"{location.rstrip('/')}/{tables[0]}" if len(tables) == 1 else location, name)
+        return _table(f"{location.rstrip('/')}/{tables[0]}" if len(tables) == 1 else location, name, reach)
     for path in sorted(tables, key=lambda path: not path.startswith("metadata.")):
-        if "/" not in path and _names_files(location, path):
-            return _table(f"{location.rstrip('/')}/{path}", name)
+        if "/" not in path and _names_files(reach(location), path):
+            return _table(f"{location.rstrip('/')}/{path}", name, reach)
     parts = _mirrored(files)
     return Files(location, name=name, parts=parts, label=_label(files, parts), exclude=_drawings(files))
 
 
-def _names_files(location: str, path: str) -> bool:
+def _names_files(where: Place, path: str) -> bool:
     """Whether a table in a folder of media names files of the folder."""
     try:
-        return any(part != "text" for part in _columns(place(location), path))
+        return any(part != "text" for part in _columns(where, path))
     except NoTable:
         return False
 
 
-def _table(path: str, name: str) -> Table:
+def _table(path: str, name: str, reach: Reach) -> Table:
     """A table with its parts, texts and label told from its first rows."""
     location = Location.of(path, EXTENSIONS)
-    where = place(location.folder)
+    where = reach(location.folder)
     tables = [location.pattern]
     if not location.is_one:
         files = (file.path for file in where.walk(name).files)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import BinaryIO, Literal, Protocol, Self
+from typing import Any, BinaryIO, Literal, Protocol, Self, cast
 
 import xxhash
 
-from mmdata.core.ports import Member
+from mmdata.core.ports import Member, Source
 from mmdata.core.sample import Blob, Pointer
 from mmdata.errors import Unreadable
 from mmdata.source.listing import Found, Listing, changed
@@ -51,15 +52,28 @@ class Place(Protocol):
         """
 
 
-def place(location: str, *, follow_links: bool = False) -> Place:
+def place(location: str, *, follow_links: bool = False, storage_options: Mapping[str, str] | None = None) -> Place:
     """The place of a path or URL; nothing is touched yet."""
     from mmdata.source.local import LocalPlace
     from mmdata.source.remote import RemotePlace
 
     location = location.removeprefix("file://")
     if "://" in location or "::" in location:
-        return RemotePlace(location)
+        return RemotePlace(location, tuple(sorted((storage_options or {}).items())))
     return LocalPlace(os.path.expanduser(location), follow_links)
+
+
+def storage_field() -> Any:
+    """The field `storage_options` of a source: credentials, which a pipeline file can't hold and nothing shows."""
+    return field(default_factory=dict, repr=False, compare=False, metadata={"secret": True})
+
+
+def with_options(source: Source, storage_options: Mapping[str, str]) -> Source:
+    """A source that reaches its place with these options, where it takes any; what it has already wins."""
+    own = getattr(source, "storage_options", None)
+    if own is None or not storage_options:
+        return source
+    return cast(Source, dataclasses.replace(cast(Any, source), storage_options={**storage_options, **own}))
 
 
 @dataclass(frozen=True, kw_only=True)

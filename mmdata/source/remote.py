@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property
 from typing import Any, BinaryIO, Literal, cast
 
 from mmdata.core.ports import Fault
-from mmdata.errors import ConfigError, Unreadable
+from mmdata.core.storage import open_place, told
+from mmdata.errors import Unreachable, Unreadable
 from mmdata.source.listing import Found, Listing, changed
 from mmdata.source.names import is_dropping
 
@@ -19,15 +21,31 @@ _STATES = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", 
 
 @dataclass(frozen=True)
 class RemotePlace:
-    """A bucket's folder. Each load asks for the file's state too: a listing may be old."""
+    """A bucket's folder. Each load sees to it that the file is still the one that was listed.
+
+    Args:
+        url: of the folder. options: storage options, which may be secret.
+    """
 
     url: str
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        return open_place(self.url, dict(self.options))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "options": self.options}  # an open file system holds the environment's secrets, too
+
+    def _told(self) -> AbstractContextManager[None]:
+        return told(self.url, dict(self.options))
 
     def holds(self) -> Literal["file", "folder"] | None:
         """What stands at the URL."""
-        system, root = _opened(self.url)
+        system, root = self._opened
         try:
-            return "file" if system.info(root)["type"] == "file" else "folder"
+            with self._told():
+                return "file" if system.info(root)["type"] == "file" else "folder"
         except FileNotFoundError:
             return None
 
@@ -37,9 +55,12 @@ class RemotePlace:
 
     def walk(self, name: str) -> Listing:
         """Every file below the URL."""
-        system, root = _opened(self.url)
+        system, root = self._opened
         try:
-            found = system.find(root, detail=True)
+            with self._told():
+                found = system.find(root, detail=True)
+        except Unreachable:
+            raise
         except OSError as error:
             fault = Fault(f"{name}/", "unreadable", f"{self.url}: {error}", "")
             return Listing(files=[], faults=[fault], ignored=[])
@@ -54,9 +75,12 @@ class RemotePlace:
 
     def stat(self, path: str) -> Found:
         """The file at a relative path."""
-        system, root = _opened(self.url)
+        system, root = self._opened
         try:
-            return _found(path, system.info(f"{root}/{path}"))
+            with self._told():
+                return _found(path, system.info(f"{root}/{path}"))
+        except Unreachable:  # the server is away, not the file
+            raise
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             says = "there is no such file" if missing else str(error)
@@ -69,15 +93,18 @@ class RemotePlace:
 
     def open(self, path: str) -> BinaryIO:
         """A file for reading, by ranges."""
-        system, root = _opened(self.url)
+        system, root = self._opened
         try:
-            return cast(BinaryIO, system.open(f"{root}/{path}", "rb"))
+            with self._told():
+                return cast(BinaryIO, system.open(f"{root}/{path}", "rb"))
+        except Unreachable:
+            raise
         except OSError as error:
             raise Unreadable(f"{path}: {error}") from None
 
     def load(self, path: str, *, offset: int, size: int, whole: bool, signature: str) -> bytes:
         """A range of the file."""
-        system, root = _opened(self.url)
+        system, root = self._opened
         if signature:
             now = self.stat(path)
             if now.problem:
@@ -85,24 +112,16 @@ class RemotePlace:
             if now.signature != signature or (whole and now.size != size):
                 raise Unreadable(changed(path, "it was written to"))
         try:
-            data = cast(bytes, system.cat_file(f"{root}/{path}", start=offset, end=None if whole else offset + size))
+            with self._told():
+                end = None if whole else offset + size
+                data = cast(bytes, system.cat_file(f"{root}/{path}", start=offset, end=end)) if size else b""
+        except Unreachable:
+            raise
         except OSError as error:
             raise Unreadable(f"{path}: {error}") from None
         if len(data) != size:
             raise Unreadable(changed(path, f"{len(data)} bytes, not {size}"))
         return data
-
-
-@lru_cache(maxsize=16)
-def _opened(url: str) -> tuple[Any, str]:
-    """The file system and the path on it, without cached listings: what they say may be old."""
-    from fsspec.core import url_to_fs
-
-    try:
-        system, root = url_to_fs(url, use_listings_cache=False)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(url, [str(error)]) from error
-    return system, str(root).rstrip("/")
 
 
 def _found(path: str, info: Mapping[str, Any]) -> Found:

@@ -15,7 +15,7 @@ from mmdata.errors import ConfigError, Unreadable
 from mmdata.source.files import digest_of
 from mmdata.source.listing import Found
 from mmdata.source.names import checked_name, escapes, key_text, quoted, unquoted
-from mmdata.source.place import Check, Location, Place, content_signature, place
+from mmdata.source.place import Check, Location, Place, content_signature, place, storage_field
 from mmdata.source.rows.cells import Cells, cell_bytes, part_blob, windows
 from mmdata.source.rows.form import NoTable, Row, Rows
 from mmdata.source.rows.open import rows_of
@@ -49,6 +49,7 @@ class Table:
         check: what tells that a file has changed: "stat" is size and mtime, "content" a digest. Cells always go by
             content.
         follow_links: whether links may lead out of `root`.
+        storage_options: credentials and endpoint of object storage; not in a pipeline file.
     """
 
     path: str
@@ -62,6 +63,7 @@ class Table:
     root: str = ""
     check: Check = "stat"
     follow_links: bool = False
+    storage_options: Mapping[str, str] = storage_field()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", checked_name(self.name, self.location.usual_name))
@@ -82,7 +84,7 @@ class Table:
 
     def read(self, entries: Sequence[Entry]) -> Iterator[Sample]:
         """The entries' samples. Cells are read a window at a time, when the first blob of it is asked for."""
-        files, tables = self._files(), place(self.location.folder)
+        files, tables = self._files(), self.where()
         opened: dict[str, Rows] = {}
         for window in windows(entries):
             cells = Cells(tables, opened, window)
@@ -91,11 +93,16 @@ class Table:
                 yield Sample(entry.key, parts, entry.meta)
 
     def _files(self) -> Place:
-        return place(self.root or self.location.folder, follow_links=self.follow_links)
+        folder = self.root or self.location.folder
+        return place(folder, follow_links=self.follow_links, storage_options=self.storage_options)
+
+    def where(self) -> Place:
+        """The folder of the tables."""
+        return place(self.location.folder, storage_options=self.storage_options)
 
     def tables(self) -> tuple[list[Found], list[str]]:
         location = self.location
-        where = place(location.folder)
+        where = self.where()
         if where.holds() != "folder":
             raise ConfigError(f"source {self.name}", [f"path: there is no folder {location.folder!r}"])
         if location.is_one:
@@ -116,7 +123,7 @@ class TableListing:
 
     def __init__(self, source: Table) -> None:
         self.source = source
-        self.tables = place(source.location.folder)
+        self.tables = source.where()
         self.files = source._files()
         self.entries: dict[str, Entry] = {}
         self.taken: dict[str, tuple[str, int]] = {}  # keys, and the first row that had each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, BinaryIO
 
@@ -15,7 +15,7 @@ from mmdata.errors import ConfigError, Unreadable
 from mmdata.source import metadata
 from mmdata.source.listing import Found
 from mmdata.source.names import checked_name, escapes, is_dropping, key_text, quoted
-from mmdata.source.place import Check, Location, Place, blob, content_signature, place
+from mmdata.source.place import Check, Location, Place, blob, content_signature, place, storage_field
 from mmdata.source.tarindex import BrokenTar, TarMember, members
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -37,12 +37,14 @@ class Tars:
         name: the first part of every key; the folder's name (or the tar's) when it is empty.
         check: "stat": a tar's samples have changed when its mtime has; "content": those whose bytes are others, for
             which every scan reads every byte.
+        storage_options: credentials and endpoint of object storage; not in a pipeline file.
     """
 
     root: str
     _: KW_ONLY
     name: str = ""
     check: Check = "stat"
+    storage_options: Mapping[str, str] = storage_field()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", checked_name(self.name, self._location.usual_name))
@@ -67,13 +69,13 @@ class Tars:
 
     def read(self, entries: Sequence[Entry]) -> Iterator[Sample]:
         """The entries' samples; a member is read when its blob is asked for its bytes."""
-        where = place(self._location.folder)
+        where = place(self._location.folder, storage_options=self.storage_options)
         for entry in entries:
             yield Sample(entry.key, {member.part: blob(where, member) for member in entry.members}, entry.meta)
 
     def _tars(self) -> tuple[Place, list[Found], list[str], list[Fault]]:
         location = self._location
-        where = place(location.folder)
+        where = place(location.folder, storage_options=self.storage_options)
         if where.holds() != "folder":
             raise ConfigError(f"source {self.name}", [f"root: there is no folder {location.folder!r}"])
         if location.is_one:
