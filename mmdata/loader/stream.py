@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -201,14 +202,19 @@ class Stream:
         order = self.plan.epoch(epoch)
         reader = ShardReader(self.contents.files, self.contents.columns)
         windows = WindowReader(order, self.contents.chunks, self.contents.columns, reader, threads=self._threads)
-        runs = self._share(start)
+        runs, batch = self._share(start), None
+        maker = ThreadPoolExecutor(1, thread_name_prefix="mmdata-batch")
         try:
             for step in range(start, self.n_steps, stride):
                 coming = self._share(step + stride)
                 windows.want(self._wanted(order, runs, coming))
-                yield step, self._finished(self._collate(order, windows, runs))
+                made = (batch or maker.submit(self._collate, order, windows, runs)).result()
+                # the next batch is made while the caller is busy with this one
+                batch = maker.submit(self._collate, order, windows, coming) if coming else None
+                yield step, made
                 runs = coming
         finally:
+            maker.shutdown(cancel_futures=True)
             windows.close()
 
     def _share(self, step: int) -> list[Run]:
@@ -223,14 +229,14 @@ class Stream:
                 wanted[following] = None
         return wanted
 
-    def _collate(self, order: Epoch, windows: WindowReader, runs: Sequence[Run]) -> Batch:
+    def _collate(self, order: Epoch, windows: WindowReader, runs: Sequence[Run]) -> dict[str, Any]:
         pieces = [windows.pieces(*piece) for run in runs for piece in order.pieces(run)]
         batch: Batch = {}
         for column in self.contents.columns:
             batch.update(column.batch([piece[column.name] for piece in pieces]))
         if self.plan.tail == "mask":
             batch["real"] = np.repeat([run.real for run in runs], [len(run) for run in runs])
-        return batch
+        return self._finished(batch)
 
     def _finished(self, batch: Batch) -> dict[str, Any]:
         if self._output == "numpy":
