@@ -17,7 +17,8 @@ class Member:
     """One part of an entry: where its bytes lie, and what changes when they do.
 
     Args:
-        part: the part's name. pointer: `str(Pointer)`, relative to the source's root. size: bytes.
+        part: the part's name. pointer: `str(Pointer)`, relative to the source's root.
+        size: bytes; a guess, or 0, where no listing can tell.
         signature: equal for equal contents, as far as can be told without reading them: mtime or etag, or a digest.
     """
 
@@ -99,7 +100,7 @@ class Source(Protocol):
         """List what is there. Reads names, sizes and times, headers of archives and rows of tables; no media."""
 
     def read(self, entries: Sequence[Entry]) -> Iterator[Sample]:
-        """The entries' samples in the same order; every part is a `Blob` that reads its bytes when asked."""
+        """The entries' samples in the same order; a part is a `Blob` that has its bytes, or reads them when asked."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import get_args
 import mmdata
 from mmdata.errors import DataError, DecodeError, DoesNotFit, StepError, Unreadable
 from mmdata.source.tarindex import Kind
+from mmdata.source.urls.manners import HTTP_KINDS
+from mmdata.source.urls.manners import Kind as FetchKind
 
 PACKAGE = Path(mmdata.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "errors.md"
@@ -65,7 +67,9 @@ def made() -> set[str]:
     files = [path for folder in ("source", "engine") for path in (PACKAGE / folder).rglob("*.py")]
     found = {kind for path in files for kind in kinds_of(path)}
     of_tars = {f"tar_{kind}" for kind in get_args(Kind) if kind not in ("file", "folder")}
-    return found | of_tars | {error.kind for error in (DataError, DecodeError, DoesNotFit, Unreadable, StepError)}
+    of_urls = {*get_args(FetchKind), *(f"http_{status}" for status in HTTP_KINDS), "http_other"}
+    found |= of_tars | of_urls
+    return found | {error.kind for error in (DataError, DecodeError, DoesNotFit, Unreadable, StepError)}
 
 
 def documented() -> set[str]:
