@@ -17,6 +17,7 @@ import typer
 from mmdata import __version__
 from mmdata.cli import (
     check,
+    compact,
     demo,
     features,
     gc,
@@ -85,6 +86,7 @@ for command, name in (
     (rejects.rejects, "rejects"),
     (snapshot.snapshot, "snapshot"),
     (verify.verify, "verify"),
+    (compact.compact, "compact"),
     (gc.gc, "gc"),
     (schema.schema, "schema"),
     (demo.demo, "demo"),
