@@ -91,6 +91,7 @@ def run(
     wait_s: float | None = None,
     limit: int | None = None,
     max_rejects: float | None = None,
+    device: str | None = None,
     watch: Watcher | None = None,
 ) -> RunReport:
     """Bring a store up to date with a source and a pipeline: ingest, features, and the file's selection.
@@ -107,6 +108,7 @@ def run(
         wait_s: how long Dask may have no worker; None is five minutes.
         limit: only a sample of so many entries of the source.
         max_rejects: the share of samples that may be rejected before the run stops; None is the file's own.
+        device: where models run, in place of the file's own: "auto" (a GPU where there is one), "cpu", "cuda:0"...
         watch: told of progress.
 
     Raises:
@@ -116,6 +118,7 @@ def run(
     """
     from mmdata.config.load import PipelineFile, load
     from mmdata.core.pipeline import Pipeline
+    from mmdata.engine.devices import usual_workers
     from mmdata.engine.executors import executor as executor_
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run as run_
@@ -127,11 +130,13 @@ def run(
         file = pipeline
     else:
         file = load(pipeline, source=location)
+    settings = file.limited(max_rejects, device)
     if isinstance(executor, str):
-        executor = executor_(executor, workers or os.cpu_count() or 1, scheduler=scheduler, wait_s=wait_s)
+        workers = usual_workers(file.pipeline.features, settings) if workers is None else workers
+        executor = executor_(executor, workers, scheduler=scheduler, wait_s=wait_s)
     check(file)
     options = RunOptions(
-        settings=file.limited(max_rejects),
+        settings=settings,
         executor=executor,
         limit=limit,
         watch=watch,

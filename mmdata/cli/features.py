@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmdata.cli.options import (
+    Device,
     Executor,
     ExecutorName,
     Json,
@@ -28,18 +29,18 @@ def features(
     ] = None,
     executor: Executor = ExecutorName.pool,
     workers: Workers = None,
+    device: Device = None,
     scheduler: Scheduler = None,
     wait: Wait = None,
     as_json: Json = False,
 ) -> None:
     """Compute the features that STORE lacks, without looking at the source for new or changed files."""
-    import os
-
     from mmdata.api import recorded_location
     from mmdata.cli.screen import finish, progress
     from mmdata.config.load import load
     from mmdata.core.pipeline import guess
     from mmdata.core.step import Feature
+    from mmdata.engine.devices import usual_workers
     from mmdata.engine.executors import executor as executor_
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run
@@ -50,10 +51,16 @@ def features(
     known = {step.into for step in file.pipeline.features if isinstance(step, Feature)}
     if faults := [f"no feature {name!r}{guess(name, known)}" for name in only or () if name not in known]:
         raise ConfigError("--only", faults)
+    settings = file.limited(None, device)
     with progress(quiet=as_json) as watch:
         options = RunOptions(
-            settings=file.run,
-            executor=executor_(executor.value, workers or os.cpu_count() or 1, scheduler=scheduler, wait_s=wait),
+            settings=settings,
+            executor=executor_(
+                executor.value,
+                workers or usual_workers(file.pipeline.features, settings),
+                scheduler=scheduler,
+                wait_s=wait,
+            ),
             families=only or None,
             look_at_source=False,
             watch=watch,

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from mmdata.cli.options import Executor, ExecutorName, Json, Limit, MaxRejects, Scheduler, StoreArg, Wait, Workers
+from mmdata.cli.options import (
+    Device,
+    Executor,
+    ExecutorName,
+    Json,
+    Limit,
+    MaxRejects,
+    Scheduler,
+    StoreArg,
+    Wait,
+    Workers,
+)
 
 
 def ingest(
@@ -24,6 +35,7 @@ def ingest(
     wait: Wait = None,
     limit: Limit = None,
     max_rejects: MaxRejects = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Ingest SOURCE into STORE, and compute features. Without a pipeline file, look at what is there and choose one."""
@@ -57,6 +69,7 @@ def ingest(
             wait_s=wait,
             limit=limit,
             max_rejects=max_rejects,
+            device=device,
             watch=watch,
         )
     finish(report, as_json=as_json)

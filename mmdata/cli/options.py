@@ -43,4 +43,7 @@ MaxRejects = Annotated[
     float | None,
     typer.Option("--max-rejects", metavar="SHARE", help="Stop when more than this share (0 to 1) is rejected."),
 ]
+Device = Annotated[
+    str | None, typer.Option("--device", help="Where models run: auto (a GPU if there is one), cpu, cuda, cuda:N, mps.")
+]
 Snapshot = Annotated[str | None, typer.Option("--snapshot", metavar="NAME", help="The store as a snapshot pinned it.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmdata.cli.options import (
+    Device,
     Executor,
     ExecutorName,
     Json,
@@ -27,6 +28,7 @@ def run(
     wait: Wait = None,
     limit: Limit = None,
     max_rejects: MaxRejects = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Ingest, compute features, select, and train where the file says so. Run again, it does only what is left."""
@@ -47,6 +49,7 @@ def run(
             wait_s=wait,
             limit=limit,
             max_rejects=max_rejects,
+            device=device,
             watch=watch,
         )
     if file.train and report.state == "done" and not report.above_limit:

@@ -19,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
+from mmdata.core.pipeline import RunSettings
+from mmdata.core.step import BatchExtract, Step
 from mmdata.errors import StepError
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,23 @@ def n_slots(gpus_per_worker: float) -> int:
     return len(gpus()) * max(1, int(1 / gpus_per_worker + 1e-9))
 
 
+def usual_workers(features: Iterable[Step], settings: RunSettings) -> int:
+    """How many workers a pool has unless it is told: one a core; with models on GPUs, no more than those take."""
+    cores = os.cpu_count() or 1
+    on_gpus = _first_choice(settings.device) == "cuda" and any(isinstance(step, BatchExtract) for step in features)
+    slots = n_slots(settings.gpus_per_worker) if on_gpus else 0
+    return min(cores, slots) if slots else cores
+
+
+def _first_choice(wanted: str) -> str:
+    """The kind of device, "auto" resolved."""
+    if wanted != "auto":
+        return wanted.partition(":")[0]
+    if gpus() and not _torch_has_no_cuda():
+        return "cuda"
+    return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
+
+
 def take_device(wanted: str, gpus_per_worker: float = 1.0) -> str:
     """The device on which this process runs its models; the same again when it is asked again.
 
@@ -81,9 +100,9 @@ def take_device(wanted: str, gpus_per_worker: float = 1.0) -> str:
 
 
 def _take(wanted: str, gpus_per_worker: float) -> str:
-    names = gpus()
-    if wanted == "auto" and (not names or _torch_has_no_cuda()):
-        return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
+    kind, names = _first_choice(wanted), gpus()
+    if kind != "cuda":
+        return kind
     if not names:
         raise StepError("device 'cuda' is asked for, and no GPU is to be seen here; set device to auto or cpu")
     for slot in range(max(1, int(1 / gpus_per_worker + 1e-9))):
