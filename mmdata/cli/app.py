@@ -29,6 +29,7 @@ from mmdata.cli import (
     schema,
     show,
     snapshot,
+    stream,
     trace,
     train,
     trial,
@@ -80,6 +81,7 @@ for command, name in (
     (ingest.ingest, "ingest"),
     (features.features, "features"),
     (train.train, "train"),
+    (stream.stream, "stream"),
     (ls.ls, "ls"),
     (show.show, "show"),
     (trace.trace, "trace"),
@@ -111,7 +113,7 @@ def common(
 
 def main() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a name must not end a run
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # a terminal that can't show a name must not end a run
     app()

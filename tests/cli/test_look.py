@@ -342,3 +342,13 @@ def test_schema_is_printed_written_and_compared(mmdata: Mmdata, tmp_path: Path) 
     stale = mmdata("schema", "--out", tmp_path / "s", "--check")
     assert (stale.code, "is not current" in stale.out) == (1, True)
     assert mmdata("schema", "--check").code == 2
+
+
+def test_stream_says_what_would_come_and_how_fast_it_came(mmdata: Mmdata, made: Any) -> None:
+    described = mmdata("stream", made.store, "--batch-size", 5, "--describe", "--json").json
+    assert "samples_a_second" not in described
+    assert described["samples"] == described["steps"] * 5 + described["samples"] % 5
+    read = mmdata("stream", made.store, "--batch-size", 5, "--json").json
+    assert read["samples_a_second"] > 0
+    assert {name: read[name] for name in described} == described
+    assert "neighbours lie" in mmdata("stream", made.store, "--batch-size", 5).out
