@@ -90,7 +90,7 @@ def _look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bo
     if options.look_at_source:
         store, compiled, division, scan = _divide(pipeline, source, store_url, options, commit=commit)
     else:
-        store = Store.open(store_url)
+        store = Store.open(store_url, storage_options=options.storage_options)
         if commit:
             finish(store, source.name)
         division = Division(keep=store.plan(source.name).shards)
@@ -156,7 +156,7 @@ def _divide(
     The plan is read before the source: where another run's look came between, it is seen as a conflict, and what that
     run found is not undone.
     """
-    store = _open(store_url)
+    store = _open(store_url, options.storage_options)
     if commit and store is not None:
         finish(store, source.name)
     for _ in range(PLAN_ATTEMPTS):
@@ -168,7 +168,7 @@ def _divide(
         if not commit:
             return store, compiled, division, scan
         if store is None or planned is None:
-            store = Store.create(store_url)
+            store = Store.create(store_url, storage_options=options.storage_options)
             planned = store.plan(source.name)
             if planned.shards:  # another run made the store and divided this source since
                 continue
@@ -194,9 +194,9 @@ def _recorded(store: Store, source: str, version: int, division: Division) -> Di
     return replace(division, add={shard: known.get(shard, entries) for shard, entries in division.add.items()})
 
 
-def _open(store_url: str) -> Store | None:
+def _open(store_url: str, storage_options: Mapping[str, str]) -> Store | None:
     try:
-        return Store.open(store_url)
+        return Store.open(store_url, storage_options=storage_options)
     except SchemaMismatch:
         raise
     except StoreError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmdata.core.pipeline import RunSettings
@@ -23,6 +23,7 @@ class RunOptions:
         replay: shards with rejects are made again, in the hope that the cause is gone.
         command, text, location: for the store's records: what was called, the pipeline file, and where the source is.
         where: what messages call the pipeline.
+        storage_options: for the store and the source; they are sent to workers, and never shown or recorded.
     """
 
     settings: RunSettings = field(default_factory=RunSettings)
@@ -36,3 +37,4 @@ class RunOptions:
     text: str = ""
     location: str | None = None
     where: str = "pipeline"
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -138,7 +138,8 @@ class _Crew:
     def work(self) -> None:
         """Do all jobs; stops early where too much is rejected."""
         settings = self._options.settings
-        shards = ShardWork(self._report.store, {}, self._found.source, self._found.compiled, settings)
+        options = self._options.storage_options
+        shards = ShardWork(self._report.store, options, self._found.source, self._found.compiled, settings)
         work = GuardedWork(shards, Limits(settings.timeout_s, settings.memory_bytes), process())
         jobs = self._found.todo.jobs
         self._watch()
