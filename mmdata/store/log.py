@@ -6,45 +6,39 @@ conflict (it takes two blind appends of one shard); it then looks at the new sta
 
 from __future__ import annotations
 
-import json
+import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable
+from deltalake import DeltaTable
 from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from mmdata.errors import CommitConflict, SchemaMismatch
+from mmdata.store import delta
 from mmdata.store.files import Files
 from mmdata.store.layout import DataFile, Media, folder
+from mmdata.store.live import Live, Logged, form
 from mmdata.store.tables import logged
 
+log = logging.getLogger(__name__)
+
+__all__ = ["FamilyLog", "Live", "Log", "Logged", "Txn", "from_logged", "to_logged"]
+
 ATTEMPTS = 60
+CHECKPOINT_EVERY = 100  # commits: so many a reader has to read one by one
 _SETTINGS = {
     "delta.enableExpiredLogCleanup": "false",  # or snapshots and time travel rot
-    "delta.checkpointInterval": "100",
+    "delta.checkpointInterval": str(CHECKPOINT_EVERY),
     "delta.dataSkippingNumIndexedCols": "0",  # nobody prunes by statistics; the log stays small
 }
+_NOTHING = Live(form(["shard"]).empty_table())
 Txn = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class Logged:
-    """A live file, as the log has it: name within the folder, extent, and the table's logged values ("" for none)."""
-
-    name: str
-    size_bytes: int
-    rows: int
-    values: Mapping[str, str] = field(default_factory=dict)
-
-
 Decision = tuple[Sequence[Logged], Sequence[Logged]]
-Decide = Callable[[Mapping[str, Logged]], Decision]
+Decide = Callable[[Live], Decision]
 
 
 class Log:
@@ -53,42 +47,21 @@ class Log:
     def __init__(self, files: Files, family: str) -> None:
         self.family = family
         self._files = files
-        self._uri = files.uri(folder(family))
-        self._options = files.delta_options
-        self._table: DeltaTable | None = None
-        self._live: dict[str, Logged] | None = None
+        self._folder = folder(family)
+        self._state: delta.State | None = None
 
     def refresh(self) -> int:
         """Read what was committed since; returns the version, -1 where nothing ever was."""
-        with self._files.told():
-            return self._refresh()
+        self._state = delta.newest(self._files, self._folder, logged(self.family), self._state)
+        return -1 if self._state is None else self._state.version
 
-    def _refresh(self) -> int:
-        if self._table is None:
-            try:
-                self._table = DeltaTable(self._uri, storage_options=self._options)
-            except TableNotFoundError:
-                return -1
-            self._live = None
-            return self._table.version()
-        before = self._table.version()
-        self._table.update_incremental()
-        if self._table.version() != before:
-            self._live = None
-        return self._table.version()
-
-    def live(self) -> Mapping[str, Logged]:
+    def live(self) -> Live:
         """The live files by name, as of the last refresh."""
-        if self._table is None:
-            return {}
-        if self._live is None:
-            self._live = {entry.name: entry for entry in _entries(self._table, logged(self.family))}
-        return self._live
+        return _NOTHING if self._state is None else self._state.live
 
     def transaction(self, app: str) -> int:
         """The newest version of an application's transactions, as of the last refresh; -1 where there is none."""
-        version = None if self._table is None else self._table.transaction_version(app)
-        return -1 if version is None else version
+        return -1 if self._state is None else self._state.transactions.get(app, -1)
 
     def commit(self, decide: Decide, schema: pa.Schema | None, *, txn: Txn | None = None) -> bool:
         """Add and remove files in one transaction.
@@ -115,46 +88,50 @@ class Log:
             if txn is not None and self.transaction(txn[0]) >= txn[1]:
                 return False
             try:
-                with self._files.told():
-                    self._prepare(schema)
-                    adds, removes = decide(self.live())  # on the state that the commit builds on
-                    if not adds and not removes:
-                        return False
-                    self._write(adds, removes, txn)
-            except CommitFailedError as error:
+                self._prepare(schema)
+                adds, removes = decide(self.live())  # on the state that the commit builds on
+                if not adds and not removes:
+                    return False
+                self._append(adds, removes, txn)
+            except (CommitFailedError, FileExistsError) as error:
                 reason = error
             else:
-                self.refresh()
                 return True
         raise CommitConflict(f"{self._uri}: other writers were first {ATTEMPTS} times: {reason}") from reason
 
-    def _write(self, adds: Sequence[Logged], removes: Sequence[Logged], txn: Txn | None) -> None:
-        if self._table is None:
+    @property
+    def _uri(self) -> str:
+        return self._files.uri(self._folder)
+
+    def _append(self, adds: Sequence[Logged], removes: Sequence[Logged], txn: Txn | None) -> None:
+        if self._state is None:
             raise CommitConflict(f"{self._uri}: there is no table to remove files from")
-        now_ms = int(time.time() * 1000)
-        actions: list[AddAction | RemoveAction] = [_add(entry, now_ms) for entry in adds]
-        actions += [_remove(entry, now_ms) for entry in removes]
-        marks = [Transaction(*txn)] if txn else None
-        self._table.create_write_transaction(
-            actions,
-            "append",
-            self._table.schema(),
-            list(logged(self.family)),
-            commit_properties=CommitProperties(app_transactions=marks, max_commit_retries=0),
-        )
+        self._state = delta.append(self._files, self._folder, self._state, adds, removes, txn)
+        if self._state.version % CHECKPOINT_EVERY == 0:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Sum up the log, so that readers needn't read every commit. The commit stands, also where that fails."""
+        try:
+            with self._files.told():
+                DeltaTable(self._uri, storage_options=self._files.delta_options).create_checkpoint()
+        except (DeltaError, OSError) as error:
+            log.warning("table=%s no checkpoint was made: %s", self._uri, error)
 
     def _prepare(self, schema: pa.Schema | None) -> None:
         """Make the table, or widen it, so that it has the schema's columns."""
         if schema is None:
             return
-        if self._table is None:
-            self._create(schema)
-            self.refresh()
-        if self._table is not None and (fresh := self._fresh(self._table, schema)):
-            self._table.alter.add_columns(fresh)
-            self.refresh()
+        with self._files.told():
+            if self._state is None:
+                self._create(schema)
+                self.refresh()
+            if self._state is not None and (fresh := self._fresh(self._state, schema)):
+                DeltaTable(self._uri, storage_options=self._files.delta_options).alter.add_columns(fresh)
+                self.refresh()
 
     def _create(self, schema: pa.Schema) -> None:
+        options = self._files.delta_options
         try:
             DeltaTable.create(
                 self._uri,
@@ -162,20 +139,20 @@ class Log:
                 partition_by=list(logged(self.family)),
                 mode="ignore",
                 configuration=_SETTINGS,
-                storage_options=self._options,
+                storage_options=options,
             )
         except DeltaError:
-            if not DeltaTable.is_deltatable(self._uri, self._options):
+            if not DeltaTable.is_deltatable(self._uri, options):
                 raise  # it is there when another writer made it at the same moment
 
     def check(self, schema: pa.Schema) -> None:
         """Raise SchemaMismatch when a commit with this schema would."""
-        if self._table is not None:
-            self._fresh(self._table, schema)
+        if self._state is not None:
+            self._fresh(self._state, schema)
 
-    def _fresh(self, table: DeltaTable, schema: pa.Schema) -> list[DeltaField]:
+    def _fresh(self, state: delta.State, schema: pa.Schema) -> list[DeltaField]:
         """The schema's columns that the table lacks."""
-        have = {column.name: column for column in table.schema().fields}
+        have = {column.name: column for column in DeltaSchema.from_json(state.columns).fields}
         columns = DeltaSchema.from_arrow(schema).fields
         for column in columns:
             if column.name in have and have[column.name].type != column.type:
@@ -184,30 +161,6 @@ class Log:
                     "write it to a family of another name (`into:`)"
                 )
         return [column for column in columns if column.name not in have]
-
-
-def _entries(table: DeltaTable, columns: Iterable[str]) -> Iterable[Logged]:
-    rows = pa.table(table.get_add_actions(flatten=True))
-    columns = tuple(columns)
-    if lacking := [name for name in columns if f"partition.{name}" not in rows.column_names and rows.num_rows]:
-        raise SchemaMismatch(f"{table.table_uri} lacks {lacking[0]!r}: another mmdata made it; make the store anew")
-    values = [rows.column(f"partition.{name}").to_pylist() for name in columns]
-    extent = [rows.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
-    for name, size, count, *each in zip(*extent, *values, strict=True):
-        yield Logged(name, size, count or 0, {key: value or "" for key, value in zip(columns, each, strict=True)})
-
-
-def _partition(entry: Logged) -> dict[str, str | None]:
-    return {name: value or None for name, value in entry.values.items()}
-
-
-def _add(entry: Logged, now_ms: int) -> AddAction:
-    stats = json.dumps({"numRecords": entry.rows})
-    return AddAction(entry.name, entry.size_bytes, _partition(entry), now_ms, True, stats)
-
-
-def _remove(entry: Logged, now_ms: int) -> RemoveAction:
-    return RemoveAction(entry.name, True, now_ms, entry.size_bytes, _partition(entry))
 
 
 def to_logged(file: DataFile) -> Logged:
@@ -252,7 +205,7 @@ class FamilyLog(Log):
 
     def __init__(self, files: Files, family: str) -> None:
         super().__init__(files, family)
-        self._listed: tuple[Mapping[str, Logged] | None, list[DataFile]] = (None, [])
+        self._listed: tuple[Live | None, list[DataFile]] = (None, [])
 
     def files(self) -> list[DataFile]:
         """The live files, by shard, as of the last refresh."""
@@ -269,23 +222,24 @@ class FamilyLog(Log):
         return self.commit(lambda live: self.decide(live, add, remove), schema if add else None, txn=txn)
 
     def decide(
-        self, live: Mapping[str, Logged], add: Sequence[DataFile], remove: Sequence[DataFile]
+        self, live: Live, add: Sequence[DataFile], remove: Sequence[DataFile]
     ) -> tuple[list[Logged], list[Logged]]:
         """What is still to be done of a change.
 
         Raises:
             CommitConflict: a file to be replaced is gone, or a shard would come to have two samples files.
         """
-        leaving = {file.name for file in remove}
-        staying = [from_logged(self.family, entry) for name, entry in live.items() if name not in leaving]
+        there = {file.name: live[file.name] for file in remove if file.name in live}
+        beside = (from_logged(self.family, entry) for entry in live.of_shards(file.shard for file in add))
+        staying = [file for file in beside if file.name not in there]
         present = {file.stands_for for file in staying}
         adds = [file for file in add if file.stands_for not in present]
-        gone = sorted(leaving - live.keys())
+        gone = sorted({file.name for file in remove} - there.keys())
         if adds and gone:
             raise CommitConflict(f"{self.family}: another run has already replaced {gone[0]}; run again to plan anew")
         if self.family == "samples":
             _one_a_shard(adds, staying)
-        return [to_logged(file) for file in adds], [live[name] for name in sorted(leaving & live.keys())]
+        return [to_logged(file) for file in adds], [there[name] for name in sorted(there)]
 
 
 def _one_a_shard(adds: Sequence[DataFile], staying: Sequence[DataFile]) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.ports import Entry
 from mmdata.errors import CommitConflict, StoreError
-from mmdata.store.entries import SHARDS, ShardEntries, extent, keys_of, write_entries
+from mmdata.store.entries import SHARDS, ShardEntries, Written, extent, keys_of, write_entries
 from mmdata.store.files import Files
 from mmdata.store.layout import PLANS
 from mmdata.store.log import Log, Logged
@@ -107,38 +107,47 @@ def commit(
     Raises:
         CommitConflict: another run planned this source since: read its plan, and divide only the rest.
     """
-    following = version + 1
-
-    def check() -> None:
-        if (newest := log.transaction(_app(source))) != version:
-            raise CommitConflict(f"the plan of source {source!r} is at version {newest} by now, not at {version}")
-
     log.refresh()
-    check()
-    entries = _written(files, source, following, add, {shard: heirs.get(shard) for shard in remove})
-
-    def decide(_: Mapping[str, Logged]) -> tuple[list[Logged], list[Logged]]:
-        check()
-        return entries, []
-
-    if not log.commit(decide, delta_schema(PLANS, {}), txn=(_app(source), following)):
-        raise CommitConflict(f"the plan of source {source!r} has another version {following} by now")
+    _check(log, source, version)
+    following = version + 1
+    stem = f"{following}-{fingerprint(source, list(remove), list(add))}"
+    written, rows = write_entries(files, stem, add)
+    gone = [{"op": "remove", "shard": shard, "heir": heirs.get(shard)} for shard in remove]
+    record(files, log, source, following, pa.Table.from_pylist([*gone, *rows], schema=SHARDS), written)
     return following
 
 
-def _written(
-    files: Files, source: str, version: int, add: Mapping[str, Sequence[Entry]], remove: Mapping[str, str | None]
-) -> list[Logged]:
-    """An increment's files: the one of its shards, removals first, and those of the added ones' entries."""
-    stem = f"{version}-{fingerprint(source, list(remove), list(add))}"
+def record(files: Files, log: Log, source: str, version: int, shards: pa.Table, written: Sequence[Written]) -> None:
+    """Record an increment whose entries are written.
+
+    Args:
+        files: the store.
+        log: of its plans.
+        source: whose plan.
+        version: the increment's.
+        shards: rows of `SHARDS`, removals first.
+        written: the files of the entries.
+
+    Raises:
+        CommitConflict: another run planned this source since.
+    """
+    names = shards.column("shard").to_pylist()
+    path, size, digest = write_rows(files, PLANS, f"{version}-{fingerprint(source, names)}", shards)
     known = {"source": source, "version": str(version)}
-    written, rows = write_entries(files, stem, add)
-    gone = [{"op": "remove", "shard": shard, "heir": heir} for shard, heir in remove.items()]
-    shards = pa.Table.from_pylist([*gone, *rows], schema=SHARDS)
-    path, size, digest = write_rows(files, PLANS, stem, shards)
     first = Logged(path.rpartition("/")[2], size, shards.num_rows, known | {"holds": "shards", "digest": digest})
     others = [Logged(f.name, f.size_bytes, f.rows, known | {"holds": "entries", "digest": f.digest}) for f in written]
-    return [first, *others]
+
+    def decide(_: Mapping[str, Logged]) -> tuple[list[Logged], list[Logged]]:
+        _check(log, source, version - 1)
+        return [first, *others], []
+
+    if not log.commit(decide, delta_schema(PLANS, {}), txn=(_app(source), version)):
+        raise CommitConflict(f"the plan of source {source!r} has another version {version} by now")
+
+
+def _check(log: Log, source: str, version: int) -> None:
+    if (newest := log.transaction(_app(source))) != version:
+        raise CommitConflict(f"the plan of source {source!r} is at version {newest} by now, not at {version}")
 
 
 def _app(source: str) -> str:

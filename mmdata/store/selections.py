@@ -9,12 +9,11 @@ import pyarrow as pa
 from mmdata.core.fingerprint import keys_digest
 from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.store.files import Files
-from mmdata.store.layout import _NAME, _RULE, LOG
+from mmdata.store.layout import LOG, SELECTIONS, checked_selection
 from mmdata.store.log import Log, Logged
 from mmdata.store.parquet import read_rows, write_rows
 from mmdata.store.tables import logged
 
-SELECTIONS = "selections"
 EMPTY = b"mmdata.empty"  # in the schema's metadata: why splits of it are empty, JSON by split
 SCHEMA = pa.schema(
     [
@@ -30,8 +29,7 @@ class SelectionLog(Log):
     """The log of one selection."""
 
     def __init__(self, files: Files, name: str) -> None:
-        super().__init__(files, f"{SELECTIONS}/{_checked(name)}")
-        self._uri = files.uri(f"{SELECTIONS}/{name}")
+        super().__init__(files, f"{SELECTIONS}/{checked_selection(name)}")
 
 
 def write(files: Files, name: str, rows: pa.Table, *, fp: str) -> None:
@@ -79,12 +77,13 @@ def read(files: Files, name: str) -> pa.Table:
     return pa.concat_tables([read_rows(files, f"{SELECTIONS}/{name}/{entry.name}") for entry in live])
 
 
+def fp_of(files: Files, name: str) -> str:
+    """The fingerprint of what decided a selection; "" when there is none of that name."""
+    log = SelectionLog(files, name)
+    log.refresh()
+    return next((entry.values["fp"] for entry in log.live().values()), "")
+
+
 def names(files: Files) -> list[str]:
     """The names of all selections, sorted."""
     return [name for name in files.folders(SELECTIONS) if files.exists(f"{SELECTIONS}/{name}/{LOG}")]
-
-
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise StoreError(f"{name!r} can't name a selection: {_RULE}")
-    return name
