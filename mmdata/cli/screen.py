@@ -152,8 +152,8 @@ def summary(report: RunReport) -> None:
         say(f"  files that belong to no sample: {len(report.unmatched)} ({shown}); mmdata plan --unmatched names them")
     if report.removed:
         say(f"  {report.removed} shards were removed: their files are gone from the source, or changed")
-    if slow := _slowest(report):
-        say(f"  time went to {slow}")
+    if most := counts.bottleneck:
+        say(f"  bottleneck: {most.stage} ({most.step}, {100 * most.share:.0f} % of worker time)")
     if report.selection:
         splits = ", ".join(f"{n} {split or 'samples'}" for split, n in report.selection["splits"].items())
         say(f"  selection {report.selection['name']!r}: {splits}")
@@ -172,15 +172,6 @@ def _listed(what: str, counter: Mapping[str, int]) -> None:
     found = {name: n for name, n in sorted(counter.items(), key=lambda item: -item[1]) if n}
     if found:
         say(f"  {what}: " + ", ".join(f"{n} {name}" for name, n in found.items()))
-
-
-def _slowest(report: RunReport) -> str:
-    steps = {name: times.seconds for name, times in report.counts.steps.items() if name != "shard"}
-    total = sum(steps.values())
-    if total < 1:
-        return ""
-    first = sorted(steps.items(), key=lambda item: -item[1])[:3]
-    return ", ".join(f"{name} ({seconds / total:.0%})" for name, seconds in first)
 
 
 def form(spec: ArraySpec) -> str:

@@ -25,6 +25,7 @@ from mmdata.engine.devices import is_out_of_memory, n_preparers, release, take_d
 from mmdata.engine.lanes import WINDOW_BYTES, Item, Lane, Task, Value
 from mmdata.engine.models import together
 from mmdata.engine.notes import Notes
+from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.engine.rows import FamilyWork, Outcome, Row, held_bytes, said
 from mmdata.errors import DataError, DoesNotFit, StepError
 
@@ -175,7 +176,9 @@ class Batches:
             self._note(first, task.value.decoder)
         value, seconds = _timed(task.value.get)
         if task.value.decoder is not None:
-            self._count(task.value.decoder, "", seconds / self._n_preparers, n=1)
+            read = seconds_read()
+            self._count(SOURCE, "", read / self._n_preparers)
+            self._count(task.value.decoder, "", (seconds - read) / self._n_preparers, n=1)
         if isinstance(value, str):
             with self._lock:
                 for lane, _ in task.items:
@@ -194,7 +197,9 @@ class Batches:
         except Exception as error:  # noqa: BLE001  a value that can't be prepared costs its row, nothing more
             return None, 0, self._failed(lane, error)
         finally:
-            self._count(lane.step.name, "prepare", (perf_counter() - started) / self._n_preparers)
+            read = seconds_read()
+            self._count(SOURCE, "", read / self._n_preparers)
+            self._count(lane.step.name, "prepare", (perf_counter() - started - read) / self._n_preparers)
         return prepared, cost, None
 
     def _note(self, item: Item, step: str) -> None:
@@ -237,6 +242,7 @@ class Batches:
 
     def _load(self, lane: Lane) -> None:
         if not lane.is_loaded:
+            self._notes.write("", lane.step.name)  # a process that ends here ends by no sample
             _, seconds = _timed(lambda: lane.load(self._device, self._settings))
             self._count(lane.step.name, "load", seconds)
 

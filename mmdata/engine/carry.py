@@ -18,6 +18,7 @@ from mmdata.core.sample import Array, Audio, Frames, Image, Sample
 from mmdata.core.step import Drop, Filter, Map, RandomMap, Split
 from mmdata.engine.counts import Counts, StepTimes
 from mmdata.engine.notes import Notes
+from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.errors import DataError, StepError
 
 Outcome = Sample | Drop | Sequence[Sample]
@@ -79,6 +80,7 @@ class Carrier:
             (each, each.label, counts.times(each.label), _call(each, compiled.seed)) for each in compiled.steps
         ]
         self._ledger, self._counts, self._notes = ledger, counts, notes
+        self._reading = counts.times(SOURCE)
         self._keys: set[str] = set()
 
     def carry(self, entry: Entry, sample: Sample) -> Iterator[Sample]:
@@ -118,12 +120,11 @@ class Carrier:
             try:
                 outcome = call(sample)
             except Exception as error:  # noqa: BLE001  whatever a step raises costs its sample, nothing more
-                times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
+                self._spent(times, perf_counter() - started)
                 self._failed(placed, times, sample, error, pointers)
                 return None
             now = perf_counter()
-            times.n += 1
-            times.seconds += now - started
+            self._spent(times, now - started)
             started = now
             if isinstance(outcome, Sample):
                 sample = outcome
@@ -135,6 +136,13 @@ class Carrier:
             else:
                 return outcome, index + 1
         return sample
+
+    def _spent(self, times: StepTimes, seconds: float) -> None:
+        """Count a call, and apart from it the reading of what it asked for."""
+        read = seconds_read()
+        times.n += 1
+        times.seconds += seconds - read
+        self._reading.seconds += read
 
     def _failed(
         self, placed: Placed, times: StepTimes, sample: Sample, error: Exception, pointers: dict[str, str]

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 IDLE = "idle"
+STAGES = ("read", "decode", "load", "prepare", "compute", "write", IDLE)
+_ALL = "shard"  # the name under which all that a worker does is timed
+_NAMED = {"source": "read", "store": "write"}
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """What took most of the workers' time.
+
+    Args:
+        stage: one of STAGES. step: its largest. share: of the workers' time, 0 to 1, that the step took.
+    """
+
+    stage: str
+    step: str
+    share: float
 
 
 @dataclass
@@ -32,6 +50,15 @@ class StepTimes:
             self.seconds += seconds
         if stage:
             self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def spending(self, stage: str = "", *, n: int = 0) -> Iterator[None]:
+        """Time what is done within."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.spent(stage, perf_counter() - started, n=n)
 
     def add(self, other: StepTimes) -> None:
         self.n += other.n
@@ -89,6 +116,32 @@ class Counts:
         return self.steps.setdefault(step, StepTimes())
 
     @property
+    def stages(self) -> dict[str, dict[str, float]]:
+        """Seconds by stage and step. Threads work beside each other: the sum may be more than the whole."""
+        found: dict[str, dict[str, float]] = {}
+        for step, times in self.steps.items():
+            if step == _ALL:
+                continue
+            rest = times.seconds - sum(seconds for stage, seconds in times.stages.items() if stage != IDLE)
+            usual = _NAMED.get(step) or ("decode" if step.startswith("codec.") else "compute")
+            for stage, seconds in [*times.stages.items(), (usual, rest)]:
+                if seconds > 1e-6:
+                    steps = found.setdefault(stage, {})
+                    steps[step] = steps.get(step, 0.0) + seconds
+        return {stage: found[stage] for stage in STAGES if stage in found}
+
+    @property
+    def bottleneck(self) -> Bottleneck | None:
+        """The stage that most time went to, and its largest step; None where next to nothing was done."""
+        whole = self.steps[_ALL].seconds if _ALL in self.steps else 0.0
+        totals = {stage: sum(steps.values()) for stage, steps in self.stages.items() if stage != IDLE}
+        if whole < 1 or not totals:
+            return None
+        stage = max(totals, key=lambda name: totals[name])
+        step, seconds = max(self.stages[stage].items(), key=lambda item: item[1])
+        return Bottleneck(stage, step, min(1.0, seconds / whole))
+
+    @property
     def n_dropped(self) -> int:
         return self.dropped.total()
 
@@ -112,6 +165,7 @@ class Counts:
             "computed": _sorted(self.computed),
             "gathered": _sorted(self.gathered),
             "steps": {name: times.to_json() for name, times in self.steps.items()},
+            "stages": {stage: round(sum(steps.values()), 4) for stage, steps in self.stages.items()},
         }
 
 

@@ -22,6 +22,7 @@ from mmdata.engine.counts import Counts
 from mmdata.engine.lanes import Value
 from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
+from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.engine.rows import FamilyWork, Outcome, Row, held_bytes, said
 from mmdata.errors import DataError, StepError
 
@@ -153,13 +154,13 @@ class Extraction:
     def _decode(self, held: _Held, step: Feature[Any]) -> Any:
         """The part that a feature reads, by the default decoder: that is what the store returns."""
         name = decoder_name(step.takes)
-        times = self._counts.times(name)
         self._notes.write(held.entry_key, name)
         started = perf_counter()
-        try:
-            return _decoded(held.value(step), step.takes)
-        finally:
-            times.spent("", perf_counter() - started, n=1)
+        decoded = _decoded(held.value(step), step.takes)
+        seconds, read = perf_counter() - started, seconds_read()
+        self._counts.times(name).spent("", seconds - read, n=1)
+        self._counts.times(SOURCE).spent("", read)
+        return decoded
 
     def _extract(self, work: FamilyWork) -> None:
         name = work.family.name
@@ -196,7 +197,9 @@ class Extraction:
                     return list(rows)
             return [self._one(work, value, place) for place, value in todo]
         finally:
-            times.spent("compute", perf_counter() - started, n=len(todo))
+            read = seconds_read()
+            times.spent("compute", perf_counter() - started - read, n=len(todo))
+            self._counts.times(SOURCE).spent("", read)
 
     def _one(self, work: FamilyWork, value: Any, place: int) -> Outcome:
         step, name = work.family.step, work.family.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from mmdata.engine.counts import Counts
@@ -86,6 +86,7 @@ class RunReport:
             "removed_shards": self.removed,
             "unmatched": len(self.unmatched),
             "seconds": round(self.seconds, 3),
+            "bottleneck": None if (most := self.counts.bottleneck) is None else asdict(most),
             **({"selection": self.selection} if self.selection else {}),
             **({"training": self.training} if self.training else {}),
         }

@@ -24,6 +24,7 @@ from mmdata.engine.counts import Counts
 from mmdata.engine.division import entry_of
 from mmdata.engine.extract import Extraction, FamilyWork, Row
 from mmdata.engine.notes import FEATURES, Notes
+from mmdata.engine.reading import SOURCE, seconds_read, watched
 from mmdata.errors import StoreError
 from mmdata.store.layout import DataFile
 from mmdata.store.store import Store
@@ -102,7 +103,7 @@ class ShardWork:
     """Does jobs. It is sent to workers once: where the store is, what the pipeline says, and how to read the source."""
 
     store_url: str
-    storage_options: Mapping[str, str]
+    storage_options: Mapping[str, str] = field(repr=False)
     source: Source | None
     compiled: Compiled
     settings: RunSettings = field(default_factory=RunSettings)
@@ -141,7 +142,13 @@ class _Desk:
     def ingest(self) -> list[DataFile]:
         """Make samples, media and features in one pass."""
         job, work = self._job, self._work
-        writer = ShardWriter(work.store_url, shard=job.name, fp=work.compiled.samples_fp, source=job.source_name)
+        writer = ShardWriter(
+            work.store_url,
+            shard=job.name,
+            fp=work.compiled.samples_fp,
+            source=job.source_name,
+            storage_options=work.storage_options,
+        )
         self._exits.callback(writer.abort)
         extraction = self._extraction()
         keys: list[str] = []
@@ -155,7 +162,8 @@ class _Desk:
         self._notes.write("", CLOSING)
         if self._is_trial:
             return []
-        return [*writer.close(), *self._close_families(keys)]
+        with self.counts.times(STORING).spending():
+            return [*writer.close(), *self._close_families(keys)]
 
     def features_alone(self) -> list[DataFile]:
         """Make features of a shard whose samples are stored; from the source where their parts are not."""
@@ -181,7 +189,8 @@ class _Desk:
             extraction.add(entry_key, sample, self._refused(entry_key))
         extraction.flush()
         self._notes.write("", CLOSING)
-        return [] if self._is_trial else self._close_families(wanted)
+        with self.counts.times(STORING).spending():
+            return [] if self._is_trial else self._close_families(wanted)
 
     @property
     def _is_trial(self) -> bool:
@@ -212,9 +221,9 @@ class _Desk:
         if not reads & self._work.compiled.remade:
             for sample in self._store.read_samples(view):
                 if sample.key in wanted and not self._condemned(sample.key):
-                    yield sample.key, sample
+                    yield sample.key, watched(sample)
             return
-        quiet = Counts()
+        quiet = Counts(steps=self.counts.steps)
         for entry, sample in self._carried(_Nowhere(), quiet):
             if sample.key in wanted and not self._condemned(sample.key):
                 parts = {
@@ -222,7 +231,6 @@ class _Desk:
                     for name, part in sample.parts.items()
                 }
                 yield entry.key, Sample(sample.key, parts, sample.meta, sample.parent)
-        self.counts.steps.update(quiet.steps)
 
     def _todo(self) -> list[Family]:
         return [family for family in self._work.compiled.families if family.name in self._job.families]
@@ -230,7 +238,14 @@ class _Desk:
     def _extraction(self) -> Extraction:
         for family in self._todo():
             columns = family.step.columns()
-            writer = FeatureWriter(self._work.store_url, family.name, columns, shard=self._job.name, fp=family.fp)
+            writer = FeatureWriter(
+                self._work.store_url,
+                family.name,
+                columns,
+                shard=self._job.name,
+                fp=family.fp,
+                storage_options=self._work.storage_options,
+            )
             self._exits.callback(writer.abort)
             self._families.append(FamilyWork(family, writer, self._gathered(family.name)))
         notes = self._notes.of(FEATURES)
@@ -278,10 +293,11 @@ class _Desk:
                 yield entry, result
 
     def _next(self, samples: Iterator[Sample]) -> Sample:
-        sample = next(samples, None)
+        with self.counts.times(SOURCE).spending(n=1):
+            sample = next(samples, None)
         if sample is None:
             raise StoreError(f"source {self._job.source_name!r} gave fewer samples than it was asked for")
-        return sample
+        return watched(sample)
 
     def _store_sample(self, writer: ShardWriter, entry: Entry, sample: Sample) -> Sample | None:
         """Write a sample, and return it as the store would; None when it was rejected."""
@@ -300,7 +316,9 @@ class _Desk:
             writer.reject(sample.key, why.step, why.kind, why.error, why.traceback, next(iter(pointers.values()), ""))
             return None
         finally:
-            times.n, times.seconds = times.n + 1, times.seconds + perf_counter() - started
+            read = seconds_read()
+            times.spent("", perf_counter() - started - read, n=1)
+            self.counts.times(SOURCE).seconds += read
         return _as_read(sample, stored)
 
     def _encoded(self, sample: Sample) -> tuple[dict[str, Encoded], list[str]]:
