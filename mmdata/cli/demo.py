@@ -28,7 +28,7 @@ def demo(
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
 
-    pipeline, store = Path(__file__).with_name("demo.yaml"), str(out / "store")
+    pipeline, store = _pipeline(), str(out / "store")
     api.check(load(pipeline, source=str(out)))  # what is not installed is said before anything is fetched
     source = _media(out, generated=generated)
     file = load(pipeline, source=str(source))
@@ -40,10 +40,21 @@ def demo(
         print("\ntraining: 5 folds, captions kept together; fused, then each modality alone")
     report.training = train_from(file, store, quiet=as_json)
     if as_json:
-        print_json({**report.to_json(), "media": "generated" if source.is_relative_to(out) else CORPUS})
+        media = "generated" if source.is_relative_to(out) else CORPUS
+        print_json({**report.to_json(), "media": media, "pipeline": pipeline.name})
         return
     key = api.open(store).keys()[0]
     print(f"\nlook at it:\n  mmdata show {store}\n  mmdata ls {store} --limit 5\n  mmdata trace {store} {key}")
+
+
+def _pipeline() -> Path:
+    """The demo's pipeline; one without models where they are not installed, and that is said first."""
+    from mmdata.config.names import missing_packages
+
+    if (lacking := missing_packages("pretrained")) is None:
+        return Path(__file__).with_name("demo.yaml")
+    print(f"THIS RUNS WITHOUT PRETRAINED MODELS, as it {lacking}", file=sys.stderr)
+    return Path(__file__).with_name("demo_plain.yaml")
 
 
 def _media(out: Path, *, generated: bool) -> Path:

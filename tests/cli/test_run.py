@@ -258,29 +258,31 @@ def test_version(mmdata: Mmdata) -> None:
     assert mmdata("--version").out == f"mmdata {__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [("demo.yaml", {"picture", "caption", "speech"}), ("demo_plain.yaml", {"shape", "colour", "caption", "speech"})],
+)
 def test_demo_on_generated_media_goes_the_whole_way(
-    mmdata: Mmdata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mmdata: Mmdata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, inputs: set[str]
 ) -> None:
     from mmdata.cli import demo
+    from mmdata.config import names
 
     monkeypatch.setattr(demo, "GENERATED_SAMPLES", 40)
-    text = Path(demo.__file__).with_name("demo.yaml").read_text()
+    if name != "demo.yaml":
+        monkeypatch.setitem(names.EXTRAS, "pretrained", ("a_package_that_nobody_has",))
+    text = Path(demo.__file__).with_name(name).read_text()
     brief = (
         text.replace("epochs: 40", "epochs: 1").replace("folds: 5", "folds: 3").replace("label in (", "label not in (")
     )
-    (tmp_path / "demo.yaml").write_text(brief)
+    (tmp_path / name).write_text(brief)
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "demo.py"))
     ended = mmdata("demo", "--generated", "--out", tmp_path / "out", "--workers", 1, "--json")
     assert ended.code == 0
     assert "THIS RUNS ON GENERATED MEDIA" in ended.err
-    assert ended.json["media"] == "generated"
-    assert {row["model"] for row in ended.json["training"]["scores"]} == {
-        "fused",
-        "shape",
-        "colour",
-        "caption",
-        "speech",
-    }
+    assert ("WITHOUT PRETRAINED MODELS, as it needs a_package_that_nobody_has" in ended.err) == (name != "demo.yaml")
+    assert (ended.json["media"], ended.json["pipeline"]) == ("generated", name)
+    assert {row["model"] for row in ended.json["training"]["scores"]} == {"fused", *inputs}
 
 
 def test_the_demo_is_the_pipeline_file_that_is_shown() -> None:
