@@ -110,7 +110,7 @@ class HazardSource:
         return self.inner.scan()
 
     def read(self, entries: Sequence[Entry]) -> Iterator[Sample]:
-        if not self.late and any(entry.key == self.key for entry in entries):
+        if not self.late and (not self.key or any(entry.key == self.key for entry in entries)):
             strike("!kill", self.armed)  # at once: before anything is noted
         return map(self._with_a_trap, self.inner.read(entries))
 

@@ -108,8 +108,7 @@ class DeadlyBatch(Deadly):
         return [self.extract(value) for value in values]
 
 
-@pytest.mark.parametrize("step", [Deadly(), DeadlyBatch()])
-@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize(("step", "stored"), [(Deadly(), True), (DeadlyBatch(), False)])
 def test_a_feature_added_later_that_kills_its_worker_leaves_one_null_row(
     source: Path, at: str, step: Deadly, stored: bool
 ) -> None:
