@@ -1,12 +1,14 @@
 """All commands together, and what an error looks like to a person and to a script.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or configuration; 3 more rejects than the limit; 130 interrupted by Ctrl-C.
+Exit codes: 0 done; 1 failed; 2 bad usage or configuration; 3 more rejects than the limit; 130 interrupted by Ctrl-C;
+143 by SIGTERM. An interrupted run commits what is done, and the same command goes on from there.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -39,6 +41,8 @@ from mmdata.cli.screen import CONFIGURATION, DONE, FAILED, INTERRUPTED, complain
 from mmdata.errors import ConfigError, MMDataError
 
 log = logging.getLogger(__name__)
+
+TERMINATED = 143
 
 
 def ended(command: Callable[..., None]) -> Callable[..., None]:
@@ -109,6 +113,7 @@ def common(
 ) -> None:
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "info" if verbose else "error")  # it sets up its own handlers
 
 
 def main() -> None:
@@ -116,4 +121,16 @@ def main() -> None:
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a terminal that can't show a name must not end a run
-    app()
+    terminated: list[int] = []
+
+    def terminate(number: int, _: object) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        app()
+    except SystemExit as end:
+        if terminated and end.code == INTERRUPTED:
+            raise SystemExit(TERMINATED) from None
+        raise

@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import logging
 import queue
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -59,10 +58,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker that is gone, and the tasks that it held."""
+    """A worker that is gone, the tasks that it held, and whether it was sent away."""
 
     worker: str
     tasks: frozenset[str]
+    expected: bool
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def connected(scheduler: Any, *, workers: int, connect_s: float) -> Iterator[Any
 
 
 class Cluster:
-    """Tasks on a cluster, and news of them in `news`.
+    """Tasks on a cluster, and news of them in `news`. `look` comes first.
 
     Args:
         client: of our own. work: what is done with each item.
@@ -117,7 +117,6 @@ class Cluster:
         self._futures: dict[str, Any] = {}
         self._call = _call()
         client.subscribe_topic("all", self._heard)
-        self.look()
 
     @property
     def address(self) -> str:
@@ -130,7 +129,11 @@ class Cluster:
         return str(self._client.status) != "running"
 
     def look(self) -> None:
-        """See which workers there are. What was known stays where the scheduler does not answer."""
+        """See which workers there are, and send the work to new ones. What was known stays if no scheduler answers.
+
+        Raises:
+            ConfigError: a worker has no mmdata, or that of another version.
+        """
         client = self._client
         try:
             found = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=CALL_S)["workers"]
@@ -139,12 +142,15 @@ class Cluster:
             return
         ready = {address: each for address, each in found.items() if each["status"] == "running"}
         self.paused = sum(each["status"] == "paused" for each in found.values())
-        self.workers = {
-            address: Worker(address, each["nthreads"], each["resources"] or {}) for address, each in ready.items()
-        }
+        known, self.workers = (
+            self.workers,
+            {address: Worker(address, each["nthreads"], each["resources"] or {}) for address, each in ready.items()},
+        )
+        if new := [address for address in self.workers if address not in known]:
+            self.introduce(new)
 
-    def introduce(self, workers: list[str] | None = None) -> None:
-        """Send the work to workers, all of them unless some are named.
+    def introduce(self, workers: list[str]) -> None:
+        """Send the work to workers.
 
         Raises:
             ConfigError: a worker has no mmdata, or that of another version.
@@ -157,12 +163,11 @@ class Cluster:
             if isinstance(said, BaseException):  # it is gone, or frozen; if it comes back, it will ask
                 log.info("worker=%s was not reached: %s", address, said)
 
-    def submit(self, item: Any, resources: Mapping[str, float], *, elsewhere: str | None = None) -> str:
-        """Hand an item to the scheduler, for any worker but one `elsewhere` than which it must go. Returns the task."""
+    def submit(self, item: Any, resources: Mapping[str, float], *, only: list[str] | None = None) -> str:
+        """Hand an item to the scheduler, for any worker, or for some only. Returns the task."""
         from distributed.protocol.pickle import dumps
 
         task = f"mmdata-{uuid.uuid4().hex}"
-        others = [address for address in self.workers if address != elsewhere] if elsewhere else None
         future = self._client.submit(
             self._call,
             self.digest,
@@ -170,7 +175,7 @@ class Cluster:
             key=task,
             pure=False,
             resources=dict(resources) or None,
-            workers=others,
+            workers=only,
         )
         self._futures[task] = future
         asyncio.run_coroutine_threadsafe(self._follow(task, future), self._client.loop.asyncio_loop)
@@ -186,8 +191,9 @@ class Cluster:
 
     def _heard(self, event: tuple[float, Mapping[str, Any]]) -> None:
         told = event[1]
-        if told.get("action") == "remove-worker" and not told.get("expected"):
-            self.news.put(Lost(told["worker"], frozenset(map(str, told.get("processing-tasks", ())))))
+        if told.get("action") == "remove-worker":
+            tasks = frozenset(map(str, told.get("processing-tasks", ())))
+            self.news.put(Lost(told["worker"], tasks, expected=bool(told.get("expected"))))
 
     def cancel(self, tasks: list[str]) -> None:
         """Give tasks up. Their workers are told, and end them."""
@@ -211,12 +217,11 @@ class Cluster:
             return
         from mmdata.engine.executors.dask_worker import rested
 
-        until = time.monotonic() + END_S
-        answers = self._on_workers(rested, self.digest, END_S / 2)
+        answers = self._on_workers(rested, self.digest, END_S)
         busy = [address for address, answer in answers.items() if answer is False]
         if busy:
             log.warning("workers=%s are still in a call that can't be interrupted", ",".join(busy))
-        log.debug("ended %.1f s before time", until - time.monotonic())
+        self._client.unsubscribe_topic("all")
 
     def _on_workers(self, function: Any, *given: Any, workers: list[str] | None = None) -> dict[str, Any]:
         client = self._client

@@ -30,7 +30,7 @@ DEPTH = 2  # items a thread: one in work, one waiting beside it
 DEATHS = 2  # of workers under one item, before it counts as died: the first may be any machine's own
 TRIES = 20  # of one item for reasons that are no worker's death
 LOOK_EVERY_S = 1.0
-SAY_EVERY_S = 60.0
+SAY_FIRST_S, SAY_EVERY_S = 3.0, 60.0  # that workers are waited for
 GOES_ON = "what is committed stays, and the same command goes on from there"
 
 
@@ -64,7 +64,7 @@ class Dask:
             cluster = Cluster(client, work)
             try:
                 with _told_as_lost(cluster):
-                    cluster.introduce()
+                    cluster.look()
                     yield from _Flight(cluster, iter(items), self).results()
             finally:
                 cluster.end()
@@ -90,16 +90,17 @@ class _Held:
     """An item that is with the cluster.
 
     Args:
-        number: in the order of the items. tasks: those that do it, one unless it is a straggler.
+        since_s: when it was handed out. tasks: those that do it, one unless it is a straggler.
+        pinned: the worker that alone may do it, as another died on it.
     """
 
-    number: int
     item: Any
     resources: Mapping[str, float]
-    since_s: float
+    since_s: float = 0.0
     tasks: list[str] = field(default_factory=list)
     deaths: int = 0
     tries: int = 0
+    pinned: str | None = None
 
 
 class _Flight:
@@ -108,13 +109,13 @@ class _Flight:
     def __init__(self, cluster: Cluster, items: Iterator[Any], settings: Dask) -> None:
         self._cluster, self._items, self._settings = cluster, items, settings
         self._next: _Held | None = None
-        self._count = 0
-        self._held: dict[int, _Held] = {}
+        self._held: list[_Held] = []
+        self._suspects: list[_Held] = []
         self._by_task: dict[str, _Held] = {}
         self._pace = Pace(settings.patience_s)
         now = time.monotonic()
         self._looked_s = self._able_s = now
-        self._say_s = now + LOOK_EVERY_S
+        self._say_s = now + SAY_FIRST_S
 
     def results(self) -> Iterator[Any]:
         self._fill()
@@ -137,28 +138,41 @@ class _Flight:
 
     def _fill(self) -> None:
         """Hand out as many items as there is room for; one where there is none, so that a cluster that grows does."""
+        self._try_suspects()
         while (held := self._upcoming()) is not None:
             if len(self._held) >= max(1, DEPTH * self._room(held.resources)):
                 return
             self._next = None
-            held.since_s = time.monotonic()
-            self._held[held.number] = held
+            self._held.append(held)
             self._submit(held)
+
+    def _try_suspects(self) -> None:
+        """Hand out items on which a worker died: one a worker, so that a second death tells whose it was."""
+        taken = {held.pinned for held in self._held}
+        free = [worker for worker in self._cluster.workers.values() if worker.address not in taken]
+        for held in list(self._suspects):
+            able = next((worker for worker in free if worker.room(held.resources)), None)
+            if able is not None:
+                free.remove(able)
+                self._suspects.remove(held)
+                held.pinned = able.address
+                self._submit(held, only=[able.address])
 
     def _upcoming(self) -> _Held | None:
         """The next item, without taking it away; None when there is none."""
         if self._next is None:
             for item in self._items:
-                self._next = _Held(self._count, item, getattr(item, "resources", None) or {}, 0.0)
-                self._count += 1
+                self._next = _Held(item, getattr(item, "resources", None) or {})
                 break
         return self._next
 
     def _room(self, resources: Mapping[str, float]) -> int:
         return sum(worker.room(resources) for worker in self._cluster.workers.values())
 
-    def _submit(self, held: _Held, *, elsewhere: str | None = None) -> None:
-        task = self._cluster.submit(held.item, held.resources, elsewhere=elsewhere)
+    def _submit(self, held: _Held, *, only: list[str] | None = None) -> None:
+        if not held.tasks:
+            held.since_s = time.monotonic()
+        task = self._cluster.submit(held.item, held.resources, only=only)
         held.tasks.append(task)
         self._by_task[task] = held
 
@@ -188,19 +202,22 @@ class _Flight:
 
     def _drop(self, held: _Held) -> None:
         """Done with an item; copies of it that still run are given up."""
-        del self._held[held.number]
-        for task in held.tasks:
+        self._held = [other for other in self._held if other is not held]
+        self._take_back(held, *held.tasks)
+
+    def _take_back(self, held: _Held, *tasks: str) -> None:
+        for task in tasks:
+            held.tasks.remove(task)
             del self._by_task[task]
-        self._cluster.cancel(held.tasks)
+        self._cluster.cancel(list(tasks))
 
     def _again(self, held: _Held, task: str, why: object) -> None:
         held.tries += 1
         if held.tries > TRIES:
             raise RunStopped(f"Dask did not do an item in {TRIES} tries, the last time because {why}; {GOES_ON}")
-        held.tasks.remove(task)
-        del self._by_task[task]
-        self._cluster.cancel([task])
+        self._take_back(held, task)
         if not held.tasks:
+            held.pinned = None
             self._submit(held)
 
     def _after_failure(self, held: _Held, news: Failed) -> Iterator[Died]:
@@ -223,18 +240,29 @@ class _Flight:
             self._again(held, news.task, repr(error))
 
     def _after_loss(self, news: Lost) -> Iterator[Died]:
-        """Dask does the items of a lost worker again elsewhere; those that were lost before are given up here.
+        """The items of a lost worker are handed out anew; those on which one was lost before are given up.
 
-        Only as many can have caused it as the worker has threads, and they were handed out first.
+        Only as many can have caused it as the worker has threads, and they were handed out first. They are tried again
+        one a worker, each.
         """
         worker = self._cluster.workers.pop(news.worker, None)
-        hit = sorted({self._by_task[task].number for task in news.tasks if task in self._by_task})
-        log.warning("worker=%s is gone; items=%d are done elsewhere", news.worker, len(hit))
-        for number in hit[: worker.threads if worker else len(hit)]:
-            held = self._held[number]
-            held.deaths += 1
+        hit = [(held, task) for task in news.tasks if (held := self._by_task.get(task)) is not None]
+        hit += [(held, held.tasks[0]) for held in self._held if held.pinned == news.worker and held.tasks]
+        tasks = dict(sorted(((task, held) for held, task in hit), key=lambda each: each[1].since_s))
+        log.warning("worker=%s is gone; items=%d are handed out anew", news.worker, len(tasks))
+        suspects = list(tasks)[: worker.threads if worker else None] if not news.expected else []
+        for task, held in tasks.items():
+            self._take_back(held, task)
+            held.deaths += task in suspects
             if held.deaths >= DEATHS:
                 yield self._died(held, f"{held.deaths} workers were lost, the last of them {news.worker}")
+            elif held.tasks:  # it is being done elsewhere, too
+                continue
+            elif held.deaths:
+                held.pinned = None
+                self._suspects.append(held)
+            else:
+                self._submit(held)
 
     def _died(self, held: _Held, error: str) -> Died:
         self._drop(held)
@@ -244,11 +272,11 @@ class _Flight:
         """See to workers that came and went, to those that never come, and to stragglers."""
         self._looked_s = now = time.monotonic()
         self._cluster.look()
-        first = next(iter(self._held.values()), self._next)
+        first = self._held[0] if self._held else self._next
         needs = first.resources if first else {}
         if self._room(needs):
             self._able_s = now
-            self._say_s = now + SAY_EVERY_S
+            self._say_s = now + SAY_FIRST_S
             self._mind_stragglers()
             return
         lacking = self._lacking(needs)
@@ -272,11 +300,12 @@ class _Flight:
         if self._upcoming() is not None or len(self._by_task) >= self._room({}):
             return
         now = time.monotonic()
-        for held in self._held.values():
+        for held in self._held:
             if len(held.tasks) == 1 and self._pace.is_slow(now - held.since_s):
                 slow = self._cluster.worker_of(held.tasks[0])
-                others = [worker for worker in self._cluster.workers.values() if worker.address != slow]
-                if slow is not None and any(worker.room(held.resources) for worker in others):
+                able = [worker for worker in self._cluster.workers.values() if worker.room(held.resources)]
+                others = [worker.address for worker in able if worker.address != slow]
+                if slow is not None and others:
                     log.warning("worker=%s is slow; its item is done again elsewhere", slow)
-                    self._submit(held, elsewhere=slow)
+                    self._submit(held, only=others)
                     return
