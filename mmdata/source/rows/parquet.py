@@ -26,41 +26,41 @@ class Parquet:
         self._cursor: _Cursor | None = None
 
     @cached_property
-    def _file(self) -> Any:
+    def file(self) -> Any:
         import pyarrow.parquet as pq
 
-        with _told():
+        with told():
             if isinstance(self.where, LocalPlace):
                 return pq.ParquetFile(f"{self.where.root}/{self.path}", page_checksum_verification=True)
             return pq.ParquetFile(self.where.open(self.path), page_checksum_verification=True)
 
     def columns(self) -> tuple[str, ...]:
-        return tuple(self._file.schema_arrow.names)
+        return tuple(self.file.schema_arrow.names)
 
     def media_columns(self) -> frozenset[str]:
         """Those that hold bytes: parts, never metadata."""
-        return frozenset(field.name for field in self._file.schema_arrow if _holds_bytes(field.type))
+        return frozenset(field.name for field in self.file.schema_arrow if _holds_bytes(field.type))
 
     def rows(self, columns: Collection[str] | None) -> Iterator[Row]:
         """Every row, a batch in memory at a time."""
         names = [name for name in self.columns() if columns is None or name in columns]
         number = 0
-        with _told():
-            for group in range(self._file.num_row_groups):
-                for batch in _batches(self._file, group, names):
-                    values = [_values(column) for column in batch.columns]
+        with told():
+            for group in range(self.file.num_row_groups):
+                for batch in _batches(self.file, group, names):
+                    values = [values_of(column) for column in batch.columns]
                     for row in zip(*values, strict=True) if values else [()] * batch.num_rows:
-                        yield _row(number, names, row)
+                        yield row_of(number, names, row)
                         number += 1
 
     def cells(self, wanted: Sequence[Cell]) -> dict[Cell, object]:
         """Cells by row: those in order of rows are read in one pass, however many calls it takes."""
         columns = sorted({column for _, column in wanted} & set(self.columns()))
         if self._cursor is None or self._cursor.columns != columns:
-            self._cursor = _Cursor(self._file, columns)
+            self._cursor = _Cursor(self.file, columns)
         found: dict[Cell, object] = {}
-        with _told():
-            for row in sorted({row for row, _ in wanted if row < self._file.metadata.num_rows}):
+        with told():
+            for row in sorted({row for row, _ in wanted if row < self.file.metadata.num_rows}):
                 found |= {(row, column): value for column, value in self._cursor.values(row).items()}
         return found
 
@@ -71,22 +71,29 @@ class _Cursor:
     def __init__(self, file: Any, columns: list[str]) -> None:
         self.columns = columns
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        self._file, self._starts = file, [0, *accumulate(sizes)]
+        self.file, self._starts = file, [0, *accumulate(sizes)]
         self._group, self._first = -1, 0
         self._ahead: Iterator[Any] = iter(())
         self._batch: Any = None
 
     def values(self, row: int) -> dict[str, object]:
         """The row's values by column."""
+        try:
+            return self._at(row)
+        except Exception:
+            self._group = -1  # what was read of it before a damaged page is no place to go on from
+            raise
+
+    def _at(self, row: int) -> dict[str, object]:
         group = bisect_right(self._starts, row) - 1
         if group != self._group or row < self._first:
             self._group, self._first = group, self._starts[group]
-            self._ahead = _batches(self._file, group, self.columns)
+            self._ahead = _batches(self.file, group, self.columns)
             self._batch = next(self._ahead)
         while row >= self._first + self._batch.num_rows:
             self._first += self._batch.num_rows
             self._batch = next(self._ahead)
-        return {name: _values(self._batch.column(name).slice(row - self._first, 1))[0] for name in self.columns}
+        return {name: values_of(self._batch.column(name).slice(row - self._first, 1))[0] for name in self.columns}
 
 
 class _Bad(str):
@@ -102,12 +109,12 @@ def _batches(file: Any, group: int, columns: list[str]) -> Iterator[Any]:
     yield from file.iter_batches(n_rows, row_groups=[group], columns=columns, use_threads=False)
 
 
-def _row(number: int, names: list[str], values: Sequence[object]) -> Row:
+def row_of(number: int, names: list[str], values: Sequence[object]) -> Row:
     bad = next((value for value in values if isinstance(value, _Bad)), "")
     return Row(number, fault=f"row {number}: {bad}") if bad else Row(number, dict(zip(names, values, strict=True)))
 
 
-def _values(column: Any) -> list[object]:
+def values_of(column: Any) -> list[object]:
     """A column's values: bytes as they are, others as JSON values; a value that can't be had says why."""
     import pyarrow as pa
 
@@ -121,7 +128,7 @@ def _values(column: Any) -> list[object]:
     except (ValueError, OverflowError) as error:  # text that is not UTF-8, a year past 9999
         if len(column) == 1:
             return [_Bad(error)]
-        return [value for index in range(len(column)) for value in _values(column.slice(index, 1))]
+        return [value for index in range(len(column)) for value in values_of(column.slice(index, 1))]
     simple = pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind)
     return values if simple or _holds_bytes(kind) else [plain(value) for value in values]
 
@@ -135,7 +142,7 @@ def _holds_bytes(kind: Any) -> bool:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Let Arrow's errors say that the file is no sound table."""
     import pyarrow as pa
 
