@@ -81,7 +81,7 @@ def test_metadata_can_be_named(tmp_path: Path) -> None:
         ({"image": "../t/a.png"}, "outside", "; set root: to a folder that holds them all"),
         ({"image": "/etc/passwd"}, "outside", "; set root: to a folder that holds them all"),
         ({"image": "x/../../../etc/passwd"}, "outside", "; set root: to a folder that holds them all"),
-        ({"image": "https://example.org/a.png"}, "outside", "is a URL: nothing is fetched"),
+        ({"image": "https://example.org/a.png"}, "outside", "is a URL: source.urls.Urls fetches those"),
         ({"image": "out/passwd"}, "link_outside", "a link leads out"),
         ({"image": "folder"}, "not_a_file", "a folder, not a file"),
         ({"image": "a\0.png"}, "outside", "lies outside of"),

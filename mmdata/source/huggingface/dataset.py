@@ -260,7 +260,9 @@ class _Reader:
             return blob(self._place(member), member)
         try:
             data = self._cell(pointer, member, columns.get(pointer.uri, set()))
-        except (NoTable, Unreadable) as error:
+        except NoTable as error:
+            return Blob(pointer, member.size, partial(_raise, f"{unquoted(pointer.uri)}: {error}"), "")
+        except Unreadable as error:
             return Blob(pointer, member.size, partial(_raise, str(error)), "")
         found = Blob(pointer, len(data), lambda: data, "")
         found.data()
