@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -95,17 +95,25 @@ class OpticalFlow(Extract[Frames]):
         return {"": flow, "motion": ArraySpec(), "histogram": ArraySpec(dims=("bin",), sizes={"bin": self.n_bins})}
 
     def extract(self, frames: Frames) -> Mapping[str, np.ndarray]:
-        n_pairs = max(0, len(frames.pixels) - 1)
-        grid = np.empty((n_pairs, self.n_rows, self.n_columns, 2), np.float32)
-        paths_px = np.zeros(self.n_bins)
         method = kernels.flow_method(self.method, self.preset)
-        for pair, flow in enumerate(kernels.optical_flow(frames.pixels, method=method)):
-            grid[pair] = kernels.block_means(flow, n_rows=self.n_rows, n_columns=self.n_columns)
-            paths_px += kernels.directions(flow, n_bins=self.n_bins) / flow[..., 0].size
-        path_px, seconds = paths_px.sum(), np.ptp(frames.times_s) if n_pairs else 0.0
-        motion = path_px / (frames.pixels.shape[2] * seconds) if seconds > 0 else 0.0
-        histogram = paths_px / path_px if path_px > 0 else paths_px
-        return {"": grid, "motion": np.asarray(motion, np.float32), "histogram": histogram.astype(np.float32)}
+        flows = kernels.optical_flow(frames.pixels, method=method)
+        return summed_up(flows, frames, n_rows=self.n_rows, n_columns=self.n_columns, n_bins=self.n_bins)
+
+
+def summed_up(
+    flows: Iterable[np.ndarray], frames: Frames, *, n_rows: int, n_columns: int, n_bins: int
+) -> Mapping[str, np.ndarray]:
+    """The columns of `OpticalFlow`, from the flow of each pair of frames: float32 [row, column, xy], in pixels."""
+    n_pairs = max(0, len(frames.pixels) - 1)
+    grid = np.empty((n_pairs, n_rows, n_columns, 2), np.float32)
+    paths_px = np.zeros(n_bins)
+    for pair, flow in enumerate(flows):
+        grid[pair] = kernels.block_means(flow, n_rows=n_rows, n_columns=n_columns)
+        paths_px += kernels.directions(flow, n_bins=n_bins) / flow[..., 0].size
+    path_px, seconds = paths_px.sum(), np.ptp(frames.times_s) if n_pairs else 0.0
+    motion = path_px / (frames.pixels.shape[2] * seconds) if seconds > 0 else 0.0
+    histogram = paths_px / path_px if path_px > 0 else paths_px
+    return {"": grid, "motion": np.asarray(motion, np.float32), "histogram": histogram.astype(np.float32)}
 
 
 @dataclass(frozen=True, kw_only=True)
