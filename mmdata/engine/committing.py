@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import perf_counter
 
 from mmdata.engine.look import Look
-from mmdata.engine.shard import ShardResult
+from mmdata.engine.shard import ShardJob, ShardResult
 from mmdata.errors import CommitConflict
 from mmdata.store.layout import DROPS, REJECTS, SAMPLES, DataFile
 from mmdata.store.store import Change, Store
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY_S = 2.0  # at what other runs committed
 COMMIT_EVERY_S = 2.0  # a commit costs tens of milliseconds a family; a kill costs what was not committed
 
 
@@ -29,7 +30,31 @@ class Committer:
         self._store, self._look = store, look
         self._waiting: list[ShardResult] = []
         self.lost: list[ShardResult] = []  # another run was first, and what it made is something else
+        self.same: list[ShardResult] = []  # another run was first, and made the same
         self._committed_s = perf_counter()
+        self._looked_s: dict[str, float] = {}
+
+    @property
+    def has_company(self) -> bool:
+        """Whether another run may be at work on this store."""
+        return self._store.n_running() > 1
+
+    def is_done(self, job: ShardJob) -> bool:
+        """Whether another run has committed, since this one looked, all that a job would make."""
+        fps = {family.name: family.fp for family in self._look.compiled.families}
+        wanted = {SAMPLES: self._look.compiled.samples_fp} if job.samples else {}
+        wanted |= {name: fps[name] for name in job.families}
+        return bool(wanted) and all(self._is_made(job, family, fp) for family, fp in wanted.items())
+
+    def _is_made(self, job: ShardJob, family: str, fp: str) -> bool:
+        """Whether a file of a shard has come; the log is looked at again when it was last too long ago."""
+        now = perf_counter()
+        fresh = now - self._looked_s.get(family, -LOOK_EVERY_S) >= LOOK_EVERY_S
+        if fresh:
+            self._looked_s[family] = now
+        before = self._known(job, family)
+        found = self._store.shard_files(family, job.shard, fresh=fresh)
+        return any(file.fp == fp and file.path not in before for file in found)
 
     def take(self, result: ShardResult) -> None:
         """Commit a result, now or later."""
@@ -47,14 +72,16 @@ class Committer:
             try:
                 self._commit(waiting)
             except KeyboardInterrupt:
-                self._commit(waiting)
+                self._commit(waiting, again=True)
                 raise
         self._committed_s = perf_counter()
 
-    def _commit(self, results: Sequence[ShardResult]) -> None:
+    def _commit(self, results: Sequence[ShardResult], *, again: bool = False) -> None:
         results = self._of_live_samples(results)
         try:
-            self._store.commit(self._changes(results))
+            added = self._store.commit(self._changes(results))
+            if not again:
+                self.same += [result for result in results if not self._is_first(result, added)]
         except CommitConflict as error:
             if len(results) == 1:
                 log.warning("shard=%s another run was first: %s", results[0].job.shard, error)
@@ -76,6 +103,15 @@ class Committer:
         gone = {shard for shard, samples in alone.items() if samples.stands_for not in live}
         self.lost += [result for result in results if result.job.shard in gone]
         return [result for result in results if result.job.shard not in gone]
+
+    def _is_first(self, result: ShardResult, added: Collection[str]) -> bool:
+        """Whether it was this run that made a result's chief file, which no other run's report may count then."""
+        chief = min(result.files, key=lambda file: (file.family != SAMPLES, file.family), default=None)
+        return chief is None or chief.path in added or chief.path in self._known(result.job, chief.family)
+
+    def _known(self, job: ShardJob, family: str) -> set[str]:
+        """The paths of a shard's files when this run looked."""
+        return {file.path for file in self._look.files.get(family, {}).get(job.shard, ())}
 
     def _changes(self, results: Sequence[ShardResult]) -> list[Change]:
         add: dict[str, list[DataFile]] = defaultdict(list)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
@@ -142,6 +143,8 @@ class _Crew:
         shards = ShardWork(self._report.store, options, self._found.source, self._found.compiled, settings)
         work = GuardedWork(shards, Limits(settings.timeout_s, settings.memory_bytes), process())
         jobs = self._found.todo.jobs
+        if self._committer.has_company:
+            jobs = random.sample(jobs, len(jobs))  # in another order than others' they share the work
         self._watch()
         while jobs and self._report.state == DONE:
             jobs = self._round(work, jobs)
@@ -150,7 +153,7 @@ class _Crew:
         """Do jobs; returns those that must be tried again, as their workers died."""
         again: list[ShardJob] = []
         try:
-            with closing(self._options.executor.map(work, jobs)) as results:
+            with closing(self._options.executor.map(work, self._left(jobs))) as results:
                 for result in results:
                     if isinstance(result, Died):
                         again += self._after_death(result)
@@ -161,8 +164,23 @@ class _Crew:
                         break
         finally:
             self._committer.flush()
+            for result in self._committer.same:
+                self._report.counts.take_back(result.counts)
+                self._report.shards -= 1
+                self._report.kept += len(result.job.entries)
+            self._committer.same.clear()
             self._watch()
         return [job for job in again if job.shard not in self._taken]
+
+    def _left(self, jobs: Sequence[ShardJob]) -> Iterator[ShardJob]:
+        """Jobs as they are handed out; what another run has done since the look is passed over, and counts as kept."""
+        for job in jobs:
+            if self._committer.is_done(job):
+                log.info("shard=%s another run has made it", job.shard)
+                self._report.kept += len(job.entries)
+                self._samples_done += len(job.entries)
+                continue
+            yield job
 
     def _take(self, result: ShardResult) -> None:
         """Count a result, and hand it on to be committed; not a second one of a shard that was given to two workers."""

@@ -30,7 +30,9 @@ class Change:
     remove: Sequence[DataFile] = ()
 
 
-def apply(changes: Sequence[Change], logs: Callable[[str], FamilyLog], files: Files, *, txn: Txn | None = None) -> None:
+def apply(
+    changes: Sequence[Change], logs: Callable[[str], FamilyLog], files: Files, *, txn: Txn | None = None
+) -> set[str]:
     """Commit changes as `Store.commit` says: what comes beside samples, samples, what goes beside them."""
     changes = _merged(changes)
     schemas = {change.family: _schema(change, files) for change in changes}
@@ -40,13 +42,15 @@ def apply(changes: Sequence[Change], logs: Callable[[str], FamilyLog], files: Fi
     beside = [change for change in changes if change.family != SAMPLES]
     core = [change for change in changes if change.family == SAMPLES]
     apart = any(change.remove for change in core)  # what goes with replaced samples must outlive them
+    added: set[str] = set()
     for change in beside:
         remove = () if apart else change.remove
-        logs(change.family).change(change.add, remove, schemas[change.family], txn=_part(txn, "add"))
+        added |= logs(change.family).change(change.add, remove, schemas[change.family], txn=_part(txn, "add"))
     for change in core:
-        logs(SAMPLES).change(change.add, change.remove, schemas[SAMPLES], txn=_part(txn, "add"))
+        added |= logs(SAMPLES).change(change.add, change.remove, schemas[SAMPLES], txn=_part(txn, "add"))
     for change in beside if apart else ():
         logs(change.family).change((), change.remove, None, txn=_part(txn, "remove"))
+    return added
 
 
 def _check(change: Change, log: FamilyLog, schema: pa.Schema | None, txn: Txn | None) -> None:

@@ -63,7 +63,9 @@ class Log:
         """The newest version of an application's transactions, as of the last refresh; -1 where there is none."""
         return -1 if self._state is None else self._state.transactions.get(app, -1)
 
-    def commit(self, decide: Decide, schema: pa.Schema | None, *, txn: Txn | None = None) -> bool:
+    def commit(
+        self, decide: Decide, schema: pa.Schema | None, *, txn: Txn | None = None, is_fresh: bool = False
+    ) -> bool:
         """Add and remove files in one transaction.
 
         Args:
@@ -71,6 +73,7 @@ class Log:
                 It raises CommitConflict when its change makes no sense any more.
             schema: the table's, of `delta_schema`; None when nothing is added.
             txn: an application's name and version; does nothing when that version is committed already.
+            is_fresh: whether the log was refreshed just now. If not so, the commit fails, and is decided anew.
 
         Returns:
             Whether anything changed.
@@ -84,7 +87,8 @@ class Log:
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0, min(0.5, 0.01 * 2**attempt)))
-            self.refresh()
+            if attempt or not is_fresh:
+                self.refresh()
             if txn is not None and self.transaction(txn[0]) >= txn[1]:
                 return False
             try:
@@ -217,9 +221,25 @@ class FamilyLog(Log):
 
     def change(
         self, add: Sequence[DataFile], remove: Sequence[DataFile], schema: pa.Schema | None, *, txn: Txn | None = None
-    ) -> bool:
-        """Commit files that come and go; what is so already is left out. Raises as `commit` and `decide` do."""
-        return self.commit(lambda live: self.decide(live, add, remove), schema if add else None, txn=txn)
+    ) -> set[str]:
+        """Commit files that come and go, deciding at first on the state of the last refresh.
+
+        Returns:
+            The paths of the files that were added; what was there already is left out.
+
+        Raises:
+            As `commit` and `decide`.
+        """
+        names: set[str] = set()
+
+        def decide(live: Live) -> Decision:
+            adds, removes = self.decide(live, add, remove)
+            names.clear()
+            names.update(entry.name for entry in adds)
+            return adds, removes
+
+        is_new = self.commit(decide, schema if add else None, txn=txn, is_fresh=True)
+        return {file.path for file in add if file.name in names} if is_new else set()
 
     def decide(
         self, live: Live, add: Sequence[DataFile], remove: Sequence[DataFile]

@@ -17,7 +17,7 @@ from mmdata.store import plans, runs, snapshots
 from mmdata.store.commits import Change, apply
 from mmdata.store.files import Files, missing_store, usable
 from mmdata.store.layout import FORMAT, MARKER, MEDIA_INDEX, PLANS, SAMPLES, DataFile
-from mmdata.store.log import Log, Txn
+from mmdata.store.log import Log, Txn, from_logged
 from mmdata.store.media import index
 from mmdata.store.plans import StoredPlan
 from mmdata.store.reading import Reading
@@ -95,11 +95,18 @@ class Store(Reading):
         """The live files of a family as the log lists them now, whether a recipe joins them or not."""
         return self._live(family)
 
+    def shard_files(self, family: str, shard: str, *, fresh: bool = False) -> list[DataFile]:
+        """The live files of a shard in a family, as the log lists them now or (not `fresh`) when last looked at."""
+        log = self._log(family)
+        if fresh:
+            log.refresh()
+        return [from_logged(family, entry) for entry in log.live().of_shards([shard])]
+
     def feature_families(self) -> list[str]:
         """The families that have a table, whether or not files of theirs are joined."""
         return self._feature_names()
 
-    def commit(self, changes: Sequence[Change], *, txn: Txn | None = None) -> None:
+    def commit(self, changes: Sequence[Change], *, txn: Txn | None = None) -> set[str]:
         """Commit files of any families so that readers see each shard whole at each moment.
 
         The order is the store's affair: drops, rejects and features come first, then samples, then what all others
@@ -111,13 +118,16 @@ class Store(Reading):
             txn: an application's name and version, higher than that of its commits before; what of this version is
                 committed already is left out.
 
+        Returns:
+            The paths of the files that this added: another run may have added the others.
+
         Raises:
             CommitConflict: another run replaced the same files, or has the same shards.
             SchemaMismatch: a family has a column of another type.
         """
         self._writable()
         self._forget()
-        apply(changes, self._log, self._files, txn=txn)
+        return apply(changes, self._log, self._files, txn=txn)
 
     def plan(self, source: str) -> StoredPlan:
         """How a source is divided into shards, as recorded."""
@@ -174,6 +184,11 @@ class Store(Reading):
         self._writable()
         runs.finish(self._files, self._runs, run, counts=counts, seconds=seconds)
         self.write_index()
+
+    def n_running(self) -> int:
+        """How many runs have started and not ended, as far as that can be told."""
+        self._runs.refresh()
+        return sum(1 for _ in runs.going_on(self._files, self._runs))
 
     def runs(self) -> pa.Table:
         """All runs, the oldest first; pipeline, recipe, counts and machine are JSON."""
