@@ -21,7 +21,7 @@ import numpy as np
 from mmdata.core.pipeline import RunSettings
 from mmdata.engine.carry import ALWAYS_FAILS, always_fails, rejection
 from mmdata.engine.counts import Counts
-from mmdata.engine.devices import is_out_of_memory, n_preparers, release, take_device
+from mmdata.engine.devices import has_room, is_out_of_memory, n_preparers, release, take_device
 from mmdata.engine.lanes import WINDOW_BYTES, Item, Lane, Task, Value
 from mmdata.engine.models import together
 from mmdata.engine.notes import Notes
@@ -275,7 +275,7 @@ class Batches:
             failure = error
         else:
             seconds = perf_counter() - started
-            allowed.worked(cost, seconds, may_grow=True)
+            allowed.worked(cost, seconds, may_grow=lambda: has_room(device, self._settings.memory_bytes))
             self._count(lane.step.name, "compute", seconds, n=len(group))
             with self._lock:
                 self.counts.computed[lane.name] += len(rows)
@@ -283,14 +283,15 @@ class Batches:
         self._count(lane.step.name, "compute", perf_counter() - started)
         if is_out_of_memory(failure):
             failure.__traceback__ = failure.__cause__ = failure.__context__ = None  # their frames hold tensors
-            release(device)
+            if cost < lane.too_much:  # else it is known that there is no more to be had
+                release(device)
+            allowed.ran_out(cost)
             if len(group) > 1:
-                allowed.ran_out(cost)
                 half = (len(group) + 1) // 2
                 return self._outcomes(lane, group[:half]) + self._outcomes(lane, group[half:])
-            if not again:
+            if not again and cost < lane.too_much:
                 return self._outcomes(lane, group, again=True)
-            allowed.ran_out(cost)
+            lane.too_much = min(lane.too_much, cost)
             kind = device.partition(":")[0]
             failure = DoesNotFit(f"alone, at a cost of {cost}, it takes more memory than {kind} has to give")
         if len(group) > 1:

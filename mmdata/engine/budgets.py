@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,8 +45,8 @@ class Budget:
             self.cost = FIRST * cost
         return max(1, self.cost // cost)
 
-    def worked(self, cost: int, seconds: float, *, may_grow: bool) -> None:
-        """A group of that cost went through in so many seconds."""
+    def worked(self, cost: int, seconds: float, *, may_grow: Callable[[], bool] = lambda: True) -> None:
+        """A group of that cost went through in so many seconds; `may_grow` is asked before a larger one is tried."""
         if self.cost is None or 2 * cost <= self.cost:  # a small one says nothing of a full one
             return
         if self._settled:
@@ -60,7 +61,7 @@ class Budget:
         if self._best is not None and rate < PAYS * self._best:
             self.cost //= 2  # half of it was as fast
             self._settle()
-        elif may_grow:
+        elif may_grow():
             self.cost, self._best = 2 * self.cost, rate
         else:
             self._settle()

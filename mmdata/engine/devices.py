@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.step import BatchExtract, Step
+from mmdata.engine.guard import held_bytes
 from mmdata.errors import StepError
 
 log = logging.getLogger(__name__)
@@ -182,6 +183,37 @@ def release(device: str) -> None:
         torch.cuda.empty_cache()
     elif device == "mps":
         torch.mps.empty_cache()
+
+
+def has_room(device: str, memory_bytes: int | None = None) -> bool:
+    """Whether larger groups may be tried: on a CPU it is processes that end where memory does, without any error.
+
+    Args:
+        device: where the model runs.
+        memory_bytes: what this process may hold; None is no limit of its own.
+    """
+    if device != "cpu":
+        return True
+    if memory_bytes is not None and 2 * held_bytes() > memory_bytes:
+        return False
+    free, whole = _host_memory()
+    return 4 * free > whole
+
+
+def _host_memory() -> tuple[int, int]:
+    """Bytes that are free, and all there are: of the machine, or of the container that this is; zeros if none says."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        known = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+        free, whole = known["MemAvailable"], known["MemTotal"]
+    except (OSError, KeyError, ValueError):
+        return 1, 1
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no container, or "max"
+        return free, whole
+    return min(free, limit - used), min(whole, limit)
 
 
 @contextmanager

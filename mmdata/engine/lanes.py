@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class Lane:
         self.model: Any = None
         self.budget = Budget()
         self.is_loaded = False
+        self.too_much = math.inf  # the least cost of a value that did not fit alone
         self._most = 1
 
     def load(self, device: str, settings: RunSettings) -> None:
