@@ -42,6 +42,8 @@ def plan(
     if todo.from_source:
         parts = ", ".join(todo.from_source)
         say(f"not stored, so made again from the source for features: {parts}")
+    if todo.forgotten:
+        say(f"forgotten, so left out: {todo.forgotten}")
     if todo.unmatched:
         say(f"files that belong to no sample: {len(todo.unmatched)}, such as {todo.unmatched[0]}")
     for name in todo.unmatched if unmatched else ():

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmdata.core.pipeline import Compiled, Pipeline
-from mmdata.core.ports import Entry, Scan, Source
+from mmdata.core.ports import Entry, Source
 from mmdata.core.rng import rng_for
 from mmdata.engine.check import check, compile_for
 from mmdata.engine.compact import finish
@@ -16,6 +16,7 @@ from mmdata.engine.division import Division, amend, entries_of, with_heirs
 from mmdata.engine.options import RunOptions
 from mmdata.engine.todo import FilesOf, Todo, add_replays, by_shard, work_left
 from mmdata.errors import CommitConflict, ConfigError, SchemaMismatch, StoreError
+from mmdata.store.forgotten import Blocked
 from mmdata.store.layout import DROPS, REJECTS, SAMPLES
 from mmdata.store.store import Store, StoredPlan
 from mmdata.store.view import ShardView
@@ -36,6 +37,7 @@ class Look:
         compiled: the pipeline, for the parts that the source has. division: the source's shards.
         files: live files by family and shard. views: joined shards by id, where samples are there.
         todo: what the store lacks. leavers: shards with files in the store that are not in the division (any more).
+        n_blocked: how many keys were forgotten by then, and so left out.
     """
 
     pipeline: Pipeline
@@ -47,6 +49,7 @@ class Look:
     views: Mapping[str, ShardView]
     todo: Todo
     leavers: frozenset[str]
+    n_blocked: int = 0
 
     @property
     def is_joined(self) -> bool:
@@ -57,6 +60,32 @@ class Look:
     def is_done(self) -> bool:
         """Whether there is nothing to do at all."""
         return self.todo.is_empty and not self.leavers and self.is_joined
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a source holds, but for what is to be left out.
+
+    Args:
+        entries: in order of key. unmatched: files that belong to no sample.
+        forgotten: how many entries were left out as `mmdata forget` blocked them. n_blocked: how many keys it blocked.
+    """
+
+    entries: Sequence[Entry] = ()
+    unmatched: Sequence[str] = ()
+    forgotten: int = 0
+    n_blocked: int = 0
+
+
+def _scanned(
+    source: Source, store: Store | None, planned: Mapping[str, Sequence[Entry]], options: RunOptions
+) -> Scanned:
+    blocked = store.forgotten() if store is not None else Blocked()
+    scan = source.scan()
+    found = entries_of(scan)
+    left = [entry for entry in found if entry.key not in blocked] if blocked else found
+    entries = left if options.sieve is None else options.sieve(left, planned)
+    return Scanned(entries, scan.unmatched, len(found) - len(left), len(blocked))
 
 
 def look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bool) -> Look:
@@ -86,13 +115,13 @@ def _look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bo
     if source is None:
         raise ConfigError(options.where, ["source: missing; say where samples come from, or give --source"])
     check(pipeline, where=options.where)  # faults that need no look at the source
-    scan = Scan(())
     if options.look_at_source:
         store, compiled, division, scan = _divide(pipeline, source, store_url, options, commit=commit)
     else:
         store = Store.open(store_url, storage_options=options.storage_options)
         if commit:
             finish(store, source.name)
+        scan = Scanned(n_blocked=len(store.forgotten()))
         division = Division(keep=store.plan(source.name).shards)
         compiled = _compile(pipeline, division, options)
     _warn_of_a_copy(source, division, store)
@@ -108,9 +137,10 @@ def _look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bo
     if not options.look_at_source and any(job.samples for job in todo.jobs):
         stale = "the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"
         raise ConfigError(options.where, [stale])
-    todo.unmatched = list(scan.unmatched)
+    todo.unmatched, todo.forgotten = list(scan.unmatched), scan.forgotten
     leavers = (stored & division.removed.keys()) - division.shards.keys() if options.limit is None else ()
-    return Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers)), is_current
+    found = Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers), scan.n_blocked)
+    return found, is_current
 
 
 def _failed(store: Store | None) -> dict[str, set[str]]:
@@ -150,7 +180,7 @@ def _files(store: Store | None) -> dict[str, FilesOf]:
 
 def _divide(
     pipeline: Pipeline, source: Source, store_url: str, options: RunOptions, *, commit: bool
-) -> tuple[Store | None, Compiled, Division, Scan]:
+) -> tuple[Store | None, Compiled, Division, Scanned]:
     """The store, and the division of what was found, which is recorded once the pipeline is known to fit it.
 
     The plan is read before the source: where another run's look came between, it is seen as a conflict, and what that
@@ -161,9 +191,9 @@ def _divide(
         finish(store, source.name)
     for _ in range(PLAN_ATTEMPTS):
         planned = store.plan(source.name) if store is not None else None
-        scan = source.scan()
         shards: Mapping[str, Sequence[Entry]] = planned.shards if planned is not None else {}
-        division = amend(shards, limited(entries_of(scan), shards, options.limit), options.settings)
+        scan = _scanned(source, store, shards, options)
+        division = amend(shards, limited(scan.entries, shards, options.limit), options.settings)
         compiled = _compile(pipeline, division, options)
         if not commit:
             return store, compiled, division, scan

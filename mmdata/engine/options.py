@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmdata.core.pipeline import RunSettings
-from mmdata.core.ports import Executor
+from mmdata.core.ports import Entry, Executor
 from mmdata.engine.executors.inline import Inline
 from mmdata.engine.report import Watcher
+
+Sieve = Callable[[Sequence[Entry], Mapping[str, Sequence[Entry]]], Sequence[Entry]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class RunOptions:
         replay: shards with rejects are made again, in the hope that the cause is gone.
         command, text, location: for the store's records: what was called, the pipeline file, and where the source is.
         where: what messages call the pipeline.
+        sieve: given the entries that the source holds and the recorded division, those that are to be taken for it.
         storage_options: for the store and the source; they are sent to workers, and never shown or recorded.
     """
 
@@ -37,4 +40,5 @@ class RunOptions:
     text: str = ""
     location: str | None = None
     where: str = "pipeline"
+    sieve: Sieve | None = None
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)

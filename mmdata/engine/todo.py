@@ -39,7 +39,7 @@ class Todo:
         jobs: one a shard that lacks something. done: shards that lack nothing.
         entries: what the source holds, in shards to be made and in all.
         families: what each feature needs. from_source: parts that features alone must make again from the source.
-        unmatched: files of the source that belong to no sample.
+        unmatched: files of the source that belong to no sample. forgotten: entries that `mmdata forget` keeps out.
     """
 
     jobs: list[ShardJob] = field(default_factory=list)
@@ -53,6 +53,7 @@ class Todo:
     steps: list[str] = field(default_factory=list)
     from_source: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
+    forgotten: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -81,6 +82,7 @@ class Todo:
             "steps": self.steps,
             "from_source": self.from_source,
             "unmatched": len(self.unmatched),
+            "forgotten": self.forgotten,
         }
 
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from mmdata.store import pulse, snapshots
 from mmdata.store.files import Files, Listed
 from mmdata.store.layout import LOG, MEDIA, MEDIA_INDEX, SCRATCH, folder
-from mmdata.store.log import Log
 from mmdata.store.store import Store
-from mmdata.store.tidy import families, outdated
+from mmdata.store.tidy import families, live_paths, outdated
 
 DAY_S = 86_400.0
 CLOCKS_S = 2.0  # by how much clocks and file systems' times may differ
@@ -36,10 +35,9 @@ def gc(store: Store, *, grace_s: float = DAY_S, dry_run: bool = False) -> list[L
     there = [listed for place in [*(folder(f) for f in tables), MEDIA, SCRATCH] for listed in files.listing(place)]
     kept = {MEDIA_INDEX}
     for family in tables:
-        kept |= _live(files, family)
+        kept |= live_paths(files, family)
         kept |= set(_just_removed(files, family, before_s))
-    for file in snapshots.pinned(files):
-        kept |= {file.path, *([file.media.path] if file.media else [])}
+    kept |= set(snapshots.pinned_paths(files))
     swept = [listed for listed in there if listed.path not in kept and listed.changed_s <= before_s]
     for family in tables:
         swept += outdated(files, family, before_s)
@@ -48,13 +46,6 @@ def gc(store: Store, *, grace_s: float = DAY_S, dry_run: bool = False) -> list[L
             files.delete(listed.path)
         store.write_index()
     return swept
-
-
-def _live(files: Files, family: str) -> set[str]:
-    log = Log(files, family)
-    log.refresh()
-    media = {f"{MEDIA}/{entry.values['media']}" for entry in log.live().values() if entry.values.get("media")}
-    return media | {f"{folder(family)}/{name}" for name in log.live()}
 
 
 def _just_removed(files: Files, family: str, after_s: float) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,18 +28,27 @@ class Snapshot:
 def make(files: Files, name: str, view: StoreView, recipes: Sequence[Recipe]) -> Snapshot:
     """Pin a picture. Raises StoreError when the name is taken, or can't be one."""
     snapshot = Snapshot(checked_snapshot(name), datetime.now(UTC).isoformat(), view, tuple(recipes))
-    value = {
-        "format": FORMAT,
-        "name": name,
-        "created": snapshot.created,
-        "recipes": [json.loads(recipe.to_json()) for recipe in recipes],
-        "files": [_row(file) for file in view.files()],
-    }
     try:
-        files.create(_path(name), json.dumps(value, sort_keys=True).encode())
+        files.create(_path(name), _text(snapshot))
     except FileExistsError:
         raise StoreError(f"there is a snapshot {name!r} already, and they never change: take another name") from None
     return snapshot
+
+
+def replace(files: Files, snapshot: Snapshot) -> None:
+    """Pin another picture under a snapshot's name, at once: only what was forgotten may leave it."""
+    files.replace(_path(snapshot.name), _text(snapshot))
+
+
+def _text(snapshot: Snapshot) -> bytes:
+    value = {
+        "format": FORMAT,
+        "name": snapshot.name,
+        "created": snapshot.created,
+        "recipes": [json.loads(recipe.to_json()) for recipe in snapshot.recipes],
+        "files": [_row(file) for file in snapshot.view.files()],
+    }
+    return json.dumps(value, sort_keys=True).encode()
 
 
 def read(files: Files, name: str) -> Snapshot:
@@ -82,6 +91,14 @@ def pinned(files: Files) -> Iterable[DataFile]:
     """Every file that any snapshot pins."""
     for name in names(files):
         yield from read(files, name).view.files()
+
+
+def pinned_paths(files: Files) -> Iterator[str]:
+    """The paths of these files and of their tars."""
+    for file in pinned(files):
+        yield file.path
+        if file.media is not None:
+            yield file.media.path
 
 
 def _path(name: str) -> str:

@@ -16,6 +16,8 @@ from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.store import plans, runs, snapshots
 from mmdata.store.commits import Change, apply
 from mmdata.store.files import Files, missing_store, usable
+from mmdata.store.forget import Forgotten, forget
+from mmdata.store.forgotten import Blocked, blocked
 from mmdata.store.layout import FORMAT, MARKER, MEDIA_INDEX, PLANS, SAMPLES, DataFile
 from mmdata.store.log import Log, Txn, from_logged
 from mmdata.store.media import index
@@ -84,6 +86,30 @@ class Store(Reading):
     def snapshots(self) -> list[str]:
         """The names of all snapshots."""
         return snapshots.names(self._files)
+
+    # ---- forgetting
+
+    def forget(self, *keys: str, dry_run: bool = False) -> Forgotten:
+        """Remove samples for good: from every family, media, drops, rejects and selections, in snapshots too.
+
+        What a split made of a sample goes with it. The files that held it are deleted at once, whoever reads them, and
+        no run takes it up again: `forgotten/` records when and a salted hash of each key. Killed halfway, the same call
+        finishes. A sample's copies elsewhere, such as its source, are not touched.
+
+        Args:
+            keys: of samples as the source has them, not of what a split made of them.
+            dry_run: only say what would go.
+
+        Raises:
+            StoreError: there is and was no sample of a key, or a run is going on. Nothing was changed then.
+        """
+        self._writable()
+        self._forget()
+        return forget(self._files, keys, dry_run=dry_run)
+
+    def forgotten(self) -> Blocked:
+        """The keys that must not come back: `key in store.forgotten()` tells."""
+        return blocked(self._files)
 
     # ---- writing, by the coordinator of a run
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from deltalake import DeltaTable
 
 from mmdata.store.files import Files, Listed
-from mmdata.store.layout import DROPS, FEATURES, LOG, PLANS, REJECTS, RUNS, SAMPLES, SELECTIONS, folder
+from mmdata.store.layout import DROPS, FEATURES, LOG, MEDIA, PLANS, REJECTS, RUNS, SAMPLES, SELECTIONS, folder
+from mmdata.store.log import Log
 
 _COMMIT = re.compile(r"(\d{20})\.(json|crc|checkpoint.*\.parquet)")
 _LAST = "_last_checkpoint"
@@ -25,11 +26,24 @@ def families(files: Files) -> list[str]:
     return [family for family in found if files.exists(f"{folder(family)}/{LOG}")]
 
 
+def data_families(files: Files) -> list[str]:
+    """The families that hold shards' rows: samples, drops, rejects and features."""
+    return [each for each in families(files) if each not in (PLANS, RUNS) and not each.startswith(f"{SELECTIONS}/")]
+
+
+def live_paths(files: Files, family: str) -> set[str]:
+    """The live files of a table, and their tars, relative to the store."""
+    log = Log(files, family)
+    log.refresh()
+    media = {f"{MEDIA}/{entry.values['media']}" for entry in log.live().values() if entry.values.get("media")}
+    return media | {f"{folder(family)}/{name}" for name in log.live()}
+
+
 def checkpoint(files: Files, *, after: int = 1) -> list[str]:
     """Sum up the logs that have grown by at least `after` commits since they last were; returns their families."""
     done = []
     for family in families(files):
-        table = DeltaTable(files.uri(folder(family)), storage_options=dict(files.options) or None)
+        table = DeltaTable(files.uri(folder(family)), storage_options=files.delta_options)
         if table.version() - _checkpointed(files, family) >= after:
             table.create_checkpoint()
             done.append(family)
