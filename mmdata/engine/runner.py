@@ -29,6 +29,8 @@ from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, Progress, RunReport
 from mmdata.engine.shard import ShardJob, ShardResult, ShardWork
 from mmdata.engine.todo import Todo
 from mmdata.errors import CommitConflict, RunStopped, StepError, StoreError
+from mmdata.store.files import Files
+from mmdata.store.pulse import beating
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Store
 
@@ -92,7 +94,10 @@ def _recorded_work(found: Look, store: Store, options: RunOptions, report: RunRe
         },
     )
     try:
-        _work_until_done(found, store, options, report)
+        with beating(Files.at(store.url, store.storage_options), record):
+            if len(store.forgotten()) != found.n_blocked:  # since the look; from now on `forget` sees this run
+                found = look(found.pipeline, report.store, options, commit=True)
+            _work_until_done(found, store, options, report)
     except KeyboardInterrupt:
         report.state = INTERRUPTED
     finally:
