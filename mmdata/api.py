@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,18 +31,27 @@ def open(  # noqa: A001  the name that users look for: mmdata.open
     Args:
         url: a folder, or any URL that fsspec and deltalake both reach.
         snapshot: the name of a snapshot: the store is then as it was when that was made.
-        storage_options: credentials and endpoint, where the environment does not have them.
+        storage_options: credentials and endpoint of object storage, by the names of environment variables, which they
+            take the place of: see docs/storage.md.
 
     Raises:
         StoreError: there is no store, or no such snapshot.
         SchemaMismatch: a newer mmdata made it.
+        OSError: the place can't be reached, or refuses; `Unreachable` and PermissionError are.
+        ConfigError: a storage option is unknown, or a package for such URLs is missing.
     """
     from mmdata.store.store import Store
 
     return Store.open(url, snapshot=snapshot, storage_options=storage_options)
 
 
-def stream(store: Store | str | os.PathLike[str], columns: Sequence[str], **settings: Any) -> Stream:
+def stream(
+    store: Store | str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    storage_options: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Stream:
     """Stream columns of a store, batch by batch; iterating gives what is left of one epoch. See docs/streaming.md.
 
     A batch is a dict. A feature of one shape is NAME: [batch, *shape]; one that varies is padded with zeros and has
@@ -53,6 +63,7 @@ def stream(store: Store | str | os.PathLike[str], columns: Sequence[str], **sett
         store: an open store, or where it is.
         columns: features, and the texts key, label, source, parent, text.PART and meta.NAME:
             ["image.embedding", "speech.mfcc", "label"].
+        storage_options: as `open` takes them, where `store` is a place.
         settings: any of these, by name.
             selection (str): only samples of that selection.
             split (str or several): only samples of those splits of the selection.
@@ -77,7 +88,8 @@ def stream(store: Store | str | os.PathLike[str], columns: Sequence[str], **sett
     """
     from mmdata.loader.stream import stream as stream_
 
-    return stream_(open(store) if isinstance(store, str | os.PathLike) else store, columns, **settings)
+    opened = open(store, storage_options=storage_options) if isinstance(store, str | os.PathLike) else store
+    return stream_(opened, columns, **settings)
 
 
 def run(
@@ -93,6 +105,7 @@ def run(
     max_rejects: float | None = None,
     device: str | None = None,
     watch: Watcher | None = None,
+    storage_options: Mapping[str, str] | None = None,
 ) -> RunReport:
     """Bring a store up to date with a source and a pipeline: ingest, features, and the file's selection.
 
@@ -110,6 +123,7 @@ def run(
         max_rejects: the share of samples that may be rejected before the run stops; None is the file's own.
         device: where models run, in place of the file's own: "auto" (a GPU where there is one), "cpu", "cuda:0"...
         watch: told of progress.
+        storage_options: as `open` takes them, for the store and the source alike; workers are sent them.
 
     Raises:
         ConfigError: before anything is read or written, with every fault.
@@ -134,7 +148,7 @@ def run(
     if isinstance(executor, str):
         workers = usual_workers(file.pipeline.features, settings) if workers is None else workers
         executor = executor_(executor, workers, scheduler=scheduler, wait_s=wait_s)
-    check(file)
+    check(file, store=store, storage_options=storage_options)
     options = RunOptions(
         settings=settings,
         executor=executor,
@@ -143,15 +157,32 @@ def run(
         text=file.text,
         location=location,
         where=file.where,
+        storage_options=storage_options or {},
     )
-    report = run_(file.pipeline, os.fspath(store), options)
+    report = run_(reaching(file.pipeline, storage_options), os.fspath(store), options)
     if file.select and report.state == "done":
-        report.selection = make_selection(file, store)
+        report.selection = make_selection(file, store, storage_options=storage_options)
     return report
 
 
-def check(file: PipelineFile) -> Compiled:
+def reaching(pipeline: Pipeline, storage_options: Mapping[str, str] | None) -> Pipeline:
+    """The pipeline with a source that reaches its place with these storage options."""
+    from mmdata.source.place import with_options
+
+    if pipeline.source is None or not storage_options:
+        return pipeline
+    return replace(pipeline, source=with_options(pipeline.source, storage_options))
+
+
+def check(
+    file: PipelineFile,
+    *,
+    store: str | os.PathLike[str] = "",
+    storage_options: Mapping[str, str] | None = None,
+) -> Compiled:
     """Check a pipeline file as a whole, reading nothing: steps and types, and its `select` and `train` sections.
+
+    Also whether what is installed and set can reach the places of the source and of a store.
 
     Raises:
         ConfigError: with every fault.
@@ -159,7 +190,7 @@ def check(file: PipelineFile) -> Compiled:
     from mmdata.engine.check import check as check_
     from mmdata.errors import ConfigError
 
-    faults = [*_select_faults(file.select), *_train_faults(file)]
+    faults = [*_select_faults(file.select), *_train_faults(file), *_place_faults(file, store, storage_options)]
     try:
         compiled = check_(file.pipeline, where=file.where)
     except ConfigError as error:
@@ -167,6 +198,24 @@ def check(file: PipelineFile) -> Compiled:
     if faults:
         raise ConfigError(file.where, faults)
     return compiled
+
+
+def _place_faults(
+    file: PipelineFile, store: str | os.PathLike[str], storage_options: Mapping[str, str] | None
+) -> list[str]:
+    from mmdata.core.storage import check_place, option_faults
+    from mmdata.errors import ConfigError
+
+    if faults := option_faults(storage_options or {}):
+        return faults
+    source: Any = file.pipeline.source
+    first = getattr(source, fields(source)[0].name) if is_dataclass(source) else ""
+    for place, url in (("source", first), ("store", os.fspath(store))):
+        try:
+            check_place(str(url), storage_options)
+        except ConfigError as error:
+            faults += [f"{place}: {error.where} {fault}" for fault in error.faults]
+    return faults
 
 
 def _select_faults(settings: Mapping[str, Any]) -> list[str]:
@@ -226,7 +275,9 @@ def _train_faults(file: PipelineFile) -> list[str]:
     return faults
 
 
-def make_selection(file: PipelineFile, store: str | os.PathLike[str]) -> dict[str, Any]:
+def make_selection(
+    file: PipelineFile, store: str | os.PathLike[str], *, storage_options: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Make the selection that a pipeline file describes.
 
     Returns:
@@ -241,7 +292,8 @@ def make_selection(file: PipelineFile, store: str | os.PathLike[str]) -> dict[st
     if faults := _select_faults(file.select):
         raise ConfigError(file.where, faults)
     settings = file.select
-    made = select(open(store), settings["name"], split=settings.get("split"), where=settings.get("where"))
+    opened = open(store, storage_options=storage_options)
+    made = select(opened, settings["name"], split=settings.get("split"), where=settings.get("where"))
     return {"name": made.name, "splits": dict(made.splits), "left_out": dict(made.reasons)}
 
 

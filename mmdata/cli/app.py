@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 failed; 2 bad usage or configuration; 3 more rejects than 
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -37,7 +38,9 @@ from mmdata.cli import (
     trial,
     verify,
 )
+from mmdata.cli.options import StorageOption, given
 from mmdata.cli.screen import CONFIGURATION, DONE, FAILED, INTERRUPTED, complain
+from mmdata.core.storage import parse_options
 from mmdata.errors import ConfigError, MMDataError
 
 log = logging.getLogger(__name__)
@@ -47,12 +50,15 @@ TERMINATED = 143
 
 def ended(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose end, whatever it is, a person is told in a few lines and a script by the exit code."""
+    signature = inspect.signature(command, eval_str=True)
+    reaches = bool({"store", "source"} & signature.parameters.keys())
 
     @wraps(command)
-    def run_it(*args: object, **settings: object) -> None:
+    def run_it(*args: object, storage_option: list[str] | None = None, **settings: object) -> None:
         try:
             try:
-                command(*args, **settings)
+                with given(parse_options(storage_option)):
+                    command(*args, **settings)
             finally:
                 sys.stdout.flush()  # here, where a closed pipe is no error
         except BrokenPipeError:  # `mmdata ls | head -1`: the reader has seen enough
@@ -66,9 +72,15 @@ def ended(command: Callable[..., None]) -> Callable[..., None]:
             complain(error)
             raise typer.Exit(CONFIGURATION if isinstance(error, ConfigError) else FAILED) from None
 
+    parameters = [*signature.parameters.values(), *([_STORAGE_OPTION] if reaches else [])]
+    run_it.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads it
+    run_it.__annotations__ = {each.name: each.annotation for each in parameters}
     return run_it
 
 
+_STORAGE_OPTION = inspect.Parameter(
+    "storage_option", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=StorageOption
+)
 app = typer.Typer(
     name="mmdata",
     help="Raw text, images, audio and video to a clean, versioned feature store, streamed into PyTorch.",

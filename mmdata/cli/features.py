@@ -17,6 +17,7 @@ from mmdata.cli.options import (
     StoreOption,
     Wait,
     Workers,
+    storage_options,
 )
 
 
@@ -35,7 +36,7 @@ def features(
     as_json: Json = False,
 ) -> None:
     """Compute the features that STORE lacks, without looking at the source for new or changed files."""
-    from mmdata.api import recorded_location
+    from mmdata.api import reaching, recorded_location
     from mmdata.cli.screen import finish, progress
     from mmdata.config.load import load
     from mmdata.core.pipeline import guess
@@ -68,6 +69,7 @@ def features(
             text=file.text,
             location=location,
             where=file.where,
+            storage_options=storage_options(),
         )
-        report = run(file.pipeline, store, options)
+        report = run(reaching(file.pipeline, storage_options()), store, options)
     finish(report, as_json=as_json)

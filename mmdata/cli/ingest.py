@@ -19,6 +19,7 @@ from mmdata.cli.options import (
     StoreArg,
     Wait,
     Workers,
+    storage_options,
 )
 
 
@@ -71,5 +72,6 @@ def ingest(
             max_rejects=max_rejects,
             device=device,
             watch=watch,
+            storage_options=storage_options(),
         )
     finish(report, as_json=as_json)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -46,4 +49,37 @@ MaxRejects = Annotated[
 Device = Annotated[
     str | None, typer.Option("--device", help="Where models run: auto (a GPU if there is one), cpu, cuda, cuda:N, mps.")
 ]
+StorageOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-option",
+        metavar="NAME=VALUE",
+        help="A setting of object storage, as AWS_REGION=eu-west-1; repeatable.",
+    ),
+]
+_given: dict[str, str] = {}
+
+
+def storage_options() -> dict[str, str]:
+    """The storage options of this command."""
+    return dict(_given)
+
+
+@contextmanager
+def given(options: Mapping[str, str]) -> Iterator[None]:
+    """Let storage options stand for the environment variables of their names, while a command runs."""
+    before = {name: os.environ.get(name) for name in options}
+    os.environ.update(options)
+    _given.update(options)
+    try:
+        yield
+    finally:
+        _given.clear()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 Snapshot = Annotated[str | None, typer.Option("--snapshot", metavar="NAME", help="The store as a snapshot pinned it.")]

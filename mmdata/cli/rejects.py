@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmdata.cli.options import Executor, ExecutorName, Json, Scheduler, SourceOption, StoreArg, Wait, Workers
+from mmdata.cli.options import (
+    Executor,
+    ExecutorName,
+    Json,
+    Scheduler,
+    SourceOption,
+    StoreArg,
+    Wait,
+    Workers,
+    storage_options,
+)
 
 if TYPE_CHECKING:
     from mmdata.core import ports
@@ -51,7 +61,7 @@ def rejects(
 
 
 def _replay(store: str, source: str | None, executor: ports.Executor, *, as_json: bool) -> None:
-    from mmdata.api import recorded
+    from mmdata.api import reaching, recorded
     from mmdata.cli.screen import finish, progress
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run
@@ -67,6 +77,7 @@ def _replay(store: str, source: str | None, executor: ports.Executor, *, as_json
             text=file.text,
             location=location,
             where=file.where,
+            storage_options=storage_options(),
         )
-        report = run(file.pipeline, store, options)
+        report = run(reaching(file.pipeline, storage_options()), store, options)
     finish(report, as_json=as_json)

@@ -15,6 +15,7 @@ from mmdata.cli.options import (
     StoreOption,
     Wait,
     Workers,
+    storage_options,
 )
 
 
@@ -51,6 +52,7 @@ def run(
             max_rejects=max_rejects,
             device=device,
             watch=watch,
+            storage_options=storage_options(),
         )
     if file.train and report.state == "done" and not report.above_limit:
         if not as_json:

@@ -81,7 +81,6 @@ def test_two_coordinators_share_the_work_and_make_nothing_twice(
     for each in both:
         assert each["balances"]
         assert each["read"] + each["kept"] == entries
-    print([each['shards'] for each in both])
     done = [each["shards"] for each in both]
     n_shards = len(Store.open(store).view().shards)
     assert sum(done) == n_shards, "some shard was counted by both"
