@@ -19,7 +19,7 @@ from mmdata.core.step import Drop, Filter, Map, RandomMap, Split
 from mmdata.engine.counts import Counts, StepTimes
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
-from mmdata.errors import DataError, StepError
+from mmdata.errors import DataError, StepError, Unreachable
 
 Outcome = Sample | Drop | Sequence[Sample]
 ALWAYS_FAILS = 20  # a step that fails on its first so many samples is wrong, not they
@@ -51,7 +51,13 @@ class Ledger(Protocol):
 
 
 def rejection(step: str, error: Exception) -> Rejection:
-    """An exception as a row. Addresses of objects are masked, so that two runs write the same bytes."""
+    """An exception as a row. Addresses of objects are masked, so that two runs write the same bytes.
+
+    Raises:
+        Unreachable: it is one, and no sample is to blame: the run ends, and goes on later.
+    """
+    if isinstance(error, Unreachable):
+        raise error
     lines = "".join(traceback.format_exception(error))
     if isinstance(error, DataError | StepError):
         kind, text = error.kind, str(error)

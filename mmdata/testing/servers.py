@@ -13,11 +13,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,3 +92,76 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         else:
             return
     raise RuntimeError(f"the S3 server did not start: {log.read_text('utf-8', 'replace')[-500:]}")
+
+
+class Wire:
+    """A TCP connection to a server that can be cut: clients connect to `endpoint`, bytes pass until they may not.
+
+    Args:
+        port: the server's, on this machine.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._lock = threading.Lock()
+        self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.left_bytes: int | None = None  # that may still pass to the server; None is any number
+        self.cuts_left: int | None = None  # how often it is cut at 0 before it is whole again; None is for good
+        self.n_cuts = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listening.close()
+
+    def cut_after(self, n_bytes: int, *, times: int | None = None) -> None:
+        """Cut whatever passes once so many more bytes have gone to the server: so many times, or for good."""
+        with self._lock:
+            self.left_bytes, self.cuts_left = n_bytes, times
+
+    def mend(self) -> None:
+        """Let everything pass."""
+        with self._lock:
+            self.left_bytes = None
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+                server = socket.create_connection(("127.0.0.1", self._server))
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+
+    def _pass(self, giver: socket.socket, taker: socket.socket, is_upload: bool) -> None:
+        try:
+            while data := giver.recv(1 << 14):
+                if is_upload and not self._may_pass(len(data)):
+                    taker.sendall(data[: len(data) // 2])
+                    break
+                taker.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for end in (giver, taker):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+
+    def _may_pass(self, n_bytes: int) -> bool:
+        with self._lock:
+            if self.left_bytes is None:
+                return True
+            self.left_bytes = max(0, self.left_bytes - n_bytes)
+            if self.left_bytes:
+                return True
+            self.n_cuts += 1
+            if self.cuts_left is not None:
+                self.cuts_left -= 1
+                if not self.cuts_left:
+                    self.left_bytes = None
+            return False
