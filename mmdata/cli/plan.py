@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmdata.cli.options import Json, Limit, PipelineArg, SourceOption, StoreOption
+from mmdata.cli.options import Json, Limit, PipelineArg, SourceOption, StoreOption, Workers, storage_options
+
+if TYPE_CHECKING:
+    from mmdata.engine.estimate import Estimate
 
 
 def plan(
@@ -14,6 +17,11 @@ def plan(
     store: StoreOption,
     source: SourceOption = None,
     limit: Limit = None,
+    workers: Workers = None,
+    measure: Annotated[
+        int | None,
+        typer.Option("--measure", metavar="N", min=0, help="Try N samples to estimate by; 20 where runs tell nothing."),
+    ] = None,
     unmatched: Annotated[bool, typer.Option("--unmatched", help="Name every file that belongs to no sample.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -21,15 +29,16 @@ def plan(
     from mmdata import api
     from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
+    from mmdata.engine.estimate import planned
     from mmdata.engine.options import RunOptions
-    from mmdata.engine.runner import plan as plan_
 
     file = load(pipeline, source=source)
     api.check(file)
-    todo = plan_(file.pipeline, store, RunOptions(settings=file.run, limit=limit, where=file.where))
+    options = RunOptions(settings=file.run, limit=limit, where=file.where, storage_options=storage_options())
+    todo, estimate = planned(file.pipeline, store, options, workers=workers, n=measure)
     if as_json:
         names = {"unmatched_files": todo.unmatched} if unmatched else {}
-        print_json({"store": store, **todo.to_json(), **names})
+        print_json({"store": store, **todo.to_json(), **names, "estimate": estimate.to_json() if estimate else None})
         return
     say(f"{todo.entries} samples in {len(todo.jobs) + todo.done} shards; {len(todo.jobs)} shards have work to do")
     say(f"  since the last run: {todo.new} new, {todo.changed} changed, {todo.gone} gone")
@@ -48,3 +57,18 @@ def plan(
         say(f"files that belong to no sample: {len(todo.unmatched)}, such as {todo.unmatched[0]}")
     for name in todo.unmatched if unmatched else ():
         say(f"  {name}")
+    if estimate is not None:
+        _say(estimate)
+
+
+def _say(estimate: Estimate) -> None:
+    from mmdata.cli.screen import duration, n_bytes, print_table, say
+
+    say(f"estimate, from {estimate.basis}:")
+    if estimate.families:
+        rows = [[name, duration(cost.seconds), n_bytes(cost.bytes)] for name, cost in estimate.families.items()]
+        print_table(rows, ["family", "work", "bytes"])
+        say(f"  in all: {duration(estimate.worker_s)} of one worker's time, {n_bytes(estimate.bytes)}")
+        say(f"  with {estimate.workers} workers: {duration(estimate.wall_s)}, start and look included")
+    if estimate.lacking:
+        say(f"  left out, as nobody knows how long they take: {', '.join(estimate.lacking)}; see --measure")

@@ -75,6 +75,18 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def n_bytes(count: float) -> str:
+    """Bytes as a person says them: 512 bytes, 1.5 MB, 20 GB.
+
+    >>> n_bytes(512), n_bytes(1_540_000), n_bytes(2e10)
+    ('512 bytes', '1.5 MB', '20 GB')
+    """
+    units = ["bytes", "kB", "MB", "GB", "TB", "PB"]
+    while count >= 999.5 and len(units) > 1:
+        count, units = count / 1000, units[1:]
+    return f"{count:.0f} {units[0]}" if count >= 10 or units[0] == "bytes" else f"{count:.1f} {units[0]}"
+
+
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Watcher]:
     """Something that shows a run's progress: a live bar on a terminal, a line now and then elsewhere."""

@@ -299,9 +299,15 @@ def test_plan_says_what_run_will_do(mmdata: Mmdata, own: Any, made: Any) -> None
     assert ended.code == 0
     assert ended.out.startswith("12 samples in 3 shards; 3 shards have work to do\n")
     assert "files that belong to no sample: 1, such as README" in ended.out
+    assert "estimate, from 12 samples, tried just now:" in ended.out
+    assert (
+        "  with 3 workers: "
+        in mmdata("plan", own.pipeline, "--source", own.source, "--store", own.store, "--workers", 3).out
+    )
     assert not own.store.exists()
     done = mmdata("plan", made.pipeline, "--source", made.source, "--store", made.store, "--json").json
     assert done["store"] == str(made.store)
+    assert done["estimate"] is None
     text = made.pipeline.read_text().replace(
         "features.image.Sharpness", "{use: features.image.Sharpness, working_px: 64}"
     )

@@ -59,6 +59,7 @@ class Urls:
     """
 
     extra: ClassVar[str] = "urls"
+    fetches: ClassVar[bool] = True  # what is read comes from servers of others: nothing is tried unasked
 
     path: str
     _: KW_ONLY
