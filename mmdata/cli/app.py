@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from io import TextIOWrapper
 
@@ -23,6 +24,7 @@ from mmdata.cli import (
     compact,
     demo,
     features,
+    forget,
     gc,
     ingest,
     ls,
@@ -46,6 +48,7 @@ from mmdata.errors import ConfigError, MMDataError
 log = logging.getLogger(__name__)
 
 TERMINATED = 143
+AT_ONCE = 2  # signals that a command may take its time for
 
 
 def ended(command: Callable[..., None]) -> Callable[..., None]:
@@ -105,6 +108,7 @@ for command, name in (
     (snapshot.snapshot, "snapshot"),
     (verify.verify, "verify"),
     (compact.compact, "compact"),
+    (forget.forget, "forget"),
     (gc.gc, "gc"),
     (schema.schema, "schema"),
     (demo.demo, "demo"),
@@ -133,16 +137,31 @@ def main() -> None:
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a terminal that can't show a name must not end a run
-    terminated: list[int] = []
-
-    def terminate(number: int, _: object) -> None:
-        terminated.append(number)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, terminate)
+    ending = _Ending()
+    signal.signal(signal.SIGINT, ending)
+    signal.signal(signal.SIGTERM, ending)
     try:
         app()
     except SystemExit as end:
-        if terminated and end.code == INTERRUPTED:
-            raise SystemExit(TERMINATED) from None
+        if end.code == INTERRUPTED:
+            raise SystemExit(ending.code) from None
         raise
+
+
+@dataclass
+class _Ending:
+    """What Ctrl-C and SIGTERM do: the first ends the command well, the second is one too many, the third ends it now.
+
+    A store is whole at any moment; without a good end only what was not committed yet is done again.
+    """
+
+    signals: int = 0
+    code: int = INTERRUPTED
+
+    def __call__(self, number: int, _: object) -> None:
+        self.signals += 1
+        if self.signals == 1:
+            self.code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+            raise KeyboardInterrupt
+        if self.signals > AT_ONCE:
+            os._exit(self.code)

@@ -75,6 +75,7 @@ class _Watch:
     def begin(self, one: _Watched) -> None:
         with self.lock:
             self.watched.append(one)
+            self._wind_up()  # here, as the thread may wait for its first turn for as long as a call hangs
             if not self.is_kept:
                 self.is_kept = True
                 threading.Thread(target=self._keep, name="mmdata-guard", daemon=True).start()
@@ -93,10 +94,15 @@ class _Watch:
                 if not self.watched:
                     self.is_kept = False
                     return
-                each = min(self.watched, key=_Watched.left_s)
-                faulthandler.dump_traceback_later(max(each.left_s(), 0.001), exit=True, file=each.told)
+                each = self._wind_up()
                 _end_if_too_large(each)
             pause.wait(min(TICK_S, each.limits.timeout_s / 4))
+
+    def _wind_up(self) -> _Watched:
+        """Set the clock for the one that has the least time left."""
+        each = min(self.watched, key=_Watched.left_s)
+        faulthandler.dump_traceback_later(max(each.left_s(), 0.001), exit=True, file=each.told)
+        return each
 
 
 _WATCH = _Watch()
