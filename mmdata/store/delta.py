@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -92,27 +93,45 @@ def _checkpoint(files: Files, folder: str, logged: Sequence[str]) -> State | Non
     columns += ["txn.appId", "txn.version", "metaData.schemaString", "metaData.partitionColumns"]
     columns += ["protocol.minReaderVersion", "protocol.minWriterVersion"]
     with files.open(f"{folder}/{LOG}/{version:020}.checkpoint.parquet") as opened:
-        rows = pq.ParquetFile(opened).read(columns=columns, use_threads=False)
-    told = _present(rows, "metaData").to_pylist()[0]
+        rows = pq.ParquetFile(opened).read(columns=columns)
+    told = _present(rows, "metaData")[0]
     _check(told["partitionColumns"], logged, folder)
-    _check_protocol(_present(rows, "protocol").to_pylist()[0], folder)
-    marks = {mark["appId"]: mark["version"] for mark in _present(rows, "txn").to_pylist()}
-    return State(version, Live(_listed(_present(rows, "add"), logged)), marks, told["schemaString"])
+    _check_protocol(_present(rows, "protocol")[0], folder)
+    marks = {mark["appId"]: mark["version"] for mark in _present(rows, "txn")}
+    return State(version, Live(_listed(rows.column("add"), logged)), marks, told["schemaString"])
 
 
-def _present(rows: pa.Table, action: str) -> pa.StructArray:
-    """The actions of a kind."""
-    return rows.column(action).combine_chunks().drop_null()
+def _present(rows: pa.Table, action: str) -> list[dict[str, Any]]:
+    """The actions of a kind, of which there are few."""
+    column = rows.column(action)
+    places = np.flatnonzero(column.is_valid().to_numpy())
+    return column.take(pa.array(places)).to_pylist()  # type: ignore[no-any-return]
 
 
-def _listed(adds: pa.StructArray, logged: Sequence[str]) -> pa.Table:
-    path, size, values, stats = (pc.struct_field(adds, name) for name in _PICKED)
+def _listed(adds: pa.ChunkedArray, logged: Sequence[str]) -> pa.Table:
+    """The files of a checkpoint, as `live.form` has them."""
+    path, size, values, stats = (pc.struct_field(adds, name).combine_chunks() for name in _PICKED)
+    there = path.is_valid()
+    path, size, stats = path.filter(there), size.filter(there), stats.filter(there)
     if pc.any(pc.match_substring(path, "%")).as_py():
         path = pa.array([unquote(each) for each in path.to_pylist()], pa.string())
     found = pc.struct_field(pc.extract_regex(stats, r'"numRecords":\s*(?P<rows>\d+)'), "rows")
     rows = pc.fill_null(pc.cast(found, pa.int64()), 0)
-    each = [pc.fill_null(pc.map_lookup(values, pa.scalar(name), "first"), "") for name in logged]
+    each = [pc.fill_null(column, "") for column in _values(values, np.flatnonzero(there.to_numpy(False)), logged)]
     return pa.Table.from_arrays([path, size, rows, *each], schema=form(logged))
+
+
+def _values(maps: pa.MapArray, there: np.ndarray, names: Sequence[str]) -> Iterator[pa.Array]:
+    """The values of some keys in those maps that are there; a key that each of them has is found without search."""
+    keys = maps.keys.dictionary_encode()
+    codes, known = keys.indices.to_numpy(), keys.dictionary.to_pylist()
+    row_of = np.repeat(np.arange(len(maps)), np.diff(maps.offsets.to_numpy()))
+    for name in names:
+        at = np.flatnonzero(codes == known.index(name)) if name in known else np.array([], np.int64)
+        if np.array_equal(row_of[at], there):
+            yield maps.items.take(pa.array(at))
+        else:
+            yield pc.map_lookup(maps, pa.scalar(name), "first").take(pa.array(there))
 
 
 def _commits(files: Files, folder: str, first: int) -> Iterator[tuple[int, bytes]]:

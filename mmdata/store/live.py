@@ -12,6 +12,9 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmdata.store.layout import DataFile, Media, folder
+from mmdata.store.tables import logged
+
 FOLD_ABOVE = 1000  # changes, and more where there are many files: they are scanned through at each commit
 
 
@@ -123,3 +126,40 @@ class Live(Mapping[str, Logged]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._fresh or (name not in self._gone and name in self._base.places)
+
+
+def to_logged(file: DataFile) -> Logged:
+    """A data file as the log lists it."""
+    media = file.media or Media("", 0, "")
+    known = {
+        "source": file.source,
+        "shard": file.shard,
+        "fp": file.fp,
+        "keys": file.keys,
+        "digest": file.digest,
+        "media": media.path.rpartition("/")[2],
+        "media_bytes": str(media.size_bytes),
+        "media_digest": media.digest,
+    }
+    values = {name: known[name] for name in logged(file.family)}
+    return Logged(file.name, file.size_bytes, file.rows, values)
+
+
+def from_logged(family: str, entry: Logged) -> DataFile:
+    """The data file that a log's entry lists."""
+    value = entry.values
+    media = None
+    if value.get("media"):
+        media = Media(f"media/{value['media']}", int(value["media_bytes"]), value["media_digest"])
+    return DataFile(
+        family,
+        f"{folder(family)}/{entry.name}",
+        value["shard"],
+        value["fp"],
+        value["keys"],
+        entry.rows,
+        entry.size_bytes,
+        value["digest"],
+        value.get("source", ""),
+        media,
+    )

@@ -20,8 +20,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from mmdata.errors import CommitConflict, SchemaMismatch
 from mmdata.store import delta
 from mmdata.store.files import Files
-from mmdata.store.layout import DataFile, Media, folder
-from mmdata.store.live import Live, Logged, form
+from mmdata.store.layout import DataFile, folder
+from mmdata.store.live import Live, Logged, form, from_logged, to_logged
 from mmdata.store.tables import logged
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,6 @@ _SETTINGS = {
     "delta.checkpointInterval": str(CHECKPOINT_EVERY),
     "delta.dataSkippingNumIndexedCols": "0",  # nobody prunes by statistics; the log stays small
 }
-_NOTHING = Live(form(["shard"]).empty_table())
 Txn = tuple[str, int]
 Decision = tuple[Sequence[Logged], Sequence[Logged]]
 Decide = Callable[[Live], Decision]
@@ -48,6 +47,7 @@ class Log:
         self.family = family
         self._files = files
         self._folder = folder(family)
+        self._nothing = Live(form(logged(family)).empty_table())
         self._state: delta.State | None = None
 
     def refresh(self) -> int:
@@ -57,7 +57,7 @@ class Log:
 
     def live(self) -> Live:
         """The live files by name, as of the last refresh."""
-        return _NOTHING if self._state is None else self._state.live
+        return self._nothing if self._state is None else self._state.live
 
     def transaction(self, app: str) -> int:
         """The newest version of an application's transactions, as of the last refresh; -1 where there is none."""
@@ -165,43 +165,6 @@ class Log:
                     "write it to a family of another name (`into:`)"
                 )
         return [column for column in columns if column.name not in have]
-
-
-def to_logged(file: DataFile) -> Logged:
-    """A data file as the log lists it."""
-    media = file.media or Media("", 0, "")
-    known = {
-        "source": file.source,
-        "shard": file.shard,
-        "fp": file.fp,
-        "keys": file.keys,
-        "digest": file.digest,
-        "media": media.path.rpartition("/")[2],
-        "media_bytes": str(media.size_bytes),
-        "media_digest": media.digest,
-    }
-    values = {name: known[name] for name in logged(file.family)}
-    return Logged(file.name, file.size_bytes, file.rows, values)
-
-
-def from_logged(family: str, entry: Logged) -> DataFile:
-    """The data file that a log's entry lists."""
-    value = entry.values
-    media = None
-    if value.get("media"):
-        media = Media(f"media/{value['media']}", int(value["media_bytes"]), value["media_digest"])
-    return DataFile(
-        family,
-        f"{folder(family)}/{entry.name}",
-        value["shard"],
-        value["fp"],
-        value["keys"],
-        entry.rows,
-        entry.size_bytes,
-        value["digest"],
-        value.get("source", ""),
-        media,
-    )
 
 
 class FamilyLog(Log):

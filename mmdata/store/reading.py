@@ -19,7 +19,7 @@ from mmdata.store.parts import StoredParts
 from mmdata.store.query import Rows, query
 from mmdata.store.runs import Recipe
 from mmdata.store.snapshots import Snapshot
-from mmdata.store.view import ShardView, StoreView, join
+from mmdata.store.view import FileTable, ShardView, StoreView, join_tables
 
 
 class Reading:
@@ -53,13 +53,14 @@ class Reading:
         samples = self._log(SAMPLES)
         while True:
             version = samples.refresh()
-            others = {family: self._live(family) for family in [DROPS, REJECTS, *self._feature_names()]}
+            others = {family: self._table(family) for family in [DROPS, REJECTS, *self._feature_names()]}
             self._runs.refresh()
             if samples.refresh() == version:  # or features that belonged to these samples may be gone by now
                 break
         self._recipes = runs.recipes(self._runs)
         features = {family: files for family, files in others.items() if family not in (DROPS, REJECTS)}
-        self._picture = join(samples.files(), features, self._recipes, drops=others[DROPS], rejects=others[REJECTS])
+        own = FileTable.live(SAMPLES, samples.live())
+        self._picture = join_tables(own, features, self._recipes, drops=others[DROPS], rejects=others[REJECTS])
         self._places = None
         return self._picture
 
@@ -78,6 +79,11 @@ class Reading:
         if family not in self._logs:
             self._logs[family] = FamilyLog(self._files, family)
         return self._logs[family]
+
+    def _table(self, family: str) -> FileTable:
+        log = self._log(family)
+        log.refresh()
+        return FileTable.live(family, log.live())
 
     def _live(self, family: str) -> list[DataFile]:
         log = self._log(family)
@@ -243,7 +249,7 @@ class Reading:
 
 def _newest(view: StoreView, family: str, recipes: Sequence[Recipe]) -> DataFile:
     """A file of the family whose fingerprint the newest recipe names."""
-    files = {shard.features[family].fp: shard.features[family] for shard in view.shards if family in shard.features}
+    files = view.by_fingerprint(family)
     for recipe in recipes:
         if recipe.features.get(family) in files:
             return files[recipe.features[family]]

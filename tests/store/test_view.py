@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from mmdata.store.layout import DataFile
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmdata.store import live as live_module
+from mmdata.store.layout import DataFile, Media
+from mmdata.store.live import Live, form, to_logged
 from mmdata.store.runs import Recipe
-from mmdata.store.view import join
+from mmdata.store.tables import logged
+from mmdata.store.view import FileTable, JoinedShards, ShardView, join, join_tables
 
 
 def file(family: str, shard: str = "s", fp: str = "1", keys: str = "k", source: str = "", rows: int = 3) -> DataFile:
@@ -59,3 +68,89 @@ def test_a_view_counts_rows_and_names_what_lacks() -> None:
     assert [shard.shard for shard in view.lacking("f")] == ["2"]
     assert [each.path for each in view.files()] == ["samples/1-1-k", "f/1-a-k", "samples/2-1-k", "samples/3-1-k"]
     assert (len(join([], {}, [])), join([], {}, []).families) == (0, [])
+
+
+def join_simply(
+    samples: Sequence[DataFile], features: Sequence[DataFile], recipes: Sequence[Recipe], drops: Sequence[DataFile]
+) -> list[ShardView]:
+    """What `join` promises, a file at a time."""
+    shards = []
+    for own in sorted(samples, key=lambda each: (each.source, each.shard)):
+        beside: dict[str, DataFile] = {}
+        for recipe in recipes:
+            wanted = [each for each in features if (each.shard, each.keys) == (own.shard, own.keys)]
+            same = [each for each in wanted if each.fp == recipe.features.get("f") and recipe.samples == own.fp]
+            if same and not beside:
+                beside = {"f": same[-1]}
+        dropped = [each for each in drops if each.stands_for == own.stands_for]
+        shards.append(ShardView(own.shard, own.source, own.rows, own, beside, dropped[-1] if dropped else None))
+    return shards
+
+
+def files_of(family: str) -> st.SearchStrategy[list[DataFile]]:
+    made = st.builds(
+        file,
+        st.just(family),
+        st.sampled_from("abc"),
+        st.sampled_from("12"),
+        st.sampled_from("kl"),
+        st.sampled_from("xy"),
+    )
+    return st.lists(made, max_size=6, unique_by=lambda each: each.stands_for)
+
+
+@given(
+    files_of("samples"),
+    files_of("f"),
+    st.lists(st.builds(Recipe, st.sampled_from("12"), st.sampled_from([{"f": "1"}, {"f": "2"}, {}])), max_size=4),
+    files_of("drops"),
+)
+def test_files_are_joined_as_one_by_one(
+    samples: list[DataFile], features: list[DataFile], recipes: list[Recipe], drops: list[DataFile]
+) -> None:
+    view = join(samples, {"f": features}, recipes, drops=drops)
+    expected = join_simply(samples, features, recipes, drops)
+    assert list(view.shards) == expected
+    assert view.shards[1:] == tuple(expected[1:])
+    assert view.shards[-1:] == tuple(expected[-1:])
+    assert len(view) == sum(each.rows for each in samples)
+    assert view.families == sorted({family for shard in expected for family in shard.features})
+    assert view.lacking("f") == [shard for shard in expected if "f" not in shard.features]
+    assert view.sources == sorted({each.source for each in samples})
+    assert isinstance(view.shards, JoinedShards)
+    assert dict(view.shards.by_id) == {shard.shard: shard for shard in expected}
+    firsts = view.by_fingerprint("f")
+    assert firsts.keys() == {shard.features["f"].fp for shard in expected if shard.features}
+    assert all(each.fp == fp for fp, each in firsts.items())
+    for fp in "123":
+        assert view.shards.is_of("samples", fp).tolist() == [shard.samples.fp == fp for shard in expected]
+        theirs = [shard.features["f"].fp if "f" in shard.features else None for shard in expected]
+        assert view.shards.is_of("f", fp).tolist() == [each == fp for each in theirs]
+
+
+def test_a_picture_of_many_shards_is_columns_until_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    real = live_module.from_logged
+
+    def counted(family: str, entry: live_module.Logged) -> DataFile:
+        made.append(1)
+        return real(family, entry)
+
+    monkeypatch.setattr("mmdata.store.view.from_logged", counted)
+    numbers = [f"{number:016x}" for number in range(2000)]
+    samples = [
+        DataFile("samples", f"samples/{n}.parquet", n, "1", "k", 5, 1, "d", "s", Media(f"media/{n}.tar", 1, "d"))
+        for n in numbers
+    ]
+    features = [DataFile("f", f"features/f/{n}.parquet", n, "a", "k", 5, 1, "d") for n in numbers[:1999]]
+    tables = {
+        family: FileTable.live(family, Live(form(logged(family)).empty_table()).changed(map(to_logged, files), ()))
+        for family, files in (("samples", samples), ("f", features), ("drops", []), ("rejects", []))
+    }
+    recipes = [Recipe("1", {"f": "a"})]
+    view = join_tables(tables["samples"], {"f": tables["f"]}, recipes, drops=tables["drops"], rejects=tables["rejects"])
+    assert (len(view), view.families, len(view.shards), view.sources) == (10_000, ["f"], 2000, ["s"])
+    assert made == []
+    assert [shard.samples for shard in view.lacking("f")] == samples[1999:]
+    assert len(made) == 1
+    assert list(view.shards) == list(join(samples, {"f": features}, recipes).shards)
