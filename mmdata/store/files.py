@@ -8,7 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, BinaryIO, Protocol, cast
@@ -193,8 +193,12 @@ class Files:
                 put(self.full(path), data)
             return
         scratch = self.scratch(path.rpartition("/")[2])
-        with open(scratch, "wb") as file:
-            file.write(data)
+        try:
+            with open(scratch, "wb") as file:
+                file.write(data)
+        except OSError:
+            os.unlink(scratch)
+            raise
         if not new:
             self._make_folder(path)
             os.replace(scratch, self.full(path))
@@ -355,7 +359,8 @@ class HashedFile:
 
     def discard(self) -> None:
         """Close and delete it."""
-        self.close()
+        with suppress(OSError):  # a full disk: what was not written yet is not wanted
+            self.close()
         if os.path.exists(self.path):
             os.unlink(self.path)
 
