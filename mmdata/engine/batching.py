@@ -22,14 +22,13 @@ from mmdata.core.pipeline import RunSettings
 from mmdata.engine.carry import ALWAYS_FAILS, always_fails, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.devices import has_room, is_out_of_memory, n_preparers, release, take_device
-from mmdata.engine.lanes import WINDOW_BYTES, Item, Lane, Task, Value
+from mmdata.engine.lanes import ON_GPU, Item, Lane, Task, Value, bounds
 from mmdata.engine.models import together
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.engine.rows import FamilyWork, Outcome, Row, held_bytes, said
 from mmdata.errors import DataError, DoesNotFit, StepError
 
-WINDOW_SAMPLES = 1024  # under way at once
 ROWS_AT_ONCE = 64
 
 
@@ -47,6 +46,7 @@ class Batches:
         self.lanes = [Lane(each) for each in work]
         self.counts = Counts()
         self._notes, self._settings, self._one_by_one = notes, settings, one_by_one
+        self._bounds = ON_GPU
         self._lock = threading.RLock()
         self._room, self._todo, self._ready, self._rows = (threading.Condition(self._lock) for _ in range(4))
         self._tasks: deque[Task] = deque()
@@ -110,6 +110,7 @@ class Batches:
     def _start(self) -> None:
         if self._threads:
             return
+        self._bounds = bounds(self._device)
         self._n_preparers = n_preparers(self._device, self._settings.gpus_per_worker)
         for work in [self._prepare_all] * self._n_preparers + [self._compute_all, self._write_all]:
             self._threads.append(threading.Thread(target=self._guarded, args=(work,), daemon=True))
@@ -135,11 +136,11 @@ class Batches:
 
     @property
     def _is_full(self) -> bool:
-        return self._has_no_room or any(len(lane.items) >= WINDOW_SAMPLES for lane in self.lanes)
+        return self._has_no_room or any(len(lane.items) >= self._bounds.samples for lane in self.lanes)
 
     @property
     def _has_no_room(self) -> bool:
-        return self._bytes >= WINDOW_BYTES
+        return self._bytes >= self._bounds.nbytes
 
     # --- preparing: several threads
 

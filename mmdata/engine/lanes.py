@@ -16,9 +16,27 @@ from mmdata.engine.groups import Groups
 from mmdata.engine.models import model_of
 from mmdata.engine.rows import FamilyWork, Outcome
 
-WINDOW_BYTES = 256_000_000  # under way at once; a group holds a quarter of it at most
-MOST_TOGETHER = {"cpu": 32}  # what a CPU does with more is no faster
-MOST_TOGETHER_ELSEWHERE = 256
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much may be under way at once.
+
+    Args:
+        samples, nbytes: of a shard; a group holds a third of the bytes at most.
+        together: values in a group.
+    """
+
+    samples: int
+    nbytes: int
+    together: int
+
+
+ON_CPU = Bounds(samples=1024, nbytes=96_000_000, together=32)  # with more at once it is no faster
+ON_GPU = Bounds(samples=1024, nbytes=256_000_000, together=256)
+
+
+def bounds(device: str) -> Bounds:
+    return ON_CPU if device == "cpu" else ON_GPU
 
 
 @dataclass(eq=False)
@@ -75,7 +93,7 @@ class Lane:
         self.budget = Budget()
         self.is_loaded = False
         self.too_much = math.inf  # the least cost of a value that did not fit alone
-        self._most = 1
+        self._bounds = ON_CPU
 
     def load(self, device: str, settings: RunSettings) -> None:
         """Have the model, and the budget that it had last on such a device."""
@@ -83,12 +101,12 @@ class Lane:
         compiled = ", compiled" if settings.compile else ""
         where = described(device, settings.gpus_per_worker)
         self.budget = budget(f"{self.step.fingerprint()} on {where}{compiled}", budgets_file())
-        self._most = MOST_TOGETHER.get(device, MOST_TOGETHER_ELSEWHERE)
+        self._bounds = bounds(device)
         self.is_loaded = True
 
     def _fit(self, cost: int, nbytes: int) -> int:
-        by_bytes = WINDOW_BYTES // 4 // max(1, nbytes)
-        return max(1, min(self.budget.fits(cost), self._most, by_bytes))
+        by_bytes = self._bounds.nbytes // 3 // max(1, nbytes)
+        return max(1, min(self.budget.fits(cost), self._bounds.together, by_bytes))
 
     def n_done(self, most: int) -> int:
         """How many samples at the front have their outcome, if fewer than so many."""

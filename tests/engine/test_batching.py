@@ -17,10 +17,11 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Family, RunSettings
 from mmdata.core.sample import Blob, Sample, Text
 from mmdata.core.step import BatchExtract
-from mmdata.engine import batching, budgets, groups, lanes, models
+from mmdata.engine import budgets, groups, lanes, models
 from mmdata.engine.carry import ALWAYS_FAILS
 from mmdata.engine.counts import Counts
 from mmdata.engine.extract import Extraction
+from mmdata.engine.lanes import Bounds
 from mmdata.engine.notes import Notes
 from mmdata.engine.rows import FamilyWork
 from mmdata.errors import DecodeError, StepError
@@ -140,8 +141,7 @@ def test_groups_hold_values_of_like_cost(memory: Memory) -> None:
 def test_bounds_of_any_size_end_and_are_kept(
     monkeypatch: pytest.MonkeyPatch, memory: Memory, samples: int, room: int
 ) -> None:
-    monkeypatch.setattr(batching, "WINDOW_SAMPLES", samples)
-    monkeypatch.setattr(batching, "WINDOW_BYTES", room)
+    monkeypatch.setattr(lanes, "ON_CPU", Bounds(samples, room, 32))
     numbers = np.random.default_rng(samples).integers(14, 300, 60).tolist()
     rows = extracted(Lengths(), texts(*numbers))
     assert [value for value, _ in rows.values()] == [10.0 * number for number in numbers]
@@ -150,7 +150,7 @@ def test_bounds_of_any_size_end_and_are_kept(
 
 def test_what_is_under_way_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepared values are a thousand times as large as what they are made of: preparing waits for the model."""
-    monkeypatch.setattr(batching, "WINDOW_BYTES", 20 * 8000)
+    monkeypatch.setattr(lanes, "ON_CPU", Bounds(1024, 20 * 8000, 32))
     alive: list[int] = []
 
     @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ def test_what_is_under_way_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_slow_writer_holds_the_rest_up(monkeypatch: pytest.MonkeyPatch, memory: Memory) -> None:
-    monkeypatch.setattr(batching, "WINDOW_SAMPLES", 10)
+    monkeypatch.setattr(lanes, "ON_CPU", Bounds(10, 10**9, 32))
     written: list[str] = []
 
     class Slow(Table):
@@ -208,7 +208,10 @@ REAL: list[tuple[type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("error", "text"), REAL, ids=[text[:20] for _, text in REAL])
-def test_groups_are_halved_where_memory_runs_out(memory: Memory, error: type[Exception], text: str) -> None:
+def test_groups_are_halved_where_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch, memory: Memory, error: type[Exception], text: str
+) -> None:
+    monkeypatch.setattr(budgets, "FIRST", 32)
     memory.cost, memory.error, memory.text = 500, error, text
     counts = Counts()
     rows = extracted(Lengths(), texts(*[40] * 300), counts)
@@ -448,7 +451,7 @@ def test_a_padded_transformer_gives_the_same_within_1e5_in_any_groups(monkeypatc
             return super().extract(model, prepared)
 
     for window, like in ((5, 1.25), (1024, 1.25), (1024, 100.0)):
-        monkeypatch.setattr(batching, "WINDOW_SAMPLES", window)
+        monkeypatch.setattr(lanes, "ON_CPU", Bounds(window, 10**9, 32))
         monkeypatch.setattr(groups, "LIKE", like)
         rows: list[np.ndarray] = []
 
