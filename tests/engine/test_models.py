@@ -144,7 +144,7 @@ def test_the_report_has_times_by_step_and_stage(source: Path, tmp_path: Path) ->
 def test_a_shard_of_ten_times_the_samples_takes_no_more_memory() -> None:
     """Each prepared value has 600 kB, each row 60 kB: 90 MB and 900 MB in all, if they were held."""
     script = """
-import resource, sys
+import sys
 import numpy as np
 from dataclasses import dataclass
 from mmdata.core.arrays import ArraySpec
@@ -182,7 +182,9 @@ extraction = Extraction([FamilyWork(Family(Large(), "f"), table)], Counts(), Not
 for at in range(int(sys.argv[1])):
     extraction.add(f"s/{at}", Sample(f"s/{at}", {"text": Text("x" * 100)}))
 extraction.flush()
-print(table.n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# of this process alone: what getrusage says begins with the peak of the process that started it
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(table.n, peak.split()[1])
 """
     peaks = {}
     for n in (300, 3000):
@@ -192,5 +194,5 @@ print(table.n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         made, peak_kb = map(int, done.stdout.split())
         assert made == n
         peaks[n] = peak_kb / 1024
-    assert peaks[3000] < peaks[300] + 40
-    assert peaks[3000] < 400
+    assert peaks[3000] < peaks[300] + 80  # what the allocator leaves over, of 1.8 GB that go through
+    assert peaks[3000] < 330
