@@ -48,6 +48,9 @@ class GuardedWork:
     limits: Limits
     home: str
 
+    def ready(self) -> None:
+        self.work.ready()
+
     def __call__(self, job: ShardJob) -> ShardResult:
         if job.careful:
             return _Careful(self.work, job, self.limits).result()

@@ -18,13 +18,14 @@ from mmdata.core.fingerprint import keys_digest
 from mmdata.core.pipeline import REFERENCE, Compiled, Family, Kept, RunSettings
 from mmdata.core.ports import Encoded, Entry, Source
 from mmdata.core.sample import Blob, Frames, Part, Sample
-from mmdata.core.step import Map
+from mmdata.core.step import BatchExtract, Map
 from mmdata.engine.carry import Carrier, Rejection, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.division import entry_of
 from mmdata.engine.extract import Extraction, FamilyWork, Row
 from mmdata.engine.notes import FEATURES, Notes
 from mmdata.engine.reading import SOURCE, seconds_read, watched
+from mmdata.engine.visible import absolute, check_visible, located
 from mmdata.errors import StoreError
 from mmdata.store.layout import DataFile
 from mmdata.store.store import Store
@@ -66,6 +67,7 @@ class ShardJob:
             one, so that notes tell the sample.
         portion: only some of the entries; None is all.
         pieces: by family, files of portions that hold all rows between them, and are put together untouched.
+        resources: what a worker must have for it, where workers differ: {"GPU": 1}.
     """
 
     shard: str
@@ -81,6 +83,7 @@ class ShardJob:
     careful: bool = False
     portion: Portion | None = None
     pieces: Mapping[str, Sequence[DataFile]] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -107,6 +110,19 @@ class ShardWork:
     source: Source | None
     compiled: Compiled
     settings: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "store_url", absolute(self.store_url))
+        object.__setattr__(self, "source", located(self.source))
+
+    def ready(self) -> None:
+        """See whether a worker can do it: an executor calls this where work has come from another machine."""
+        check_visible(self.store_url, self.source)
+
+    def resources(self, families: Sequence[str]) -> Mapping[str, float]:
+        """What a worker must have to make these families: a GPU, where models are to run on one and nowhere else."""
+        models = any(isinstance(each.step, BatchExtract) for each in self.compiled.families if each.name in families)
+        return {"GPU": 1} if models and self.settings.device.startswith("cuda") else {}
 
     def __call__(self, job: ShardJob, notes: Notes | None = None) -> ShardResult:
         started = perf_counter()

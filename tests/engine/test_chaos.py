@@ -33,26 +33,25 @@ pytestmark = pytest.mark.dask
 
 SEED = os.environ.get("MMDATA_CHAOS", "")
 WORKERS = 3
-EMBEDDING = "image.efficientnet"
+EMBEDDING = "image.embedding"
 PIPELINE = """
 source:
   use: source.files.Files
   name: media
-  parts: {{image: "{{stem}}.png", text: "{{stem}}.txt", speech: ["{{stem}}.ogg", "{{stem}}.wav"]}}
 ingest:
   - {{use: codec.image.DecodeImage, max_px: 256}}
   - {{use: clean.text.KeepLines, first: 1}}
-  - {{use: clean.audio.MixDown, on: speech}}
-  - {{use: clean.audio.Resample, on: speech, rate_hz: 16000}}
-  - {{use: clean.audio.TrimSilence, on: speech}}
-store: {{image: "jpeg:90", speech: flac}}
+  - clean.audio.MixDown
+  - {{use: clean.audio.Resample, rate_hz: 16000}}
+  - clean.audio.TrimSilence
+store: {{image: "jpeg:90", audio: flac}}
 features:
   - features.image.PerceptualHash
   - features.image.Sharpness
   - features.image.OrientedGradients
   - features.text.HashedNgrams
-  - {{use: features.audio.LogMel, on: speech}}
-  - {{use: features.audio.Mfcc, on: speech}}
+  - features.audio.LogMel
+  - features.audio.Mfcc
 {more}
 run: {{shard_samples: {shard_samples}}}
 """
@@ -228,8 +227,8 @@ def test_thousands_of_real_samples_survive_a_cluster_in_ruins(stamps: Path, prom
 
 
 def real(folder: Path, stamps: Path, prompts: Path, *, n: int) -> Path:
-    """So many samples: stamps with their captions, prompts, and captions spoken in French, which fill up."""
-    places = {"pictures": (stamps, "*.png"), "prompts": (prompts, "*.wav"), "voices": (stamps, "*_desc_fr.ogg")}
+    """So many samples: prompts, captions spoken in French, and as many stamps with their captions as it takes."""
+    places = {"prompts": (prompts, "*.wav"), "voices": (stamps, "*_desc_fr.ogg"), "pictures": (stamps, "*.png")}
     left = n
     for name, (root, pattern) in places.items():
         for path in sorted(root.rglob(pattern))[:left]:
