@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mmdata.config.load import PipelineFile
     from mmdata.core.pipeline import Compiled, Pipeline
     from mmdata.core.ports import Executor
+    from mmdata.engine.options import Sieve
     from mmdata.engine.report import RunReport, Watcher
     from mmdata.loader.stream import Stream
     from mmdata.store.store import Store
@@ -106,6 +107,7 @@ def run(
     device: str | None = None,
     watch: Watcher | None = None,
     storage_options: Mapping[str, str] | None = None,
+    sieve: Sieve | None = None,
 ) -> RunReport:
     """Bring a store up to date with a source and a pipeline: ingest, features, and the file's selection.
 
@@ -124,6 +126,8 @@ def run(
         device: where models run, in place of the file's own: "auto" (a GPU where there is one), "cpu", "cuda:0"...
         watch: told of progress.
         storage_options: as `open` takes them, for the store and the source alike; workers are sent them.
+        sieve: given the entries that the source holds, in order of key, and the recorded division, those that are to
+            be taken for what it holds.
 
     Raises:
         ConfigError: before anything is read or written, with every fault.
@@ -158,6 +162,7 @@ def run(
         location=location,
         where=file.where,
         storage_options=storage_options or {},
+        sieve=sieve,
     )
     report = run_(reaching(file.pipeline, storage_options), os.fspath(store), options)
     if file.select and report.state == "done":

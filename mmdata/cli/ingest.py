@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,11 @@ from mmdata.cli.options import (
     storage_options,
 )
 
+if TYPE_CHECKING:
+    from mmdata.config.load import PipelineFile
+    from mmdata.engine.options import Sieve
+    from mmdata.engine.report import RunReport, Watcher
+
 
 def ingest(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder, a table, tars, or a URL of these.")],
@@ -37,30 +42,30 @@ def ingest(
     limit: Limit = None,
     max_rejects: MaxRejects = None,
     device: Device = None,
+    follow: Annotated[
+        bool, typer.Option("--watch", help="Keep looking, and take up what is new, changed or gone, until stopped.")
+    ] = False,
+    every: Annotated[
+        str, typer.Option("--every", metavar="TIME", help="With --watch: how often (30, 10s, 5m).")
+    ] = "10s",
+    settle: Annotated[
+        str, typer.Option("--settle", metavar="TIME", help="With --watch: files that changed more lately must wait.")
+    ] = "2s",
+    compact_every: Annotated[
+        int | None,
+        typer.Option("--compact-every", metavar="N", min=1, help="With --watch: merge shards every N changes."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ingest SOURCE into STORE, and compute features. Without a pipeline file, look at what is there and choose one."""
     from mmdata import api
-    from mmdata.cli.screen import finish, progress, say
-    from mmdata.config.load import load, parse
-    from mmdata.errors import ConfigError
+    from mmdata.cli.screen import finish, progress
 
-    if pipeline is not None:
-        if save is not None:
-            raise ConfigError("--save", ["there is nothing to save: the pipeline came from a file"])
-        file = load(pipeline, source=source)
-    else:
-        from mmdata.config.choose import choose
+    file = _file(source, pipeline, save)
 
-        chosen = choose(source)
-        if save is not None:
-            if save.exists():
-                raise ConfigError("--save", [f"{save} exists already; it is not overwritten"])
-            save.write_text(chosen, encoding="utf-8")
-        say(f"no pipeline was given; this one was chosen:\n\n{chosen}", to=sys.stderr)
-        file = parse(chosen, where="the chosen pipeline", source=source)
-    with progress(quiet=as_json) as watch:
-        report = api.run(
+    def take_up(sieve: Sieve | None = None, watch: Watcher | None = None) -> RunReport:
+        limit_here = 1.0 if follow and max_rejects is None else max_rejects  # a round may be of a single bad file
+        return api.run(
             file,
             store=store,
             source=source,
@@ -69,9 +74,39 @@ def ingest(
             scheduler=scheduler,
             wait_s=wait,
             limit=limit,
-            max_rejects=max_rejects,
+            max_rejects=limit_here,
             device=device,
             watch=watch,
             storage_options=storage_options(),
+            sieve=sieve,
         )
+
+    if follow:
+        from mmdata.cli.watch import watch_source
+
+        finish(watch_source(file, store, take_up, (every, settle, compact_every), as_json=as_json), as_json=as_json)
+        return
+    with progress(quiet=as_json) as watch:
+        report = take_up(watch=watch)
     finish(report, as_json=as_json)
+
+
+def _file(source: str, pipeline: Path | None, save: Path | None) -> PipelineFile:
+    """The pipeline file that was given, or one for what is there."""
+    from mmdata.cli.screen import say
+    from mmdata.config.load import load, parse
+    from mmdata.errors import ConfigError
+
+    if pipeline is not None:
+        if save is not None:
+            raise ConfigError("--save", ["there is nothing to save: the pipeline came from a file"])
+        return load(pipeline, source=source)
+    from mmdata.config.choose import choose
+
+    chosen = choose(source)
+    if save is not None:
+        if save.exists():
+            raise ConfigError("--save", [f"{save} exists already; it is not overwritten"])
+        save.write_text(chosen, encoding="utf-8")
+    say(f"no pipeline was given; this one was chosen:\n\n{chosen}", to=sys.stderr)
+    return parse(chosen, where="the chosen pipeline", source=source)
