@@ -22,6 +22,7 @@ from mmdata.engine.careful import GuardedWork, process
 from mmdata.engine.carry import ALWAYS_FAILS, always_fails
 from mmdata.engine.committing import Committer
 from mmdata.engine.counts import Counts
+from mmdata.engine.disks import full_disk, is_full
 from mmdata.engine.guard import Limits
 from mmdata.engine.look import Look, look
 from mmdata.engine.options import RunOptions
@@ -57,7 +58,7 @@ def run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
     try:
         return _run(pipeline, store_url, options)
     except OSError as error:
-        told = f"{store_url!r}: {error.strerror or error}"
+        told = full_disk(store_url) if is_full(error) else f"{store_url!r}: {error.strerror or error}"
         raise StoreError(f"{told}; what is committed stays, and the same command goes on from there") from error
 
 
