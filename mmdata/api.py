@@ -104,6 +104,8 @@ def run(
     wait_s: float | None = None,
     limit: int | None = None,
     max_rejects: float | None = None,
+    timeout_s: float | None = None,
+    memory_bytes: int | None = None,
     device: str | None = None,
     watch: Watcher | None = None,
     storage_options: Mapping[str, str] | None = None,
@@ -123,6 +125,8 @@ def run(
         wait_s: how long Dask may have no worker; None is five minutes.
         limit: only a sample of so many entries of the source.
         max_rejects: the share of samples that may be rejected before the run stops; None is the file's own.
+        timeout_s: seconds that one call of a step may take in a worker; None is the file's own.
+        memory_bytes: what a worker may hold in memory; None is the file's own.
         device: where models run, in place of the file's own: "auto" (a GPU where there is one), "cpu", "cuda:0"...
         watch: told of progress.
         storage_options: as `open` takes them, for the store and the source alike; workers are sent them.
@@ -148,7 +152,7 @@ def run(
         file = pipeline
     else:
         file = load(pipeline, source=location)
-    settings = file.limited(max_rejects, device)
+    settings = file.limited(max_rejects, device, timeout_s, memory_bytes)
     if isinstance(executor, str):
         workers = usual_workers(file.pipeline.features, settings) if workers is None else workers
         executor = executor_(executor, workers, scheduler=scheduler, wait_s=wait_s)

@@ -15,8 +15,10 @@ from mmdata.cli.options import (
     Json,
     Limit,
     MaxRejects,
+    MemoryLimit,
     Scheduler,
     StoreArg,
+    Timeout,
     Wait,
     Workers,
     storage_options,
@@ -41,6 +43,8 @@ def ingest(
     wait: Wait = None,
     limit: Limit = None,
     max_rejects: MaxRejects = None,
+    timeout: Timeout = None,
+    memory_limit: MemoryLimit = None,
     device: Device = None,
     follow: Annotated[
         bool, typer.Option("--watch", help="Keep looking, and take up what is new, changed or gone, until stopped.")
@@ -75,6 +79,8 @@ def ingest(
             wait_s=wait,
             limit=limit,
             max_rejects=limit_here,
+            timeout_s=timeout,
+            memory_bytes=memory_limit,
             device=device,
             watch=watch,
             storage_options=storage_options(),

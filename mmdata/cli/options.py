@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -18,6 +19,23 @@ class ExecutorName(StrEnum):
     inline = "inline"
     pool = "pool"
     dask = "dask"
+
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+def n_bytes(text: str) -> int:
+    """A size as people write it, in bytes. Raises BadParameter for what is none.
+
+    >>> n_bytes("4GB"), n_bytes("1.5 GiB"), n_bytes("1000")
+    (4000000000, 1610612736, 1000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    units = {name.lower(): factor for name, factor in _UNITS.items()}
+    if found is None or found[2].lower() not in units:
+        raise typer.BadParameter(f"expected a size like 4GB or 512MiB, not {text!r}")
+    return int(float(found[1]) * units[found[2].lower()])
 
 
 PipelineArg = Annotated[Path, typer.Argument(metavar="PIPELINE", help="A pipeline file (YAML).")]
@@ -46,6 +64,17 @@ MaxRejects = Annotated[
     float | None,
     typer.Option("--max-rejects", metavar="SHARE", help="Stop when more than this share (0 to 1) is rejected."),
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", help="Reject a sample on which one call of a step takes longer."),
+]
+MemoryLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-limit", metavar="SIZE", parser=n_bytes,
+        help="Reject a sample that takes a worker past so much memory: 4GB, 512MiB.",
+    ),
+]  # fmt: skip
 Device = Annotated[
     str | None, typer.Option("--device", help="Where models run: auto (a GPU if there is one), cpu, cuda, cuda:N, mps.")
 ]

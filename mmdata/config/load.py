@@ -41,9 +41,23 @@ class PipelineFile:
     where: str = "pipeline"
     text: str = ""
 
-    def limited(self, max_rejects: float | None, device: str | None = None) -> RunSettings:
+    def limited(
+        self,
+        max_rejects: float | None,
+        device: str | None = None,
+        timeout_s: float | None = None,
+        memory_bytes: int | None = None,
+    ) -> RunSettings:
         """The run's settings, with what a command gives in place of them; ConfigError where that can't be."""
         settings = self.run
+        if timeout_s is not None:
+            if not timeout_s > 0:
+                raise ConfigError("--timeout", [f"expected more than 0 seconds, not {timeout_s}"])
+            settings = dataclasses.replace(settings, timeout_s=timeout_s)
+        if memory_bytes is not None:
+            if memory_bytes < 1:
+                raise ConfigError("--memory-limit", [f"expected more than 0 bytes, not {memory_bytes}"])
+            settings = dataclasses.replace(settings, memory_bytes=memory_bytes)
         if max_rejects is not None:
             if not 0 <= max_rejects <= 1:
                 raise ConfigError("--max-rejects", [f"expected a share from 0 to 1, not {max_rejects}"])
