@@ -66,9 +66,13 @@ def _say(estimate: Estimate) -> None:
 
     say(f"estimate, from {estimate.basis}:")
     if estimate.families:
-        rows = [[name, duration(cost.seconds), n_bytes(cost.bytes)] for name, cost in estimate.families.items()]
+        rows = [
+            [name, duration(cost.seconds) if cost.seconds else "", n_bytes(cost.bytes) if cost.bytes else ""]
+            for name, cost in estimate.families.items()
+        ]
         print_table(rows, ["family", "work", "bytes"])
-        say(f"  in all: {duration(estimate.worker_s)} of one worker's time, {n_bytes(estimate.bytes)}")
+        cpu = "" if estimate.cpu_s is None else f" ({duration(estimate.cpu_s)} of it on the processor)"
+        say(f"  in all: {duration(estimate.worker_s)} of one worker's time{cpu}, {n_bytes(estimate.bytes)}")
         say(f"  with {estimate.workers} workers: {duration(estimate.wall_s)}, start and look included")
     if estimate.lacking:
         say(f"  left out, as nobody knows how long they take: {', '.join(estimate.lacking)}; see --measure")

@@ -14,6 +14,7 @@ from mmdata.core.ports import Entry, Source
 from mmdata.core.step import address
 from mmdata.errors import ConfigError, DataError
 from mmdata.source.guess import guess
+from mmdata.source.urls import Urls
 
 NAMELESS = (".", "..", "~")  # ends of locations that give a source no name
 LOOKED_AT = 5  # samples whose bytes decide what a part is
@@ -69,7 +70,14 @@ def _kinds(source: Source, entries: Sequence[Entry]) -> dict[str, str]:
         votes = Counter(kind for kind in _looks(source, some, name) if kind)
         if votes:
             kinds[name] = votes.most_common(1)[0][0]
+        elif isinstance(source, Urls) and (told := _expected(source, some, name)):
+            kinds[name] = told
     return kinds
+
+
+def _expected(source: Urls, entries: Sequence[Entry], part: str) -> str | None:
+    """What a part should be, where none of a few URLs could be fetched."""
+    return next((source.expected(member) for entry in entries for member in entry.members if member.part == part), None)
 
 
 def _looks(source: Source, entries: Sequence[Entry], part: str) -> Iterator[str | None]:

@@ -37,7 +37,8 @@ class Estimate:
     Args:
         basis: what the figures rest on, in words. lacking: steps whose time nobody knows; they are left out.
         families: by "samples" (with reading, ingest steps and storing), "media" and feature.
-        start_s: before the first shard, models loaded. wall_s: from beginning to end, with `workers` workers.
+        start_s: before the first shard, models loaded. wall_s: from beginning to end, with `workers` workers, on a
+            machine as busy as when it was measured. cpu_s: of `worker_s`, what the processor works; None if unknown.
     """
 
     basis: str
@@ -46,6 +47,7 @@ class Estimate:
     lacking: list[str] = field(default_factory=list)
     start_s: float = 0.0
     wall_s: float = 0.0
+    cpu_s: float | None = None
 
     @property
     def worker_s(self) -> float:
@@ -65,6 +67,7 @@ class Estimate:
             "basis": self.basis,
             "workers": self.workers,
             "worker_seconds": round(self.worker_s, 2),
+            "cpu_seconds": None if self.cpu_s is None else round(self.cpu_s, 2),
             "wall_seconds": round(self.wall_s, 2),
             "bytes": round(self.bytes),
             "families": families,
@@ -120,6 +123,7 @@ def estimate(
     _samples(result, found, rates)
     for family in families:
         _feature(result, found.todo, family, rates, samples_too=found.todo.entries_made > 0)
+    result.cpu_s = None if rates.cpu_share is None else result.worker_s * rates.cpu_share
     result.start_s = look_s + START_S + sum(rates.load_s.values())
     result.wall_s = result.start_s + _makespan(found.todo, result.worker_s, workers)
     return result

@@ -7,6 +7,7 @@ import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter, process_time
 from typing import Any
 
 from mmdata.core.pipeline import RunSettings
@@ -32,7 +33,8 @@ class Rates:
         call_s: seconds a call of each step. calls: calls of it a sample that was read. load_s: to load its model.
         rest_s: seconds a sample beside all steps. stored: rows stored a sample that was read.
         row_bytes, file_bytes: bytes a row, and a file beside its rows, by family.
-        samples: how many samples of the largest run, or of the try, this rests on.
+        samples: how many samples of the newest run, or of the try, this rests on.
+        cpu_share: of the seconds, how many the processor worked; None where that was not measured.
     """
 
     call_s: dict[str, float] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Rates:
     row_bytes: dict[str, float] = field(default_factory=dict)
     file_bytes: dict[str, float] = field(default_factory=dict)
     samples: int = 0
+    cpu_share: float | None = None
 
     def learn(self, counts: Mapping[str, Any]) -> None:
         """Take from a run's counts what is not known yet."""
@@ -110,10 +113,12 @@ def tried(found: Look, n: int, families: Sequence[str], settings: RunSettings) -
         work = ShardWork(folder, {}, found.source, found.compiled, settings)
         try:
             first = work(_job(found, "first", entries[:WARM_UP], families))
+            began_s, cpu_s = perf_counter(), process_time()
             result = work(_job(found, "tried", entries, families))
+            cpu_share = (process_time() - cpu_s) / (perf_counter() - began_s)
         except Exception as error:
             raise NotMeasured(f"{type(error).__name__}: {error}") from error
-    rates = Rates()
+    rates = Rates(cpu_share=cpu_share)
     rates.learn(result.counts.to_json())
     for name, times in first.counts.steps.items():
         rates.load_s[name] = times.stages.get("load", 0.0)

@@ -14,18 +14,20 @@ from mmdata.codec.sniff import HEAD_BYTES, extension, holds, media_type, modalit
 from mmdata.core.ports import Source
 from mmdata.errors import ConfigError, Unreadable
 from mmdata.source.files import Files
+from mmdata.source.huggingface import HuggingFace
+from mmdata.source.huggingface.resolve import HUB, is_saved
 from mmdata.source.listing import Found
 from mmdata.source.local import LocalPlace
 from mmdata.source.names import escapes, key_text
 from mmdata.source.pairs import STEM
 from mmdata.source.place import Location, Place, place, with_options
-from mmdata.source.rows.form import NoTable, Row
+from mmdata.source.rows.form import LABEL_COLUMNS, TEXT_COLUMNS, NoTable, Row
 from mmdata.source.rows.open import rows_of
 from mmdata.source.table import EXTENSIONS, Table
+from mmdata.source.urls import Urls
+from mmdata.source.urls.columns import manifest_of
 from mmdata.source.webdataset import Tars
 
-_TEXT_COLUMNS = ("text", "caption", "transcript", "transcription", "sentence", "description", "prompt", "content")
-_LABEL_COLUMNS = ("label", "class", "category", "target")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "eval"))
 _LOOKED_AT = 50  # rows
 Reach = Callable[[str], Place]
@@ -33,7 +35,7 @@ _PLAIN_TABLES = tuple(kind for kind in EXTENSIONS if kind != "json")  # a .json 
 
 
 def guess(location: str, *, name: str = "", storage_options: Mapping[str, str] | None = None) -> Source:
-    """The source that fits what a location holds: tars, tables, or a folder of media.
+    """The source that fits what a location holds: tars, tables, manifests of URLs, a saved dataset, a folder of media.
 
     A folder's files are paired by stem; or by their path below folders that hold one modality each (images/a.png and
     texts/a.txt). Their folder is the label where two or more folders hold most of them, each several, and are not
@@ -50,6 +52,8 @@ def guess(location: str, *, name: str = "", storage_options: Mapping[str, str] |
 
 
 def _guess(location: str, name: str, reach: Reach) -> Source:
+    if location.startswith(HUB) or is_saved(location):
+        return HuggingFace(location, name=name)
     if Location.of(location, ("tar",)).pattern.endswith(".tar"):
         return Tars(location, name=name)
     if Location.of(location, EXTENSIONS).pattern:
@@ -92,8 +96,8 @@ def _names_files(where: Place, path: str) -> bool:
         return False
 
 
-def _table(path: str, name: str, reach: Reach) -> Table:
-    """A table with its parts, texts and label told from its first rows."""
+def _table(path: str, name: str, reach: Reach) -> Table | Urls:
+    """A table, or a manifest of URLs, with its parts, texts and label told from its first rows."""
     location = Location.of(path, EXTENSIONS)
     where = reach(location.folder)
     tables = [location.pattern]
@@ -103,14 +107,17 @@ def _table(path: str, name: str, reach: Reach) -> Table:
     first = tables[0] if tables else ""
     try:
         columns = _columns(where, first) if first else {}
-        names = {column for row in _first_rows(where, first) for column in row.values} if first else set()
+        rows = _first_rows(where, first) if first else []
     except NoTable as error:
         raise ConfigError(path, [f"{first}: {error}"]) from None
+    names = {column for row in rows for column in row.values}
+    if all(part.startswith("text") for part in columns) and (web := manifest_of(path, rows, name=name)):
+        return web
     if not columns:
         found = f": {', '.join(sorted(names))}" if names else ""
-        raise ConfigError(path, [f"no column holds media, names files or is called {', '.join(_TEXT_COLUMNS)}{found}"])
-    label = next((column for column in _LABEL_COLUMNS if column in names), None)
-    inline = tuple(part for part, column in columns.items() if column in _TEXT_COLUMNS and part.startswith("text"))
+        raise ConfigError(path, [f"no column holds media, names files or is called {', '.join(TEXT_COLUMNS)}{found}"])
+    label = next((column for column in LABEL_COLUMNS if column in names), None)
+    inline = tuple(part for part, column in columns.items() if column in TEXT_COLUMNS and part.startswith("text"))
     root = _root(where, tables, [column for part, column in columns.items() if part not in inline])
     return Table(path, name=name, parts=columns, inline=inline, label=label, root=root)
 
@@ -181,7 +188,7 @@ def _columns(where: Place, path: str) -> dict[str, str]:
                 by_column[column].append(value)
     for column, values in by_column.items():
         part = _modality(where, values)
-        if part is None and column in _TEXT_COLUMNS and all(isinstance(value, str) for value in values):
+        if part is None and column in TEXT_COLUMNS and all(isinstance(value, str) for value in values):
             part = "text"
         if part is not None:
             found[part if part not in found else f"{part}_{column}"] = column

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,9 @@ import pytest
 from mmdata.errors import ConfigError
 from mmdata.source.files import Files
 from mmdata.source.guess import guess
+from mmdata.source.huggingface import HuggingFace
 from mmdata.source.table import Table
+from mmdata.source.urls import Urls
 from mmdata.source.webdataset import Tars
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -184,3 +187,37 @@ def test_what_fits_nothing_is_refused(tmp_path: Path, location: str, says: str) 
     with pytest.raises(ConfigError) as error:
         guess(str(tmp_path / location))
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("url", "https://a.org/1.jpg", {"parts": {"image": "url"}}),
+        ("URL,TEXT", "https://a.org/1.jpg?w=3,hello", {"parts": {"image": "URL", "text": "TEXT"}, "inline": ("text",)}),
+        ("image_url,n", "https://a.org/1,7", {"parts": {"image": "image_url"}}),
+        ("link", "https://a.org/1", {"parts": {"media": "link"}}),
+        ("page,url", "https://a.org/1,https://a.org/1.mp3", {"parts": {"audio": "url"}}),
+        ("a,b", "https://a.org/1.png,https://a.org/2.png", {"parts": {"image": "a", "image_b": "b"}}),
+        (
+            "url,class,sha256",
+            f"https://a.org/1.mp4,x,{'0' * 64}",
+            {"parts": {"video": "url"}, "label": "class", "digests": {"video": "sha256"}},
+        ),
+    ],
+)  # fmt: skip
+def test_a_table_of_urls_is_a_manifest(tmp_path: Path, header: str, row: str, expected: dict[str, Any]) -> None:
+    (tmp_path / "m.csv").write_text(f"{header}\n{row}\n")
+    usual = {"inline": ()}
+    assert guess(str(tmp_path / "m.csv")) == Urls(str(tmp_path / "m.csv"), **{**usual, **expected})
+
+
+def test_a_table_of_files_with_the_page_they_are_from_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    (tmp_path / "t.csv").write_text("file,text\na.png,https://a.org/b\n")
+    assert isinstance(guess(str(tmp_path / "t.csv")), Table)
+
+
+def test_a_saved_dataset_and_a_name_on_the_hub_are_datasets(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{}")
+    assert guess(str(tmp_path)) == HuggingFace(str(tmp_path))
+    assert guess("hf://datasets/owner/pets@main").name == "pets"

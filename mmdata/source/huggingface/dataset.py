@@ -45,7 +45,7 @@ class HuggingFace:
     names; lists of media, and bytes, are left out. A key is NAME/SPLIT/ROW, rows counted from 000000000 in each split.
 
     Args:
-        path: a folder, or OWNER/NAME on the hub. What `load_dataset` finds there, save scripts.
+        path: a folder, or OWNER/NAME (or hf://datasets/OWNER/NAME) on the hub: what `load_dataset` reads, save scripts.
         name: the first part of every key; the folder's or dataset's name, and the configuration's, when it is empty.
         config: which configuration, where there are several. split: which; None is all.
         revision: a branch, a tag or a commit of the hub. What is read is the commit that it stood for when it was
@@ -70,7 +70,8 @@ class HuggingFace:
     meta: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        usual = self.path.rstrip("/").rpartition("/")[2] + (f"-{self.config}" if self.config else "")
+        path = self.path.partition("@")[0] if self.path.startswith(hub.HUB) else self.path
+        usual = path.rstrip("/").rpartition("/")[2] + (f"-{self.config}" if self.config else "")
         object.__setattr__(self, "name", checked_name(self.name, usual))
 
     def scan(self) -> Scan:
@@ -270,7 +271,7 @@ class _Reader:
 
     def _place(self, member: Member) -> Place:
         if member.signature.startswith("commit:"):
-            return place(f"hf://datasets/{self._source.path}@{member.signature.removeprefix('commit:')}")
+            return place(hub.root_of(self._source.path, member.signature.removeprefix("commit:")))
         return place(self._source.path)
 
     def _cell(self, pointer: Pointer, member: Member, columns: set[str]) -> bytes:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-TEXT_COLUMNS = ("text", "caption", "transcript", "transcription", "sentence", "description", "prompt", "content")
-LABEL_COLUMNS = ("label", "class", "category", "target")
+from mmdata.source.rows.form import LABEL_COLUMNS, TEXT_COLUMNS
+
 MEDIA = {"Image": "image", "Audio": "audio", "Video": "video"}
 Features = Mapping[str, Any]
 

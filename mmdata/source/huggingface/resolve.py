@@ -14,6 +14,7 @@ from mmdata.errors import ConfigError
 from mmdata.source.huggingface.features import Features
 from mmdata.source.place import Place, place
 
+HUB = "hf://datasets/"
 HUB_NAME = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
 REACHED_WITHIN_S = 10.0
 TABLES = {"Parquet": "parquet", "Arrow": "arrow", "Json": "lines", "Csv": "lines"}
@@ -55,12 +56,20 @@ class Resolved:
         return list(dict.fromkeys(found))
 
 
+def is_saved(path: str) -> bool:
+    """Whether a folder holds what `save_to_disk` wrote."""
+    return any(os.path.isfile(f"{path}/{name}") for name in ("dataset_dict.json", "state.json"))
+
+
 def resolve(path: str, *, config: str | None, revision: str | None) -> Resolved:
     """Find a dataset's files.
 
     Raises:
         ConfigError: there is none, the hub can't be reached, or it has no form that can be read in place.
     """
+    if path.startswith(HUB):
+        path, _, named = path.removeprefix(HUB).partition("@")
+        return _of_hub(path, config, revision or named or None)
     path = os.path.expanduser(path.removeprefix("file://"))
     if os.path.isfile(f"{path}/dataset_dict.json"):
         splits = _json(f"{path}/dataset_dict.json").get("splits", [])
@@ -71,14 +80,19 @@ def resolve(path: str, *, config: str | None, revision: str | None) -> Resolved:
         return _built(path, path, config, None)
     if os.path.exists(path):
         raise ConfigError(path, ["a file is no dataset; for one table, use source.table.Table"])
-    if path.startswith(("/", ".")) or not HUB_NAME.fullmatch(path):
-        raise ConfigError(path, ["there is no such folder, and it is no name of a dataset on the hub (OWNER/NAME)"])
-    return _built(path, hub_root(path, revision), config, commit_of(path, revision))
+    return _of_hub(path, config, revision)
 
 
-def hub_root(name: str, revision: str | None) -> str:
-    """Where a dataset's files lie on the hub, at the commit that the revision stands for now."""
-    return f"hf://datasets/{name}@{commit_of(name, revision)}"
+def _of_hub(name: str, config: str | None, revision: str | None) -> Resolved:
+    if not HUB_NAME.fullmatch(name):
+        raise ConfigError(name, ["there is no such folder, and it is no name of a dataset on the hub (OWNER/NAME)"])
+    commit = commit_of(name, revision)
+    return _built(name, root_of(name, commit), config, commit)
+
+
+def root_of(name: str, commit: str) -> str:
+    """Where a dataset's files lie on the hub at a commit; also of a name that is spelled as a URL."""
+    return f"{HUB}{name.removeprefix(HUB).partition('@')[0]}@{commit}"
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 Cell = tuple[int, str]  # row and column
+# what tables call the columns of texts and of labels
+TEXT_COLUMNS = ("text", "caption", "transcript", "transcription", "sentence", "description", "prompt", "content")
+LABEL_COLUMNS = ("label", "class", "category", "target")
 
 
 class NoTable(ValueError):

@@ -14,7 +14,7 @@ from mmdata.core.ports import Entry, Member, Scan
 from mmdata.core.sample import Blob, Pointer, Sample
 from mmdata.errors import RunStopped, Unreadable
 from mmdata.source.names import unquoted
-from mmdata.source.place import place
+from mmdata.source.place import storage_field
 from mmdata.source.rows.cells import Cells, part_blob, windows
 from mmdata.source.rows.form import NoTable, Row, Rows
 from mmdata.source.rows.open import rows_of
@@ -56,6 +56,7 @@ class Urls:
         robots: whether robots.txt is heeded, and noai, noimageai, noindex and noimageindex of X-Robots-Tag.
         contact: a URL or an e-mail address for the user agent, so that a site can turn to you.
         allow_private: whether private and loopback addresses may be asked: a server of your own.
+        storage_options: credentials and endpoint of the manifest's object storage; not in a pipeline file.
     """
 
     extra: ClassVar[str] = "urls"
@@ -83,6 +84,7 @@ class Urls:
     robots: bool = True
     contact: str = ""
     allow_private: bool = False
+    storage_options: Mapping[str, str] = storage_field()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self._table.name)
@@ -106,7 +108,7 @@ class Urls:
         Raises:
             RunStopped: no host at all can be reached.
         """
-        tables, opened = place(self._table.location.folder), dict[str, Rows]()
+        tables, opened = self._table.where(), dict[str, Rows]()
         wanted = [self._wanted(member) for entry in entries for member in entry.members if not _is_cell(member)]
         with Ahead(fetcher_of(self._manners), wanted, max_bytes=self.ahead_bytes) as ahead:
             for window in windows(entries):
@@ -124,7 +126,8 @@ class Urls:
     def _table(self) -> Table:
         return Table(
             self.path, name=self.name, parts=self.parts, key=self.key, inline=self.inline,
-            label=self.label, meta=None if self.meta is None else (*self.meta, *self.digests.values()),
+            label=self.label, storage_options=self.storage_options,
+            meta=None if self.meta is None else (*self.meta, *self.digests.values()),
         )  # fmt: skip
 
     @property
@@ -138,9 +141,10 @@ class Urls:
 
     def _wanted(self, member: Member) -> Wanted:
         digest = member.signature if member.signature.partition(":")[0] in DIGESTS.values() else ""
-        return Wanted(Pointer.parse(member.pointer).uri, self._expected(member), digest)
+        return Wanted(Pointer.parse(member.pointer).uri, self.expected(member), digest)
 
-    def _expected(self, member: Member) -> Modality | None:
+    def expected(self, member: Member) -> Modality | None:
+        """What a part should be, as far as that is told."""
         told = self.expect.get(member.part)
         named = (kind for kind in _MODALITIES if member.part == kind or member.part.startswith(f"{kind}_"))
         return told or next(named, None) or modality_of_name(urlsplit(member.pointer).path)
@@ -162,7 +166,7 @@ class Urls:
     def _others(self, wanted: Sequence[Wanted]) -> Iterator[str]:
         """URLs on other hosts, from the manifest: what is read here may all lie on one."""
         yield from (each.url for each in wanted)
-        where = place(self._table.location.folder)
+        where = self._table.where()
         with suppress(NoTable, Unreadable):
             for table in self._table.tables()[0]:
                 for number, row in enumerate(rows_of(where, table.path).rows(set(self.parts.values()))):
