@@ -92,15 +92,12 @@ class Committer:
 
     def _of_live_samples(self, results: Sequence[ShardResult]) -> list[ShardResult]:
         """Without features whose samples were replaced meanwhile, as by `mmdata compact`: those are lost."""
-        alone = {
-            result.job.shard: result.job.view.samples
-            for result in results
-            if result.job.view and not result.job.samples
-        }
-        if not alone:
-            return list(results)
-        live = {file.stands_for for file in self._store.files(SAMPLES)}
-        gone = {shard for shard, samples in alone.items() if samples.stands_for not in live}
+        gone = set()
+        for result in results:
+            view, shard = result.job.view, result.job.shard
+            if view is not None and not result.job.samples:
+                live = self._store.shard_files(SAMPLES, shard, fresh=True)
+                gone |= set() if view.samples.stands_for in {file.stands_for for file in live} else {shard}
         self.lost += [result for result in results if result.job.shard in gone]
         return [result for result in results if result.job.shard not in gone]
 

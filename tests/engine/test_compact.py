@@ -30,6 +30,8 @@ from mmdata.errors import CommitConflict, StoreError
 from mmdata.features.image import PerceptualHash
 from mmdata.features.text import TextLength
 from mmdata.source.files import Files
+from mmdata.store import pulse
+from mmdata.store.files import Files as Folder
 from mmdata.store.gc import gc
 from mmdata.store.log import FamilyLog
 from mmdata.store.store import Change, Recipe, Store
@@ -342,3 +344,77 @@ def test_killed_at_any_moment_it_can_be_gone_on_with(grown: tuple[Path, Path], t
         assert (report.counts.read, report.counts.steps) == (0, {})
     compact(Store.open(store), SETTINGS)
     assert live(store) == at_once(folder, tmp_path / "other")
+
+
+READER = """
+import sys, time
+import mmdata
+store = mmdata.open(sys.argv[1], snapshot=sys.argv[2] or None)
+stream = mmdata.stream(store, ["image.phash", "key"], batch_size=2, seed=1, tail="short", threads=1)
+for number, batch in enumerate(stream):
+    print(*batch["key"], flush=True)
+    time.sleep(0.05)
+print(*[store.sample(key).key for key in store.keys()], flush=True)
+"""
+
+
+@pytest.mark.parametrize(("snapshot", "grace_s"), [("", 3600.0), ("pinned", 0.0)])
+def test_a_reader_in_another_process_loses_nothing_to_compact_and_gc(
+    grown: tuple[Path, Path], snapshot: str, grace_s: float
+) -> None:
+    store = grown[1]
+    Store.open(store).snapshot("pinned")
+    keys = Store.open(store).keys()
+    command = [sys.executable, "-c", READER, str(store), snapshot]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        compact(Store.open(store), SETTINGS)
+        gc(Store.open(store), grace_s=grace_s)
+        rest = process.stdout.read().splitlines()
+    assert process.returncode == 0
+    assert sorted(key for line in [first, *rest[:-1]] for key in line.split()) == sorted(keys)
+    assert rest[-1].split() == keys
+    assert len(Store.open(store).view().shards) == 1
+
+
+def test_runs_give_signs_of_life_and_those_without_are_dead(
+    grown: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of another machine, as far as its record says."""
+    folder = Folder.at(str(grown[1]))
+    monkeypatch.setattr(pulse, "BEAT_S", 0.05)
+    record = Store.open(grown[1]).start_run(
+        command="x", recipe=Recipe("f" * 16), machine={"host": "elsewhere", "pid": 1}
+    )
+    sign = grown[1] / "runs" / f"{record}.alive"
+    assert len(pulse.going_on(folder)) == 1  # it began just now
+    with pulse.beating(folder, record):
+        first = sign.read_bytes()
+        while sign.read_bytes() == first:
+            time.sleep(0.02)
+        assert len(pulse.going_on(folder)) == 1
+        with pytest.raises(StoreError, match="gives way"):
+            compact(Store.open(grown[1]), SETTINGS)
+    assert not sign.exists()
+    sign.write_bytes(first)
+    long_ago = time.time() - pulse.DEAD_S - 60
+    os.utime(sign, (long_ago, long_ago))
+    assert pulse.going_on(folder) == []
+    assert compact(Store.open(grown[1]), SETTINGS).merges
+    assert f"runs/{record}.alive" in {listed.path for listed in gc(Store.open(grown[1]), grace_s=0)}
+
+
+def test_a_run_that_is_at_work_is_seen_by_its_sign(grown: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, store = grown
+    seen: list[int] = []
+    commit = Store.commit
+
+    def watched(self: Store, *given: Any, **settings: Any) -> Any:
+        seen.append(len(list((store / "runs").glob("*.alive"))))
+        return commit(self, *given, **settings)
+
+    monkeypatch.setattr(Store, "commit", watched)
+    do(folder, store, features=(PerceptualHash(),), ingest=(NormalizeText(),))
+    assert set(seen) == {1}
+    assert not list((store / "runs").glob("*.alive"))
