@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmdata.core.pipeline import RunSettings
@@ -151,7 +151,7 @@ def _place(keys: Sequence[str], key: str) -> int | None:
     return place if place < len(keys) and keys[place] == key else None
 
 
-def with_heirs(division: Division, plan: StoredPlan, stored: Collection[str]) -> Division:
+def with_heirs(division: Division, plan: StoredPlan, stored: Container[str]) -> Division:
     """The same, also with the replacements that runs before decided on and did not finish.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmdata.core.pipeline import Compiled, Pipeline
@@ -14,12 +14,12 @@ from mmdata.engine.check import check, compile_for
 from mmdata.engine.compact import finish
 from mmdata.engine.division import Division, amend, entries_of, with_heirs
 from mmdata.engine.options import RunOptions
-from mmdata.engine.todo import FilesOf, Todo, add_replays, by_shard, work_left
+from mmdata.engine.todo import FilesOf, Todo, add_replays, work_left
 from mmdata.errors import CommitConflict, ConfigError, SchemaMismatch, StoreError
 from mmdata.store.forgotten import Blocked
 from mmdata.store.layout import DROPS, REJECTS, SAMPLES
 from mmdata.store.store import Store, StoredPlan
-from mmdata.store.view import ShardView
+from mmdata.store.view import StoreView
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Look:
         pipeline: what is wanted.
         source: where samples come from. store: None where there is none, and none was to be made.
         compiled: the pipeline, for the parts that the source has. division: the source's shards.
-        files: live files by family and shard. views: joined shards by id, where samples are there.
+        files: live files by family and shard. view: joined shards, where samples are there.
         todo: what the store lacks. leavers: shards with files in the store that are not in the division (any more).
         n_blocked: how many keys were forgotten by then, and so left out.
     """
@@ -46,7 +46,7 @@ class Look:
     compiled: Compiled
     division: Division
     files: Mapping[str, FilesOf]
-    views: Mapping[str, ShardView]
+    view: StoreView
     todo: Todo
     leavers: frozenset[str]
     n_blocked: int = 0
@@ -54,7 +54,7 @@ class Look:
     @property
     def is_joined(self) -> bool:
         """Whether readers find each family beside the samples: a recipe says so."""
-        return all(name in view.features for name in self.compiled.recipe for view in self.views.values() if view.rows)
+        return not any(self.view.n_lacking(name) for name in self.compiled.recipe)
 
     @property
     def is_done(self) -> bool:
@@ -126,20 +126,21 @@ def _look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bo
         compiled = _compile(pipeline, division, options)
     _warn_of_a_copy(source, division, store)
     files = _files(store)
-    stored = {shard for by in files.values() for shard in by}
+    stored = _Stored(files)
     recorded = store.plan(source.name) if store is not None else StoredPlan()
     is_current = division.shards.keys() == recorded.shards.keys()
     division = with_heirs(division, recorded, stored)
-    views = {view.shard: view for view in store.view().shards} if store is not None else {}
-    todo = work_left(compiled, division, source.name, files, views, families=options.families)
+    view = store.view() if store is not None else StoreView()
+    todo = work_left(compiled, division, source.name, files, view.by_id, families=options.families)
     if options.replay:
-        add_replays(todo, compiled, division, source.name, files, views, _failed(store))
+        add_replays(todo, compiled, division, source.name, files, view.by_id, _failed(store))
     if not options.look_at_source and any(job.samples for job in todo.jobs):
         stale = "the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"
         raise ConfigError(options.where, [stale])
     todo.unmatched, todo.forgotten = list(scan.unmatched), scan.forgotten
-    leavers = (stored & division.removed.keys()) - division.shards.keys() if options.limit is None else ()
-    found = Look(pipeline, source, store, compiled, division, files, views, todo, frozenset(leavers), scan.n_blocked)
+    leavers = {shard for shard in division.removed if shard in stored} - division.shards.keys()
+    gone = frozenset(leavers if options.limit is None else ())
+    found = Look(pipeline, source, store, compiled, division, files, view, todo, gone, scan.n_blocked)
     return found, is_current
 
 
@@ -161,7 +162,7 @@ def _warn_of_a_copy(source: Source, division: Division, store: Store | None) -> 
         return
     paths = [entry.key.partition("/")[2] for entries in division.add.values() for entry in entries]
     some = paths[:: -(-len(paths) // PATHS_TRIED)] if paths else []
-    for other in sorted({view.source for view in store.view().shards} - {source.name}):
+    for other in sorted({*store.view().sources} - {source.name}):
         if len(store.plan(other).holders(f"{other}/{path}" for path in some)) > len(some) / 2:
             log.warning(
                 "source %r has the same paths as source %r of this store, and is stored beside it; "
@@ -174,8 +175,18 @@ def _files(store: Store | None) -> dict[str, FilesOf]:
     """Live files by family and shard; a family that the store does not have has none."""
     found: dict[str, FilesOf] = defaultdict(dict)
     for name in [SAMPLES, DROPS, REJECTS, *(store.feature_families() if store is not None else [])]:
-        found[name] = by_shard(store.files(name)) if store is not None else {}
+        found[name] = store.files_by_shard(name) if store is not None else {}
     return found
+
+
+class _Stored(Container[str]):
+    """The shards with files of any family. Asked for few, it need not know all."""
+
+    def __init__(self, files: Mapping[str, FilesOf]) -> None:
+        self._files = files
+
+    def __contains__(self, shard: object) -> bool:
+        return any(shard in files for files in self._files.values())
 
 
 def _divide(
@@ -234,7 +245,10 @@ def _open(store_url: str, storage_options: Mapping[str, str]) -> Store | None:
 
 
 def _compile(pipeline: Pipeline, division: Division, options: RunOptions) -> Compiled:
-    return compile_for(pipeline, division.parts, where=options.where)
+    parts = set(division.parts)
+    if options.sieve is not None:  # a source that is followed may have parts that are still to come
+        parts |= set(getattr(pipeline.source, "parts", None) or ())
+    return compile_for(pipeline, parts, where=options.where)
 
 
 def limited(found: Sequence[Entry], planned: Mapping[str, Sequence[Entry]], limit: int | None) -> Sequence[Entry]:

@@ -13,7 +13,7 @@ from mmdata.engine.division import Division
 from mmdata.engine.shard import ShardJob
 from mmdata.store.entries import extent
 from mmdata.store.layout import SAMPLES, DataFile
-from mmdata.store.view import ShardView
+from mmdata.store.view import ShardsById, ShardView
 
 FilesOf = Mapping[str, Sequence[DataFile]]
 
@@ -117,8 +117,12 @@ def work_left(
     todo = Todo(new=division.new, changed=division.changed, gone=division.gone)
     todo.families = {name: FamilyPlan() for name in names}
     todo.steps = [f"{placed.label} on {placed.reads or 'the sample'}" for placed in compiled.steps]
+    whole = views.having({SAMPLES: compiled.samples_fp, **names}) if isinstance(views, ShardsById) else set()
     for shard, entries in division.shards.items():
         todo.entries += len(entries)
+        if shard in whole:  # and nothing else need be looked at
+            todo.done += 1
+            continue
         job = _job(compiled, division, source_name, shard, entries, names, files, views.get(shard))
         if job is None:
             todo.done += 1

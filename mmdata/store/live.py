@@ -128,6 +128,33 @@ class Live(Mapping[str, Logged]):
         return name in self._fresh or (name not in self._gone and name in self._base.places)
 
 
+class ShardFiles(Mapping[str, list[DataFile]]):
+    """A family's live files by shard, each made when it is looked at.
+
+    Args:
+        family: its name. live: its files.
+    """
+
+    def __init__(self, family: str, live: Live) -> None:
+        self._family, self._base = family, _Base(live.columns)
+
+    def __getitem__(self, shard: str) -> list[DataFile]:
+        entries = [logged_at(self._base.files, row) for row in self._base.by_shard[shard]]
+        return [from_logged(self._family, entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._base.by_shard)
+
+    def __len__(self) -> int:
+        return len(self._base.by_shard)
+
+    def __bool__(self) -> bool:
+        return bool(self._base.files.num_rows)
+
+    def __contains__(self, shard: object) -> bool:
+        return shard in self._base.by_shard
+
+
 def to_logged(file: DataFile) -> Logged:
     """A data file as the log lists it."""
     media = file.media or Media("", 0, "")

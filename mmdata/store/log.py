@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -21,7 +21,7 @@ from mmdata.errors import CommitConflict, SchemaMismatch
 from mmdata.store import delta
 from mmdata.store.files import Files
 from mmdata.store.layout import DataFile, folder
-from mmdata.store.live import Live, Logged, form, from_logged, to_logged
+from mmdata.store.live import Live, Logged, ShardFiles, form, from_logged, to_logged
 from mmdata.store.tables import logged
 
 log = logging.getLogger(__name__)
@@ -174,13 +174,20 @@ class FamilyLog(Log):
         super().__init__(files, family)
         self._listed: tuple[Live | None, list[DataFile]] = (None, [])
 
-    def files(self) -> list[DataFile]:
-        """The live files, by shard, as of the last refresh."""
+    def files(self, shards: Collection[str] | None = None) -> list[DataFile]:
+        """The live files of all shards or some, by shard, as of the last refresh."""
         live = self.live()
+        if shards is not None:
+            found = [from_logged(self.family, entry) for entry in live.of_shards(shards)]
+            return sorted(found, key=lambda file: (file.shard, file.name))
         if live is not self._listed[0]:
             found = [from_logged(self.family, entry) for entry in live.values()]
             self._listed = live, sorted(found, key=lambda file: (file.shard, file.name))
         return list(self._listed[1])
+
+    def by_shard(self) -> ShardFiles:
+        """The live files by shard, as of the last refresh, of which objects are made when they are looked at."""
+        return ShardFiles(self.family, self.live())
 
     def change(
         self, add: Sequence[DataFile], remove: Sequence[DataFile], schema: pa.Schema | None, *, txn: Txn | None = None

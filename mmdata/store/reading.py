@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -85,10 +85,10 @@ class Reading:
         log.refresh()
         return FileTable.live(family, log.live())
 
-    def _live(self, family: str) -> list[DataFile]:
+    def _live(self, family: str, shards: Collection[str] | None = None) -> list[DataFile]:
         log = self._log(family)
         log.refresh()
-        return log.files()
+        return log.files(shards)
 
     def _feature_names(self) -> list[str]:
         return [name for name in self._files.folders(FEATURES) if self._files.exists(f"{FEATURES}/{name}/{LOG}")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from mmdata.store.files import Files, missing_store, usable
 from mmdata.store.forget import Forgotten, forget
 from mmdata.store.forgotten import Blocked, blocked
 from mmdata.store.layout import FORMAT, MARKER, MEDIA_INDEX, PLANS, SAMPLES, DataFile
-from mmdata.store.log import Log, Txn, from_logged
+from mmdata.store.log import Live, Log, Txn, from_logged
 from mmdata.store.media import index
 from mmdata.store.plans import StoredPlan
 from mmdata.store.reading import Reading
@@ -40,6 +40,7 @@ class Store(Reading):
     def __init__(self, files: Files, pinned: Snapshot | None = None) -> None:
         super().__init__(files, pinned)
         self._plans = Log(files, PLANS)
+        self._planned: dict[str, tuple[Live, StoredPlan]] = {}
 
     @classmethod
     def create(cls, url: str | os.PathLike[str], *, storage_options: Mapping[str, str] | None = None) -> Store:
@@ -117,9 +118,18 @@ class Store(Reading):
         if self._pinned is not None:
             raise StoreError(f"this is snapshot {self._pinned.name!r} of {self.url!r}: open the store itself to write")
 
-    def files(self, family: str) -> list[DataFile]:
-        """The live files of a family as the log lists them now, whether a recipe joins them or not."""
-        return self._live(family)
+    def files(self, family: str, shards: Collection[str] | None = None) -> list[DataFile]:
+        """The live files of a family, or of some shards, as the log lists them now, whether a recipe joins them or not.
+
+        See `files_by_shard` where there are many.
+        """
+        return self._live(family, shards)
+
+    def files_by_shard(self, family: str) -> Mapping[str, Sequence[DataFile]]:
+        """The same by shard; objects are made of those that are looked at."""
+        log = self._log(family)
+        log.refresh()
+        return log.by_shard()
 
     def shard_files(self, family: str, shard: str, *, fresh: bool = False) -> list[DataFile]:
         """The live files of a shard in a family, as the log lists them now or (not `fresh`) when last looked at."""
@@ -158,7 +168,10 @@ class Store(Reading):
     def plan(self, source: str) -> StoredPlan:
         """How a source is divided into shards, as recorded."""
         self._plans.refresh()
-        return plans.read(self._files, self._plans, source)
+        live = self._plans.live()
+        if source not in self._planned or self._planned[source][0] is not live:
+            self._planned[source] = live, plans.read(self._files, self._plans, source)
+        return self._planned[source][1]
 
     def commit_plan(
         self,

@@ -126,9 +126,9 @@ class JoinedShards(Sequence[ShardView]):
         return sorted(self._beside.keys() - {DROPS, REJECTS})
 
     @cached_property
-    def by_id(self) -> Mapping[str, ShardView]:
+    def by_id(self) -> ShardsById:
         """The shards by their ids."""
-        return _ById(self)
+        return ShardsById(self)
 
     def _view(self, row: int) -> ShardView:
         samples = self.samples[row]
@@ -160,13 +160,22 @@ class JoinedShards(Sequence[ShardView]):
     __hash__ = None  # type: ignore[assignment]  # equal to tuples of views, which have none
 
 
-class _ById(Mapping[str, ShardView]):
+class ShardsById(Mapping[str, ShardView]):
+    """The same by id."""
+
     def __init__(self, shards: JoinedShards) -> None:
-        self._shards = shards
+        self.shards = shards
         self._places = {shard: row for row, shard in enumerate(shards.samples.column("shard").to_pylist())}
 
     def __getitem__(self, shard: str) -> ShardView:
-        return self._shards[self._places[shard]]
+        return self.shards[self._places[shard]]
+
+    def having(self, fps: Mapping[str, str]) -> set[str]:
+        """The ids of shards that have a file of each of some families with that fingerprint."""
+        every = np.ones(len(self.shards), bool)
+        for family, fp in fps.items():
+            every &= self.shards.is_of(family, fp)
+        return set(self.shards.samples.column("shard").filter(pa.array(every)).to_pylist())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -195,6 +204,19 @@ class StoreView:
         if isinstance(self.shards, JoinedShards):
             return [family for family in self.shards.features if self.shards.has(family).any()]
         return sorted({family for shard in self.shards for family in shard.features})
+
+    @property
+    def by_id(self) -> Mapping[str, ShardView]:
+        """The shards by their ids."""
+        if isinstance(self.shards, JoinedShards):
+            return self.shards.by_id
+        return {shard.shard: shard for shard in self.shards}
+
+    def n_lacking(self, family: str) -> int:
+        """How many shards are without a file of a family; one without rows needs none."""
+        if isinstance(self.shards, JoinedShards):
+            return int(((self.shards.rows > 0) & ~self.shards.has(family)).sum())
+        return len(self.lacking(family))
 
     def lacking(self, family: str) -> list[ShardView]:
         """The shards without a file of a family; one without rows needs none."""

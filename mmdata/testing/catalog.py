@@ -56,16 +56,16 @@ class Listed:
         raise NotImplementedError(f"the bytes of {len(entries)} samples of a made-up catalog")
 
 
-PIPELINE = Pipeline(
-    source=Listed(), ingest=(NormalizeText(),), features=(PerceptualHash(), Sharpness(), TextLength())
-)
+PIPELINE = Pipeline(source=Listed(), ingest=(NormalizeText(),), features=(PerceptualHash(), Sharpness(), TextLength()))
 
 
 def make(url: str, *, shards: int, samples: int = SAMPLES_A_SHARD, a_commit: int = 1000) -> Store:
     """A store that looks finished: a plan, samples, drops and three features of so many shards.
 
     Args:
-        url: where it is to be. shards: how many. samples: of each shard.
+        url: where it is to be.
+        shards: how many.
+        samples: of each shard.
         a_commit: how many shards a commit takes.
     """
     store = Store.create(url)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdata.core.pipeline import RunSettings
@@ -38,8 +38,8 @@ def test_a_shards_id_hangs_on_members_metadata_and_signatures_alone() -> None:
 
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(5, 40))
 def test_a_division_keeps_order_loses_nothing_and_respects_its_limits(n: int, samples: int, room: int) -> None:
-    settings = RunSettings(shard_samples=samples, shard_bytes=room)
-    shards = list(divide(entries(n), settings).values())
+    sized = RunSettings(shard_samples=samples, shard_bytes=room)
+    shards = list(divide(entries(n), sized).values())
     assert [item for shard in shards for item in shard] == entries(n)
     assert all(1 <= len(shard) <= samples for shard in shards)
     assert all(sum(item.size for item in shard) <= room or len(shard) == 1 for shard in shards)
@@ -134,15 +134,16 @@ histories = st.integers(1, 30).flatmap(
 
 
 @given(histories, st.integers(1, 5))
+@settings(max_examples=50, deadline=None)
 def test_recorded_shards_are_amended_as_lists_in_memory_are(looks: list[list[str]], samples: int) -> None:
-    settings = RunSettings(shard_samples=samples)
+    sized = RunSettings(shard_samples=samples)
     planned: Mapping[str, Sequence[Entry]] = {}
     for look in looks:
         found = [entry(n, signature=version) for n, version in enumerate(look) if version != "-"]
-        expected = amend_simply(planned, found, settings)
+        expected = amend_simply(planned, found, sized)
         with tempfile.TemporaryDirectory() as folder:
             recorded_entries._loaded.cache_clear()
-            got = amend(recorded(folder, planned), found, settings)
+            got = amend(recorded(folder, planned), found, sized)
             assert got == expected
             assert [*got.keep, *got.add] == [*expected.keep, *expected.add]
         planned = expected.shards

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdata.store import live as live_module
@@ -105,6 +105,7 @@ def files_of(family: str) -> st.SearchStrategy[list[DataFile]]:
     st.lists(st.builds(Recipe, st.sampled_from("12"), st.sampled_from([{"f": "1"}, {"f": "2"}, {}])), max_size=4),
     files_of("drops"),
 )
+@settings(deadline=None)
 def test_files_are_joined_as_one_by_one(
     samples: list[DataFile], features: list[DataFile], recipes: list[Recipe], drops: list[DataFile]
 ) -> None:
