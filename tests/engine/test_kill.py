@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,34 @@ def test_kills_change_no_byte(
     assert progress == sorted(progress)
     assert files(tmp_path / "store") == expected
     assert finish(source, tmp_path / "store", workers) < 3 * lasted_s
+
+
+def workers_of(run: subprocess.Popen[bytes]) -> list[int]:
+    """The pool's processes of a run."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            session = int((place / "stat").read_text().rpartition(")")[2].split()[3])
+            if session == run.pid and "spawn_main" in (place / "cmdline").read_text():
+                found.append(int(place.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_workers_that_are_killed_at_random_change_no_byte(
+    source: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
+) -> None:
+    expected, _ = undisturbed
+    luck = random.Random(7)
+    run = start(source, tmp_path / "store", workers=2)
+    kills, until = 0, time.monotonic() + 100
+    while run.poll() is None and kills < 5 and time.monotonic() < until:
+        time.sleep(luck.uniform(0.2, 1.5))
+        if pids := workers_of(run):
+            with suppress(ProcessLookupError):
+                os.kill(luck.choice(pids), signal.SIGKILL)
+            kills += 1
+    assert run.wait(timeout=120) == 0
+    assert kills > 1
+    assert files(tmp_path / "store") == expected
