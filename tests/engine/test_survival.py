@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmdata.core.pipeline import Pipeline, RunSettings
+from mmdata.core.ports import Died
 from mmdata.engine.executors.pool import Pool
 from mmdata.engine.options import RunOptions
 from mmdata.engine.report import RunReport
@@ -169,3 +170,40 @@ def test_processes_that_die_without_any_sample_stop_the_run(corpus: Corpus) -> N
         run(Pipeline(source=source, features=()), str(corpus.struck), POOL)
     Path(corpus.armed).unlink()
     assert run(Pipeline(source=source, features=()), str(corpus.struck), RunOptions()).counts.stored == 4
+
+
+@dataclass(frozen=True)
+class TwoWorkersEach:
+    """An executor that gives every item to two workers, as it may where one is slow; the second may be lost."""
+
+    lost: bool
+
+    def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> Generator[Any, None, None]:
+        for item in items:
+            yield work(item)
+            yield Died(item, "gone") if self.lost else work(item)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_shard_that_two_workers_did_counts_once(corpus: Corpus, lost: bool) -> None:
+    corpus.write({})
+    options = RunOptions(settings=replace(SETTINGS, shard_samples=4), executor=TwoWorkersEach(lost))
+    report = run(ingesting(corpus), str(corpus.struck), options)
+    assert (report.counts.read, report.counts.stored, report.shards) == (10, 10, 3)
+    run(ingesting(corpus), str(corpus.quiet), replace(options, executor=RunOptions().executor))
+    assert live(corpus.struck) == live(corpus.quiet)
+
+
+@dataclass(frozen=True)
+class Dying:
+    """An executor whose workers die of something that is no sample's."""
+
+    def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> Generator[Any, None, None]:
+        yield from (Died(item, "killed by SIGKILL") for item in items)
+
+
+def test_workers_that_only_die_stop_the_run_with_words(corpus: Corpus) -> None:
+    corpus.write({})
+    with pytest.raises(RunStopped, match=r"8 workers died one after the other.*killed by SIGKILL"):
+        run(ingesting(corpus), str(corpus.struck), RunOptions(settings=SETTINGS, executor=Dying()))
+    assert verify(Store.open(corpus.struck)).is_sound
