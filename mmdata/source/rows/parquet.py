@@ -16,6 +16,7 @@ from mmdata.source.rows.form import Cell, NoTable, Row
 
 BATCH_BYTES = 8 << 20
 MAX_BATCH_ROWS = 4096
+READ_AHEAD_BYTES = 64 << 10
 
 
 class Parquet:
@@ -32,7 +33,10 @@ class Parquet:
         with told():
             if isinstance(self.where, LocalPlace):
                 return pq.ParquetFile(f"{self.where.root}/{self.path}", page_checksum_verification=True)
-            return pq.ParquetFile(self.where.open(self.path), page_checksum_verification=True)
+            opened: Any = self.where.open(self.path)
+            if hasattr(opened, "cache"):  # of fsspec: what is read ahead by megabytes is mostly media nobody asked for
+                opened.cache.blocksize = READ_AHEAD_BYTES
+            return pq.ParquetFile(opened, page_checksum_verification=True)
 
     def columns(self) -> tuple[str, ...]:
         return tuple(self.file.schema_arrow.names)
