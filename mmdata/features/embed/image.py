@@ -55,7 +55,10 @@ class Picturing(Pretrained[Takes], Generic[Takes]):
 
     def load(self, device: str) -> Tower:
         self.processor()  # what is wrong with it is found now, not at the first picture
-        return super().load(device)
+        tower = super().load(device)
+        if self.how() == "cls" and not _has_first(tower):
+            raise unusable(self.model, "sums no picture up in its first place: pool by mean, pooler or shared")
+        return tower
 
     def processor(self) -> Any:
         """What makes a model's input of pixels: always the one by Pillow, whatever else is installed."""
@@ -77,8 +80,7 @@ class Picturing(Pretrained[Takes], Generic[Takes]):
 
     def _n_marks(self, model: Tower) -> int:
         """How many places of a picture show nothing: the first, and what some models keep notes in."""
-        has_first = any("cls_token" in name or "class_embedding" in name for name, _ in model.part.named_parameters())
-        return int(has_first) + int(getattr(self.own_config(), "num_register_tokens", 0) or 0)
+        return int(_has_first(model)) + int(getattr(self.own_config(), "num_register_tokens", 0) or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,10 @@ class ImageEmbedding(Picturing[Image]):
             vectors = self.finished(self.pictured(model, [prepared[place] for place in places]))
             found.update(zip(places, vectors, strict=True))
         return [found[place] for place in range(len(prepared))]
+
+
+def _has_first(model: Tower) -> bool:
+    return any("cls_token" in name or "class_embedding" in name for name, _ in model.part.named_parameters())
 
 
 def fitted(processor: Any, pixels: np.ndarray) -> Pixels:

@@ -125,10 +125,12 @@ class BatchMfcc(BatchSpectrum):
     def finished(self, model: dict[str, Any], power: Any, counts: Sequence[int]) -> Any:
         import torch
 
-        decibels = 10 * power.clamp(min=QUIETEST).log10()
+        # in float64, where a device has it: cepstra are small differences of sums that hang on the group's size
+        wide = power if power.device.type == "mps" else power.double()
+        decibels = 10 * wide.clamp(min=QUIETEST).log10()
         if self.top_db is not None:
             n_rows = torch.tensor(counts, device=power.device)
             real = torch.arange(power.shape[1], device=power.device) < n_rows[:, None]
             top = decibels.masked_fill(~real[..., None], -torch.inf).amax(dim=(1, 2), keepdim=True)
             decibels = torch.maximum(decibels, top - self.top_db)
-        return decibels @ model["dct"]
+        return (decibels @ model["dct"].to(decibels.dtype)).float()

@@ -169,6 +169,10 @@ def _tokenizer_at(folder: Path, model: str) -> Any:
         from transformers import AutoTokenizer
 
         try:
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # whatever stands in a stranger's files
             raise unusable(model, f"its tokenizer can't be used: {first_line(error)}") from error
+    files = sorted({"tokenizer.json", *tokenizer.vocab_files_names.values()})
+    if not any((folder / name).is_file() for name in files):  # transformers makes one up that knows no words
+        raise unusable(model, f"its tokenizer can't be used: there is none of {', '.join(files)}")
+    return tokenizer

