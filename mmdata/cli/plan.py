@@ -22,6 +22,9 @@ def plan(
         int | None,
         typer.Option("--measure", metavar="N", min=0, help="Try N samples to estimate by; 20 where runs tell nothing."),
     ] = None,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Take the source as the last run found it, without looking at it.")
+    ] = False,
     unmatched: Annotated[bool, typer.Option("--unmatched", help="Name every file that belongs to no sample.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +37,13 @@ def plan(
 
     file = load(pipeline, source=source)
     api.check(file)
-    options = RunOptions(settings=file.run, limit=limit, where=file.where, storage_options=storage_options())
+    options = RunOptions(
+        settings=file.run,
+        limit=limit,
+        look_at_source=not recorded,
+        where=file.where,
+        storage_options=storage_options(),
+    )
     todo, estimate = planned(file.pipeline, store, options, workers=workers, n=measure)
     if as_json:
         names = {"unmatched_files": todo.unmatched} if unmatched else {}

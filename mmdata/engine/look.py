@@ -134,7 +134,7 @@ def _look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bo
     todo = work_left(compiled, division, source.name, files, view.by_id, families=options.families)
     if options.replay:
         add_replays(todo, compiled, division, source.name, files, view.by_id, _failed(store))
-    if not options.look_at_source and any(job.samples for job in todo.jobs):
+    if commit and not options.look_at_source and any(job.samples for job in todo.jobs):
         stale = "the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"
         raise ConfigError(options.where, [stale])
     todo.unmatched, todo.forgotten = list(scan.unmatched), scan.forgotten

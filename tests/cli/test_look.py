@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -315,6 +316,20 @@ def test_plan_says_what_run_will_do(mmdata: Mmdata, own: Any, made: Any) -> None
     changed = mmdata("plan", own.pipeline, "--source", made.source, "--store", made.store).out
     assert "image.sharpness\t3\t10\t0\tits setting, or a step before it, changed" in changed
     assert "image.phash\t0" in changed
+
+
+def test_plan_can_take_the_source_as_it_is_recorded(mmdata: Mmdata, made: Any, tmp_path: Path) -> None:
+    source = shutil.copytree(made.source, tmp_path / made.source.name)
+    command = ["plan", made.pipeline, "--source", source, "--store", made.store]
+    before = mmdata(*command, "--recorded", "--json").json
+    shutil.copy(source / "disc/disc_0000.png", source / "disc/disc_9999.png")
+    assert mmdata(*command, "--json").json["new"] == 1
+    assert mmdata(*command, "--recorded", "--json").json == before
+    shutil.rmtree(source)
+    assert mmdata(*command, "--recorded", "--json").json == before
+    assert before["samples"] == 12
+    ended = mmdata("plan", made.pipeline, "--source", source, "--store", tmp_path / "none", "--recorded")
+    assert (ended.code, "no store at" in ended.err) == (1, True)
 
 
 def test_try_shows_each_step_on_good_and_bad_files(mmdata: Mmdata, made: Any) -> None:
