@@ -77,7 +77,7 @@ def connected(scheduler: Any, *, workers: int, connect_s: float) -> Iterator[Any
 
     with ExitStack() as exits:
         if scheduler is None:
-            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, env=ONE_THREAD)
+            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", env=ONE_THREAD)
             scheduler = exits.enter_context(local)
         settings: dict[str, Any] = {"set_as_default": False, "timeout": connect_s, "name": "mmdata"}
         if isinstance(scheduler, Client):
