@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mmdata.core.sample import Frames
 from mmdata.store.store import Store
 from mmdata.testing.build import caption, noise, picture, png_bytes, wav_bytes
+from mmdata.testing.films import moving_shapes
+from mmdata.testing.media import mp4_bytes
 
 PIPELINE = """
 source:
@@ -99,3 +103,36 @@ def test_large_parts_that_no_feature_reads_are_not_held(tmp_path: Path) -> None:
     large = run_peak_mb(tmp_path, text="source: {use: source.files.Files}\nfeatures: [features.text.TextLength]\n")
     assert len(Store.open(tmp_path / "store")) == 24
     assert large < 200 + 5 * len(sound) / 1e6
+
+
+FILMS = """
+source: {{use: source.files.Files}}
+ingest:
+  - {{use: codec.video.DecodeFrames, fps: 8, into: frames}}
+store: {{video: copy}}
+features: [{features}]
+run: {{shard_samples: 20}}
+"""
+
+
+@pytest.mark.slow
+def test_a_feature_added_later_on_the_frames_of_long_films_holds_one_film_at_a_time(tmp_path: Path) -> None:
+    """Films of 60 s, whose frames are not stored: 480 of them, 62 MB, are made again for the new feature."""
+    frames, _ = moving_shapes(48, 240, 180)
+    film = mp4_bytes(Frames(np.tile(frames.pixels, (10, 1, 1, 1)), np.arange(480) / 8, np.zeros(480, bool)))
+    peaks = {}
+    for n in (1, 4):
+        folder = tmp_path / f"{n}"
+        (folder / "media").mkdir(parents=True)
+        for number in range(n):
+            (folder / "media" / f"{number}.mp4").write_bytes(film)
+        run_peak_mb(folder, text=FILMS.format(features="features.video.VideoSize"))
+        peaks[n] = run_peak_mb(
+            folder, text=FILMS.format(features="features.video.VideoSize, features.video.FrameDifference")
+        )
+        store = Store.open(folder / "store")
+        assert [len(pairs) for pairs in store.arrays("frames.difference", store.keys()) if pairs is not None] == [
+            479
+        ] * n
+    assert peaks[4] < peaks[1] + 40
+    assert peaks[4] < 250 + 3 * 62
