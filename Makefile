@@ -42,6 +42,8 @@ corpora: .venv/.demo  ## fetch the corpora of tests, demo and benchmarks by apt-
 bench: .venv/.dev  ## measure against the straightforward script, and the runner's overhead
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/batching.py
+	$(BIN)/python benchmarks/batching.py --wait-ms 8
 
 constraints:  ## renew constraints.txt: the newest of everything but torch
 	rm -rf .venv/newest && $(PYTHON) -m venv .venv/newest
