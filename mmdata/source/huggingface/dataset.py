@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from itertools import repeat
 from typing import Any, ClassVar
@@ -233,7 +233,7 @@ class _Listing:
             file = find(path)
             if file.problem:
                 return self._fault(stem, file.problem[0], file.problem[1], quoted(path))
-            members.append(Member(part, quoted(path), file.size, file.signature))
+            members.append(Member(part, quoted(path), file.size, self.found.commit or file.signature))
         known = {name: plain(named(value, features[name])) for name, value in row.items() if name not in parts.values()}
         pointer = members[0].pointer if members else ""
         return self._entry(split, stem, known, members, features, pointer, set(parts.values()))
@@ -258,7 +258,8 @@ class _Reader:
         """A member's bytes; those of a loose file are read when they are asked for."""
         pointer = Pointer.parse(member.pointer)
         if pointer.row is None or pointer.column is None:
-            return blob(self._place(member), member)
+            is_commits = member.signature.startswith("commit:")  # whose files never change
+            return blob(self._place(member), replace(member, signature="") if is_commits else member)
         try:
             data = self._cell(pointer, member, columns.get(pointer.uri, set()))
         except NoTable as error:

@@ -51,6 +51,11 @@ class Resolved:
         object.__setattr__(self, "where", place(self.root))
 
     @property
+    def commit(self) -> str:
+        """The signature of all files of the hub; "" for others."""
+        return f"commit:{self.root.rpartition('@')[2]}" if self.root.startswith(HUB) else ""
+
+    @property
     def splits(self) -> list[str]:
         found = [file.split for file in self.files] or [str(split) for split in self.folder.config.data_files]
         return list(dict.fromkeys(found))
@@ -157,13 +162,13 @@ def _built(path: str, root: str, config: str | None, commit: str | None) -> Reso
     if form is None:
         hint = "; source.webdataset.Tars reads its tars" if "WebDataset" in named else ""
         raise ConfigError(path, [f"its files are read as {named[1]}, of which no row can be read alone{hint}"])
-    root_path, where, files = root.rstrip("/"), place(root), []
+    root_path, where, files, found = root.rstrip("/"), place(root), [], Resolved(root)
     for split, paths in builder.config.data_files.items():
         for each in paths:
             relative = _relative(str(each), root_path)
             if relative is None:
                 raise ConfigError(path, [f"{each} lies outside of the dataset, or in an archive: unpack it"])
-            signature = f"commit:{commit}" if commit else where.stat(relative).signature
+            signature = found.commit or where.stat(relative).signature
             files.append(DataFile(str(split), relative, form, signature))
     return Resolved(root, files, features=features)
 

@@ -115,6 +115,18 @@ class TestImageFolder(SourceContract):
         return SourceCase(HuggingFace(str(tmp_path / "pets")), tmp_path / "pets", found)
 
 
+class TestLines(SourceContract):
+    reads_ahead = True
+
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> SourceCase:
+        (tmp_path / "pets").mkdir()
+        rows = [{"text": f"text {n} é", "n": n} if n else {"n": n, "text": "x"} for n in range(5)]
+        (tmp_path / "pets" / "train.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+        found = {f"train/{n:09d}": {"text": str(each["text"]).encode()} for n, each in enumerate(rows)}
+        return SourceCase(HuggingFace(str(tmp_path / "pets")), tmp_path / "pets", found)
+
+
 def entries(source: HuggingFace) -> list[Entry]:
     return list(source.scan().entries)
 

@@ -77,6 +77,24 @@ def test_a_dataset_of_the_hub_is_read_in_place_at_its_commit(repository: Path, t
         assert n_bytes(asked) < 2 * SIZE  # of N: the picture that was read, and what the listing needs
 
 
+def test_loose_files_of_the_hub_are_read_one_by_one(tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        for n in range(2):
+            (tmp_path / "repository" / "train" / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "repository" / "train" / kind / f"{n}.png").write_bytes(f"{kind} {n}".encode())
+    with serving(tmp_path / "repository") as (url, asked):
+        done = looked(url, tmp_path / "home", path="owner/pets")
+    listing, read = done.stdout.splitlines()
+    found = [(entry["members"][0][1], entry["members"][0][3], entry["meta"]) for entry in json.loads(listing)]
+    assert found == [
+        (f"train/{kind}/{n}.png", f"commit:{COMMIT}", {"label": kind, "split": "train"})
+        for kind in ("cat", "dog")
+        for n in range(2)
+    ]
+    assert read == "pets/train/000000002 5"
+    assert len([line for line in asked if line.startswith("GET") and ".png" in line]) == 1
+
+
 def test_what_the_hub_does_not_have_is_told(repository: Path, tmp_path: Path) -> None:
     with serving(repository) as (url, _):
         assert "nor a dataset of that name" in looked(url, tmp_path / "home", path="owner/none").stdout
