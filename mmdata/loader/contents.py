@@ -64,10 +64,10 @@ def contents_of(
     columns = columns_of(store, names)
     families = list(dict.fromkeys(column.family for column in columns))
     shards = [{SAMPLES: shard.samples, **shard.features} for shard in view.shards if shard.rows]
-    chosen = _rows(store, files, shards, selection, split)
+    chosen = _rows(store, shards, selection, split)
     used = [(shard, rows) for shard, rows in zip(shards, chosen, strict=True) if len(rows)]
     if not used:
-        raise ConfigError("stream", _nothing(store, files, selection, split))
+        raise ConfigError("stream", _nothing(store, selection, split))
     chunks = [chunk for shard, rows in used for chunk in _chunks(shard, rows)]
     needed = [shard for shard, _ in used]  # a shard that gives no row may lack whatever it likes
     _check_complete(store.url, families, needed)
@@ -105,7 +105,6 @@ def _quoted(text: str) -> str:
 
 def _rows(
     store: Store,
-    files: Files,
     shards: Sequence[Mapping[str, DataFile]],
     selection: str | None,
     split: str | Sequence[str] | None,
@@ -119,9 +118,7 @@ def _rows(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from mmdata.store import selections
-
-    table = selections.read(files, selection)
+    table = store.selection(selection)
     wanted = pc.is_null(table["reason"])
     if split is not None:
         names = [split] if isinstance(split, str) else list(split)
@@ -169,7 +166,7 @@ def _marks(files: Mapping[str, DataFile], rows: np.ndarray) -> np.ndarray:
     return marks
 
 
-def _nothing(store: Store, files: Files, selection: str | None, split: str | Sequence[str] | None) -> list[str]:
+def _nothing(store: Store, selection: str | None, split: str | Sequence[str] | None) -> list[str]:
     """Why there are no rows."""
     if selection is None:
         return [f"store: {store.url} holds no samples"]
@@ -180,7 +177,7 @@ def _nothing(store: Store, files: Files, selection: str | None, split: str | Seq
 
     from mmdata.store import selections
 
-    table = selections.read(files, selection)
+    table = store.selection(selection)
     why = json.loads((table.schema.metadata or {}).get(selections.EMPTY, b"{}"))
     if known := [name for name in names if name in why]:
         return [f"split: selection {selection!r} has no samples in {name!r}: {why[name]}" for name in known]

@@ -266,10 +266,15 @@ class _Work:
         """Snapshots that pin other files, without the samples."""
         for pinned in self._pinned:
             affected = {view.shard for view in self._affected(pinned.view.shards)}
-            if affected:
+            selected = [self._reselected(pin) for pin in pinned.selections]
+            if affected or selected != pinned.selections:
                 shards = [self._repinned(view) if view.shard in affected else view for view in pinned.view.shards]
                 left = StoreView(tuple(view for view in shards if view is not None))
-                snapshots.replace(self._files, Snapshot(pinned.name, pinned.created, left, pinned.recipes))
+                snapshots.replace(self._files, Snapshot(pinned.name, pinned.created, left, pinned.recipes, selected))
+
+    def _reselected(self, pin: DataFile) -> DataFile:
+        held = self.sought.any(read.keys(self._files, pin))
+        return selections.without(self._files, pin, self._keep) if held else pin
 
     def _repinned(self, view: ShardView) -> ShardView | None:
         new = self._new_id(view.shard)

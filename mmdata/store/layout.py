@@ -8,6 +8,7 @@
       plans/  runs/                         Delta tables of the coordinator
       selections/NAME/                      Delta table a selection
       snapshots/NAME.json
+      forgotten/                            when samples were forgotten, and salted hashes of their keys
       tmp/                                  what is being written; left behind only by a killed process
 
 A data file never changes once it has its name. SHARD is the shard's id, FP the fingerprint of all that made the file,
@@ -92,6 +93,15 @@ def folder(family: str) -> str:
     """
     own = family in (SAMPLES, DROPS, REJECTS, PLANS, RUNS) or family.startswith(f"{SELECTIONS}/")
     return family if own else f"{FEATURES}/{family}"
+
+
+def is_selection(family: str) -> bool:
+    """Whether a family is a selection's table.
+
+    >>> is_selection("selections/v1"), is_selection("samples")
+    (True, False)
+    """
+    return family.startswith(f"{SELECTIONS}/")
 
 
 def checked_family(family: str) -> str:

@@ -11,9 +11,9 @@ import pyarrow as pa
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Sample
 from mmdata.errors import Incomplete, SchemaMismatch, StoreError
-from mmdata.store import read, runs
+from mmdata.store import read, runs, selections
 from mmdata.store.files import Files
-from mmdata.store.layout import DROPS, FEATURES, LOG, REJECTS, RUNS, SAMPLES, DataFile
+from mmdata.store.layout import DROPS, FEATURES, LOG, REJECTS, RUNS, SAMPLES, SELECTIONS, DataFile
 from mmdata.store.log import FamilyLog, Log
 from mmdata.store.parts import StoredParts
 from mmdata.store.query import Rows, query
@@ -230,6 +230,20 @@ class Reading:
         families = rows.families(columns, where)
         self.check_complete(families, incomplete=incomplete)
         return query(rows, columns, where)
+
+    def selection(self, name: str) -> pa.Table:
+        """A selection's rows: key, split, weight, reason; `reason` is null where the sample is selected.
+
+        Of a snapshot, the selection is as it was then; one that came later is read as it is now.
+
+        Raises:
+            StoreError: there is no such selection; says which there are.
+        """
+        family = f"{SELECTIONS}/{name}"
+        pins = [pin for pin in (self._pinned.selections if self._pinned else ()) if pin.family == family]
+        if not pins:
+            return selections.read(self._files, name)
+        return pa.concat_tables([read.open_rows(self._files, pin) for pin in pins])
 
     def drops(self) -> pa.Table:
         """The samples that steps decided against: key, step, reason, pointer, source."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from mmdata.core.fingerprint import keys_digest
 from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.store.files import Files
-from mmdata.store.layout import LOG, SELECTIONS, checked_selection
-from mmdata.store.log import Log, Logged
+from mmdata.store.layout import LOG, SELECTIONS, DataFile, checked_selection
+from mmdata.store.log import Log, Logged, from_logged
 from mmdata.store.parquet import read_rows, write_rows
 from mmdata.store.tables import logged
 
@@ -60,6 +61,25 @@ def write(files: Files, name: str, rows: pa.Table, *, fp: str) -> None:
 
     columns = [pa.field(field.name, field.type) for field in SCHEMA]  # Delta's columns are all nullable
     log.commit(decide, pa.schema([*columns, *(pa.field(each, pa.string()) for each in logged(log.family))]))
+
+
+def pins(files: Files) -> list[DataFile]:
+    """The live files of all selections, for a snapshot to name."""
+    found = []
+    for name in names(files):
+        log = SelectionLog(files, name)
+        log.refresh()
+        found += [from_logged(log.family, entry) for entry in log.live().values()]
+    return found
+
+
+def without(files: Files, pin: DataFile, keep: Callable[[str], bool]) -> DataFile:
+    """A selection's file of the same rows but those whose keys are not to be kept; it is in no log."""
+    rows = read_rows(files, pin.path)
+    rows = rows.filter(pa.array([keep(key) for key in rows.column("key").to_pylist()], pa.bool_()))
+    keys = keys_digest(rows["key"].to_pylist())
+    path, size, digest = write_rows(files, pin.family, f"{pin.fp}-{keys}", rows)
+    return replace(pin, path=path, keys=keys, rows=rows.num_rows, size_bytes=size, digest=digest)
 
 
 def read(files: Files, name: str) -> pa.Table:

@@ -10,24 +10,48 @@ from typing import Any
 
 from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.store.files import Files
-from mmdata.store.layout import DROPS, FORMAT, REJECTS, SAMPLES, SNAPSHOTS, DataFile, Media, checked_snapshot, folder
+from mmdata.store.layout import (
+    DROPS,
+    FORMAT,
+    REJECTS,
+    SAMPLES,
+    SNAPSHOTS,
+    DataFile,
+    Media,
+    checked_snapshot,
+    folder,
+    is_selection,
+)
 from mmdata.store.runs import Recipe
 from mmdata.store.view import StoreView, join
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A pinned picture: its name, when it was made (ISO 8601, UTC), what it shows, and the recipes that joined it."""
+    """A pinned picture.
+
+    Args:
+        name: its own. created: when, ISO 8601, UTC.
+        view: what it shows. recipes: those that joined it.
+        selections: the files of the selections that there were.
+    """
 
     name: str
     created: str
     view: StoreView
     recipes: Sequence[Recipe]
+    selections: Sequence[DataFile] = ()
+
+    def files(self) -> list[DataFile]:
+        """Every file that it pins."""
+        return [*self.view.files(), *self.selections]
 
 
-def make(files: Files, name: str, view: StoreView, recipes: Sequence[Recipe]) -> Snapshot:
+def make(
+    files: Files, name: str, view: StoreView, recipes: Sequence[Recipe], selections: Sequence[DataFile] = ()
+) -> Snapshot:
     """Pin a picture. Raises StoreError when the name is taken, or can't be one."""
-    snapshot = Snapshot(checked_snapshot(name), datetime.now(UTC).isoformat(), view, tuple(recipes))
+    snapshot = Snapshot(checked_snapshot(name), datetime.now(UTC).isoformat(), view, tuple(recipes), tuple(selections))
     try:
         files.create(_path(name), _text(snapshot))
     except FileExistsError:
@@ -46,7 +70,7 @@ def _text(snapshot: Snapshot) -> bytes:
         "name": snapshot.name,
         "created": snapshot.created,
         "recipes": [json.loads(recipe.to_json()) for recipe in snapshot.recipes],
-        "files": [_row(file) for file in snapshot.view.files()],
+        "files": [_row(file) for file in snapshot.files()],
     }
     return json.dumps(value, sort_keys=True).encode()
 
@@ -76,9 +100,10 @@ def _parsed(name: str, value: Mapping[str, Any]) -> Snapshot:
     for row in value["files"]:
         file = _file(row)
         by_family.setdefault(file.family, []).append(file)
+    selected = [pin for family in list(by_family) if is_selection(family) for pin in by_family.pop(family)]
     own = {family: by_family.pop(family, []) for family in (SAMPLES, DROPS, REJECTS)}
     view = join(own[SAMPLES], by_family, recipes, drops=own[DROPS], rejects=own[REJECTS])
-    return Snapshot(name, value["created"], view, recipes)
+    return Snapshot(name, value["created"], view, recipes, selected)
 
 
 def names(files: Files) -> list[str]:
@@ -90,7 +115,7 @@ def names(files: Files) -> list[str]:
 def pinned(files: Files) -> Iterable[DataFile]:
     """Every file that any snapshot pins."""
     for name in names(files):
-        yield from read(files, name).view.files()
+        yield from read(files, name).files()
 
 
 def pinned_paths(files: Files) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from mmdata import __version__
 from mmdata.core.ports import Entry
 from mmdata.errors import SchemaMismatch, StoreError
-from mmdata.store import plans, runs, snapshots
+from mmdata.store import plans, runs, selections, snapshots
 from mmdata.store.commits import Change, apply
 from mmdata.store.files import Files, missing_store, usable
 from mmdata.store.forget import Forgotten, forget
@@ -80,9 +80,9 @@ class Store(Reading):
     # ---- snapshots
 
     def snapshot(self, name: str) -> Snapshot:
-        """Pin the newest picture under a name. Raises StoreError when there is a snapshot of that name."""
+        """Pin the newest picture and all selections under a name. Raises StoreError when a snapshot has that name."""
         view = self.view()
-        return snapshots.make(self._files, name, view, self._recipes)
+        return snapshots.make(self._files, name, view, self._recipes, selections.pins(self._files))
 
     def snapshots(self) -> list[str]:
         """The names of all snapshots."""

@@ -94,8 +94,9 @@ def _full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "008.txt").write_text(words(800))  # its shard has 007, too
     do(folder, store)
     opened = Store.open(store)
-    opened.snapshot("second")
     select(opened, "all", split={"train": 0.5, "test": 0.5})
+    opened.snapshot("second")
+    select(opened, "all", split={"train": 0.2, "test": 0.8})
     compact(opened, RunSettings(shard_samples=40))
     do(folder, store, features=(TinyImage(size_px=4), TextLength()))
     (store / "tmp").mkdir(exist_ok=True)
@@ -166,6 +167,7 @@ def test_nothing_of_it_is_left_in_any_byte(full: tuple[Path, Path], what: str) -
         pinned = Store.open(store, snapshot=name)
         assert set(pinned.keys()) == others
         assert len(pinned.arrays("image.tiny")) == len(others)
+        assert set(pinned.selection("all")["key"].to_pylist()) == others
     assert set(selections.read(Folder.at(str(store)), "all")["key"].to_pylist()) == others
 
 

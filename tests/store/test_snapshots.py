@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
+import mmdata
 from mmdata.errors import SchemaMismatch, StoreError
+from mmdata.select.selection import select
+from mmdata.store import snapshots
+from mmdata.store.files import Files
 from mmdata.store.gc import gc
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Change, Store
+from mmdata.store.verify import verify
 
 Made = Any  # the fixtures' class; conftest can't be imported
 S1, S2, F2 = "1" * 16, "2" * 16, "b" * 16
@@ -113,3 +118,30 @@ def test_pins_every_file_with_its_digest(filled: Made) -> None:
         assert file.digest in text
         assert file.name in text
         assert file.media is None or file.media.digest in text
+
+
+def test_a_snapshot_pins_the_selections_that_there_are(filled: Made) -> None:
+    store = filled.store
+    select(store, "all", split={"train": 0.5, "test": 0.5})
+    before = store.selection("all")
+    store.snapshot("v1")
+    select(store, "all", split={"train": 0.1, "test": 0.9})
+    select(store, "later", split={"train": 1.0})
+    assert store.selection("all") != before
+    gc(store, grace_s=0)
+    pinned = Store.open(filled.url, snapshot="v1")
+    assert pinned.selection("all") == before
+    assert pinned.selection("later") == store.selection("later")  # one that came later is read as it is
+    with pytest.raises(StoreError, match="no selection 'nope'"):
+        pinned.selection("nope")
+    stream = mmdata.stream(pinned, ["key"], selection="all", split="train", batch_size=1)
+    wanted = [
+        key
+        for key, split in zip(before["key"].to_pylist(), before["split"].to_pylist(), strict=True)
+        if split == "train"
+    ]
+    assert sorted(key for batch in stream for key in batch["key"]) == sorted(wanted)
+    assert verify(store).is_sound
+    [path] = [file.path for file in snapshots.read(Files.at(filled.url), "v1").selections]
+    (Path(filled.url) / path).write_bytes(b"damaged")
+    assert [fault.path for fault in verify(store).faults] == [path]
