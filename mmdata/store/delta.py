@@ -43,12 +43,16 @@ class State:
         version: its number. live: its files.
         transactions: the newest version of each application's.
         columns: the table's schema, as JSON.
+        summed_up: the version of the newest checkpoint; -1 where there is none.
+        n_changes: of files, since then.
     """
 
     version: int
     live: Live
     transactions: Mapping[str, int] = field(default_factory=dict)
     columns: str = ""
+    summed_up: int = -1
+    n_changes: int = 0
 
 
 def newest(files: Files, folder: str, logged: Sequence[str], state: State | None) -> State | None:
@@ -68,7 +72,12 @@ def newest(files: Files, folder: str, logged: Sequence[str], state: State | None
             state = _checkpoint(files, folder, logged)
         for number, text in _commits(files, folder, state.version + 1 if state else 0):
             state = _following(state or State(-1, Live(form(logged).empty_table())), number, text, logged, folder)
-        if state is None or _summed_up(files, folder) <= state.version:
+        if state is None:
+            return None
+        summed_up = _summed_up(files, folder)
+        if state.summed_up < summed_up <= state.version:  # by another writer
+            return replace(state, summed_up=summed_up, n_changes=0)
+        if summed_up <= state.version:
             return state
         state = None  # the commits since were swept, as a checkpoint sums them up
 
@@ -98,7 +107,7 @@ def _checkpoint(files: Files, folder: str, logged: Sequence[str]) -> State | Non
     _check(told["partitionColumns"], logged, folder)
     _check_protocol(_present(rows, "protocol")[0], folder)
     marks = {mark["appId"]: mark["version"] for mark in _present(rows, "txn")}
-    return State(version, Live(_listed(rows.column("add"), logged)), marks, told["schemaString"])
+    return State(version, Live(_listed(rows.column("add"), logged)), marks, told["schemaString"], version)
 
 
 def _present(rows: pa.Table, action: str) -> list[dict[str, Any]]:
@@ -115,8 +124,9 @@ def _listed(adds: pa.ChunkedArray, logged: Sequence[str]) -> pa.Table:
     path, size, stats = path.filter(there), size.filter(there), stats.filter(there)
     if pc.any(pc.match_substring(path, "%")).as_py():
         path = pa.array([unquote(each) for each in path.to_pylist()], pa.string())
-    found = pc.struct_field(pc.extract_regex(stats, r'"numRecords":\s*(?P<rows>\d+)'), "rows")
-    rows = pc.fill_null(pc.cast(found, pa.int64()), 0)
+    told = stats.dictionary_encode()  # many files have the same number of rows
+    found = pc.struct_field(pc.extract_regex(told.dictionary, r'"numRecords":\s*(?P<rows>\d+)'), "rows")
+    rows = pc.fill_null(pc.cast(found, pa.int64()).take(told.indices), 0)
     each = [pc.fill_null(column, "") for column in _values(values, np.flatnonzero(there.to_numpy(False)), logged)]
     return pa.Table.from_arrays([path, size, rows, *each], schema=form(logged))
 
@@ -188,7 +198,8 @@ def _following(state: State, version: int, text: bytes, logged: Sequence[str], f
                 _check_protocol(action, folder)
     except (ValueError, KeyError, TypeError) as error:
         raise SchemaMismatch(f"{_name(folder, version)} is damaged: {type(error).__name__}: {error}") from error
-    return State(version, state.live.changed(adds, removes), marks, columns)
+    changes = state.n_changes + len(adds) + len(removes)
+    return State(version, state.live.changed(adds, removes), marks, columns, state.summed_up, changes)
 
 
 def _logged(action: Mapping[str, Any], logged: Sequence[str]) -> Logged:
@@ -245,7 +256,8 @@ def append(
     _create(files, _name(folder, state.version + 1), "\n".join(map(json.dumps, actions)).encode())
     marks = {**state.transactions, **({txn[0]: txn[1]} if txn else {})}
     live = state.live.changed(adds, (entry.name for entry in removes))
-    return replace(state, version=state.version + 1, live=live, transactions=marks)
+    changes = state.n_changes + len(adds) + len(removes)
+    return replace(state, version=state.version + 1, live=live, transactions=marks, n_changes=changes)
 
 
 def _create(files: Files, path: str, data: bytes) -> None:

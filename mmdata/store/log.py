@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -30,6 +31,8 @@ __all__ = ["FamilyLog", "Live", "Log", "Logged", "Txn", "from_logged", "to_logge
 
 ATTEMPTS = 60
 CHECKPOINT_EVERY = 100  # commits: so many a reader has to read one by one
+CHECKPOINT_SHARE = 0.1  # of the live files changed: a checkpoint lists all of them, seconds where there are 100,000
+CHECKPOINT_SURELY = 1000  # commits
 _SETTINGS = {
     "delta.enableExpiredLogCleanup": "false",  # or snapshots and time travel rot
     "delta.checkpointInterval": str(CHECKPOINT_EVERY),
@@ -111,16 +114,25 @@ class Log:
         if self._state is None:
             raise CommitConflict(f"{self._uri}: there is no table to remove files from")
         self._state = delta.append(self._files, self._folder, self._state, adds, removes, txn)
-        if self._state.version % CHECKPOINT_EVERY == 0:
+        if self._state.version % CHECKPOINT_EVERY == 0 and self._is_long(self._state):
             self._checkpoint()
+
+    def _is_long(self, state: delta.State) -> bool:
+        """Whether what a checkpoint would sum up is worth its cost."""
+        n_commits = state.version - state.summed_up
+        return n_commits >= CHECKPOINT_SURELY or state.n_changes >= CHECKPOINT_SHARE * len(state.live)
 
     def _checkpoint(self) -> None:
         """Sum up the log, so that readers needn't read every commit. The commit stands, also where that fails."""
         try:
             with self._files.told():
-                DeltaTable(self._uri, storage_options=self._files.delta_options).create_checkpoint()
+                table = DeltaTable(self._uri, storage_options=self._files.delta_options)
+                table.create_checkpoint()
         except (DeltaError, OSError) as error:
             log.warning("table=%s no checkpoint was made: %s", self._uri, error)
+        else:
+            if self._state is not None:
+                self._state = replace(self._state, summed_up=table.version(), n_changes=0)
 
     def _prepare(self, schema: pa.Schema | None) -> None:
         """Make the table, or widen it, so that it has the schema's columns."""

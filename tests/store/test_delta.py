@@ -131,6 +131,19 @@ def test_every_so_many_commits_a_checkpoint_is_made(made: Made, monkeypatch: pyt
     assert (fresh.refresh(), len(fresh.live())) == (7, 7)
 
 
+def test_a_checkpoint_waits_until_it_is_worth_its_cost(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(log_module, "CHECKPOINT_SURELY", 6)
+    log = Log(Files.at(made.url), "drops")
+    log.commit(lambda live: ([entry(f"b{n}") for n in range(1000)], []), SCHEMA)
+    for number in range(12):
+        # once, another writer goes on from the log as it stands
+        writer = Log(Files.at(made.url), "drops") if number == 6 else log
+        writer.commit(lambda live, n=number: ([entry(f"a{n}")], []), SCHEMA)  # type: ignore[misc]
+    folder = Path(made.url, "drops", "_delta_log")
+    assert [path.name[17:20] for path in sorted(folder.glob("*.checkpoint.parquet"))] == ["002", "008"]
+
+
 def test_many_changes_are_folded_into_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "FOLD_ABOVE", 3)
     live = Live(form(VALUES).empty_table())
