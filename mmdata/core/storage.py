@@ -209,6 +209,8 @@ def open_place(url: str, options: Options | None = None) -> tuple[Any, str]:
         system, root = url_to_fs(url, use_listings_cache=False, **settings)
     except (ImportError, ValueError) as error:
         raise ConfigError(url, [str(error)]) from error
+    if "s3" in system.protocol:
+        system.retries = 2  # of s3fs, around the attempts of botocore: for answers that break off
     return system, str(root).rstrip("/")
 
 
