@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.engine.counts import Counts, StepTimes
+from mmdata.engine.counts import Bottleneck, Counts, StepTimes
 
 few = st.integers(0, 9)
 counters = st.dictionaries(st.sampled_from("abc"), few).map(Counter)
@@ -74,3 +74,71 @@ def test_times_of_a_step_are_kept_in_one_place() -> None:
     made.times("a").n += 1
     made.times("a").bugs += 1
     assert made.steps == {"a": StepTimes(n=1, bugs=1)}
+
+
+def timed(**steps: StepTimes) -> Counts:
+    return Counts(steps={name.replace("__", "."): times for name, times in steps.items()})
+
+
+def test_stages_are_told_by_the_steps_name_unless_it_has_several() -> None:
+    made = timed(
+        codec__image__DecodeImage=StepTimes(4, 4.0),
+        clean__image__DropBlurred=StepTimes(4, 0.5),
+        source=StepTimes(4, 1.0),
+        store=StepTimes(4, 0.25),
+        features__embed__Clip=StepTimes(4, 3.0, stages={"prepare": 1.0, "compute": 1.5, "idle": 9.0}),
+        shard=StepTimes(1, 10.0),
+    )
+    assert made.stages == {
+        "read": {"source": 1.0},
+        "decode": {"codec.image.DecodeImage": 4.0},
+        "prepare": {"features.embed.Clip": 1.0},
+        "compute": {"clean.image.DropBlurred": 0.5, "features.embed.Clip": 2.0},
+        "write": {"store": 0.25},
+        "idle": {"features.embed.Clip": 9.0},
+    }
+    assert made.bottleneck == Bottleneck("decode", "codec.image.DecodeImage", 0.4)
+    assert made.to_json()["stages"] == {
+        "read": 1.0, "decode": 4.0, "prepare": 1.0, "compute": 2.5, "write": 0.25, "idle": 9.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ({}, None),
+        ({"shard": StepTimes(1, 100.0)}, None),
+        ({"shard": StepTimes(1, 0.5), "clean__a": StepTimes(1, 0.5)}, None),  # too short to say
+        ({"shard": StepTimes(1, 2.0), "clean__a": StepTimes(1, 1.0)}, Bottleneck("compute", "clean.a", 0.5)),
+        ({"shard": StepTimes(1, 2.0), "clean__a": StepTimes(1, 9.0)}, Bottleneck("compute", "clean.a", 1.0)),
+        (
+            {"shard": StepTimes(1, 10.0), "codec__a": StepTimes(1, 2.0), "codec__b": StepTimes(1, 2.5)}
+            | {"clean__a": StepTimes(1, 4.0)},
+            Bottleneck("decode", "codec.b", 0.25),  # both decoders together are what most time goes to
+        ),
+        (
+            {"shard": StepTimes(1, 4.0), "f": StepTimes(1, 1.0, stages={"compute": 1.0, "idle": 3.0})},
+            Bottleneck("compute", "f", 0.25),  # idling is no work
+        ),
+    ],
+)
+def test_the_bottleneck_is_the_stage_that_most_time_went_to(
+    steps: dict[str, StepTimes], expected: Bottleneck | None
+) -> None:
+    made = timed(**steps)
+    assert made.bottleneck == expected
+    assert made.steps.keys() == {name.replace("__", ".") for name in steps}
+
+
+def test_times_of_a_stage_are_added_up_and_idling_is_no_work() -> None:
+    made = StepTimes()
+    made.spent("compute", 1.0, n=2)
+    made.spent("idle", 5.0)
+    with made.spending("write"):
+        pass
+    other = StepTimes()
+    other.add(made)
+    other.add(made)
+    assert (other.n, other.stages["compute"], other.stages["idle"]) == (4, 2.0, 10.0)
+    assert other.seconds == pytest.approx(2.0 + other.stages["write"])
+    assert 0 < other.stages["write"] < 1

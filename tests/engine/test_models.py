@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,6 +58,19 @@ class TorchThreads(BatchExtract[Text]):
 class Unloadable(TorchThreads):
     def load(self, device: str) -> int:
         raise OSError("there is no model at /models/gone")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadly(TorchThreads):
+    """A model that ends its process on one of the texts, whoever else is in the group."""
+
+    def load(self, device: str) -> int:
+        return 7
+
+    def extract(self, model: int, prepared: Sequence[Text]) -> Sequence[np.ndarray]:
+        if any("deadly" in text.text for text in prepared):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().extract(model, prepared)
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +138,22 @@ def test_a_model_that_can_not_be_loaded_ends_the_run_and_rejects_nobody(
     with pytest.raises(StepError, match=expected):
         run(pipeline(source, Unloadable()), str(tmp_path / "store"), options)
     assert not list((tmp_path / "store").glob("rejects/*.parquet"))
+
+
+@pytest.mark.slow
+def test_a_sample_that_kills_the_model_costs_its_own_row(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number:02d}.txt").write_text("a deadly text" if number == 17 else caption(number).text)
+    options = replace(OPTIONS, executor=Pool(1), settings=RunSettings(shard_samples=30, device="cpu"))
+    report = run(pipeline(folder, Deadly()), str(tmp_path / "store"), options)
+    assert (report.counts.stored, report.counts.missing) == (30, {"text.threads": 1})
+    store = Store.open(tmp_path / "store")
+    found = {row["key"]: row["text.threads"] for row in store.table(["key", "text.threads"]).to_pylist()}
+    assert {key for key, value in found.items() if value != 7} == {"corpus/17"}
+    (row,) = store.missing().to_pylist()
+    assert (row["key"], row["error"].partition(":")[0]) == ("corpus/17", "worker_died")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "", "CPU", "cuda:0 "])
