@@ -29,6 +29,7 @@ from mmdata.engine.options import RunOptions
 from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, Progress, RunReport
 from mmdata.engine.shard import ShardJob, ShardResult, ShardWork
 from mmdata.engine.todo import Todo
+from mmdata.engine.visible import absolute
 from mmdata.errors import CommitConflict, RunStopped, StepError, StoreError
 from mmdata.store.files import Files
 from mmdata.store.pulse import beating
@@ -64,7 +65,7 @@ def run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
 
 def _run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
     started = perf_counter()
-    found = look(pipeline, store_url, options, commit=True)
+    found = look(pipeline, absolute(store_url), options, commit=True)
     report = RunReport(
         store_url,
         kept=found.todo.entries - found.todo.entries_todo,
@@ -97,7 +98,7 @@ def _recorded_work(found: Look, store: Store, options: RunOptions, report: RunRe
     try:
         with beating(Files.at(store.url, store.storage_options), record):
             if len(store.forgotten()) != found.n_blocked:  # since the look; from now on `forget` sees this run
-                found = look(found.pipeline, report.store, options, commit=True)
+                found = look(found.pipeline, absolute(report.store), options, commit=True)
             _work_until_done(found, store, options, report)
     except KeyboardInterrupt:
         report.state = INTERRUPTED
@@ -123,7 +124,7 @@ def _work_until_done(found: Look, store: Store, options: RunOptions, report: Run
         for result in committer.lost:
             report.counts.take_back(result.counts)
             report.shards -= 1
-        found = look(found.pipeline, report.store, options, commit=True)
+        found = look(found.pipeline, absolute(report.store), options, commit=True)
         report.kept = found.todo.entries - found.todo.entries_todo - report.counts.read
     raise CommitConflict(
         f"{LOOKS_ALLOWED} times another run committed other files of the same shards first: let runs of different "
@@ -159,7 +160,7 @@ class _Crew:
         """Do jobs; returns those that must be tried again, as their workers died."""
         again: list[ShardJob] = []
         try:
-            with closing(self._options.executor.map(work, self._left(jobs))) as results:
+            with closing(self._options.executor.map(work, self._left(work, jobs))) as results:
                 for result in results:
                     if isinstance(result, Died):
                         again += self._after_death(result)
@@ -178,7 +179,7 @@ class _Crew:
             self._watch()
         return [job for job in again if job.shard not in self._taken]
 
-    def _left(self, jobs: Sequence[ShardJob]) -> Iterator[ShardJob]:
+    def _left(self, work: GuardedWork, jobs: Sequence[ShardJob]) -> Iterator[ShardJob]:
         """Jobs as they are handed out; what another run has done since the look is passed over, and counts as kept."""
         for job in jobs:
             if self._committer.is_done(job):
@@ -186,7 +187,7 @@ class _Crew:
                 self._report.kept += len(job.entries)
                 self._samples_done += len(job.entries)
                 continue
-            yield job
+            yield replace(job, resources=work.work.resources(job.families))
 
     def _take(self, result: ShardResult) -> None:
         """Count a result, and hand it on to be committed; not a second one of a shard that was given to two workers."""

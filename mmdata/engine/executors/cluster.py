@@ -36,7 +36,7 @@ class Worker:
 
     def room(self, resources: Mapping[str, float]) -> int:
         """How many items that need these resources it does at once."""
-        each = [self.resources.get(name, 0) // need for name, need in resources.items() if need > 0]
+        each = [self.resources.get(name, 0) / need + 1e-9 for name, need in resources.items() if need > 0]
         return int(min([self.threads, *each]))
 
 
@@ -75,11 +75,12 @@ def connected(scheduler: Any, *, workers: int, connect_s: float) -> Iterator[Any
     import dask.config
     from distributed import Client, LocalCluster
 
+    settings: dict[str, Any]
     with ExitStack() as exits:
         if scheduler is None:
-            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", env=ONE_THREAD)
-            scheduler = exits.enter_context(local)
-        settings: dict[str, Any] = {"set_as_default": False, "timeout": connect_s, "name": "mmdata"}
+            settings = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "env": ONE_THREAD}
+            scheduler = exits.enter_context(LocalCluster(n_workers=workers, **settings))
+        settings = {"set_as_default": False, "timeout": connect_s, "name": "mmdata"}
         if isinstance(scheduler, Client):
             if scheduler.scheduler is None:
                 raise ConfigError("--scheduler", [f"the client {scheduler!r} is not connected"])
