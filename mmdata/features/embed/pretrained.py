@@ -45,7 +45,10 @@ class Tower:
     def tensor(self, values: np.ndarray) -> torch.Tensor:
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        made = torch.from_numpy(np.ascontiguousarray(values))
+        if self.device.startswith("cuda"):  # from pinned memory the copy does not hold this thread up
+            return made.pin_memory().to(self.device, non_blocking=True)
+        return made.to(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
