@@ -101,7 +101,7 @@ def _head(location: str, source: Source, entries: Sequence[Entry], kinds: dict[s
             lines += [f"  root: {_quoted(value)}  # the folder that holds all the files that it names"] if value else []
         elif field.name == "name":
             lines += [f"  name: {_quoted(value)}"] if location.rstrip("/").endswith(NAMELESS) else []
-        elif value not in (field.default, None) and "secret" not in field.metadata:
+        elif value not in (field.default, None, {}) and "secret" not in field.metadata:
             lines.append(f"  {field.name}: {_quoted(value)}")
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,11 +22,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None: ...
 
-    def answer(self, value: Any, status: int = 200, **headers: str) -> None:
+    def answer(self, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
-        for name, text in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name.replace("_", "-"), text)
+        for name, text in {"Content-Length": str(len(data)), **(headers or {})}.items():
+            self.send_header(name, text)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path.startswith(f"/datasets/owner/pets/resolve/{COMMIT}/"):
             self.file(self.folder / path.removeprefix(f"/datasets/owner/pets/resolve/{COMMIT}/").replace("%2F", "/"))
         else:
-            self.answer({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
+            self.answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
 
     do_HEAD = do_GET  # noqa: N815  the library's name
 
@@ -70,14 +70,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def file(self, path: Path) -> None:
         if not path.is_file():
-            return self.answer(b"", 404, X_Error_Code="EntryNotFound")
+            return self.answer(b"", 404, {"X-Error-Code": "EntryNotFound"})
         data = path.read_bytes()
-        headers = {"ETag": f'"{len(data)}"', "X_Repo_Commit": COMMIT, "Accept_Ranges": "bytes"}
+        headers = {"ETag": f'"{len(data)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         first, dash, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
         if not dash:
-            return self.answer(data, **headers)
+            return self.answer(data, 200, headers)
         begin, end = int(first), min(int(last or len(data)) + 1, len(data))
-        return self.answer(data[begin:end], 206, Content_Range=f"bytes {begin}-{end - 1}/{len(data)}", **headers)
+        return self.answer(data[begin:end], 206, {**headers, "Content-Range": f"bytes {begin}-{end - 1}/{len(data)}"})
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 import mmdata
-from mmdata.config.load import load
+from mmdata.config.choose import choose
+from mmdata.config.load import load, parse
 from mmdata.core.ports import Entry
 from mmdata.core.sample import Blob
 from mmdata.engine.options import RunOptions
@@ -217,3 +218,14 @@ def test_what_failed_is_fetched_when_it_is_replayed(tmp_path: Path, web: Web) ->
     run(pipeline.pipeline, str(store), RunOptions(settings=pipeline.run, replay=True))
     assert [row["kind"] for row in mmdata.open(store).rejects().to_pylist()] == ["wrong_type"]
     assert mmdata.open(store).table(["key"]).num_rows == 3
+
+
+def test_a_pipeline_is_chosen_for_a_manifest_also_where_nothing_answers(tmp_path: Path) -> None:
+    path = manifest(tmp_path / "m.csv", [{"image_url": "http://127.0.0.1:9/a", "caption": "x", "class": "y"}])
+    chosen = choose(path)
+    for line in ("  use: source.urls.Urls", '  parts: {"image": "image_url", "text": "caption"}', '  label: "class"'):
+        assert line in chosen.splitlines()
+    assert "codec.image.DecodeImage" in chosen
+    assert "expect" not in chosen
+    pipeline = parse(chosen, where="chosen").pipeline
+    assert pipeline.source == Urls(path, parts={"image": "image_url", "text": "caption"}, label="class")
