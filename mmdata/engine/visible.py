@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from typing import Any
+from typing import Any, cast
 
 from mmdata.core.ports import Source
 from mmdata.errors import ConfigError
@@ -25,8 +25,7 @@ def located(source: Source | None) -> Source | None:
     if not dataclasses.is_dataclass(known) or isinstance(known, type):
         return source
     changes = {name: absolute(value) for name, value in _locations(known).items()}
-    changed: Source = dataclasses.replace(known, **changes)
-    return changed
+    return cast(Source, dataclasses.replace(known, **changes))
 
 
 def check_visible(store_url: str, source: Source | None) -> None:
