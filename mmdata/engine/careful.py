@@ -132,7 +132,10 @@ class _Careful:
                 self._innocent.add(suspect)
                 return False
             self._tell(again, "it, by itself")
-            death = again if again.note is not None and again.note.entry else death
+            if again.note is None or not again.note.entry:  # it was not even touched
+                self._see_whether_a_process_can_start()
+                return False
+            death = again
         self._condemn((death.note or Note(suspect, START)).entry, death)
         return True
 

@@ -16,6 +16,7 @@ from time import monotonic
 from mmdata.engine.notes import Notes
 
 TICK_S = 0.2  # how often is looked
+OUTSIDE_S = 600.0  # for what is no call of a step: starting, loading a model, closing and sending a shard's files
 OUT_OF_MEMORY = 86  # the exit code of a process that passed its limit
 
 
@@ -29,6 +30,10 @@ class Limits:
 
     timeout_s: float
     memory_bytes: int | None = None
+
+    def seconds(self, *, in_call: bool) -> float:
+        """How long nothing may be noted: in a call of a step, and outside of any."""
+        return self.timeout_s if in_call else max(self.timeout_s, OUTSIDE_S)
 
 
 def held_bytes(pid: int | None = None) -> int:
@@ -61,7 +66,7 @@ class _Watched:
         """Seconds until the call that goes on has taken too long."""
         if self.notes.count != self.count:
             self.count, self.since_s = self.notes.count, monotonic()
-        return self.limits.timeout_s - (monotonic() - self.since_s)
+        return self.limits.seconds(in_call=self.notes.in_call) - (monotonic() - self.since_s)
 
 
 @dataclass
@@ -75,10 +80,17 @@ class _Watch:
     def begin(self, one: _Watched) -> None:
         with self.lock:
             self.watched.append(one)
-            self._wind_up()  # here, as the thread may wait for its first turn for as long as a call hangs
+            self._wind_up()
+            one.notes.tell(self.change)
             if not self.is_kept:
                 self.is_kept = True
                 threading.Thread(target=self._keep, name="mmdata-guard", daemon=True).start()
+
+    def change(self) -> None:
+        """Set the clock at once, as the thread may not get its turn before a call that never lets go of the lock."""
+        with self.lock:
+            if self.watched:
+                self._wind_up()
 
     def end(self, one: _Watched) -> None:
         with self.lock:

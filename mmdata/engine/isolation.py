@@ -123,7 +123,9 @@ class _Child:
                 return NO_MEMORY
             if (now := read_count(self.notes.fileno())) != count:
                 count, since_s = now, monotonic()
-            if monotonic() - since_s > limits.timeout_s + PATIENCE_S:
+            note = read_note(self.notes.fileno())
+            in_call = note is not None and note.entry != ""
+            if monotonic() - since_s > limits.seconds(in_call=in_call) + PATIENCE_S:
                 return TIMED_OUT
         return None
 

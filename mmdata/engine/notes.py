@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import mmap
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 SIZE = 65_536  # longer than any path
@@ -49,10 +50,23 @@ class Notes:
         """How many notes were written, of all stages."""
         return self._sheet.count
 
+    @property
+    def in_call(self) -> bool:
+        """Whether a sample is being worked on, and not the process started, a model loaded or a file closed."""
+        return self._sheet.in_call
+
+    def tell(self, listener: Callable[[], object]) -> None:
+        """Have something called whenever `in_call` has changed."""
+        self._sheet.on_change = listener
+
     def write(self, entry_key: str, step: str) -> None:
         """Note that `step` is about to be called for a sample of that entry of the source."""
         sheet = self._sheet
         sheet.count += 1
+        if bool(entry_key) != sheet.in_call:
+            sheet.in_call = not sheet.in_call
+            if sheet.on_change is not None:
+                sheet.on_change()
         if sheet.map is not None:
             raw = f"{entry_key}\x00{self._stage}\x00{step}".encode("utf-8", "surrogateescape")[: SIZE - _HEAD]
             head = sheet.count.to_bytes(8, "little") + len(raw).to_bytes(4, "little")
@@ -67,6 +81,8 @@ class Notes:
 class _Sheet:
     map: mmap.mmap | None
     count: int = 0
+    in_call: bool = False
+    on_change: Callable[[], object] | None = None
 
 
 def read_count(file: int) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.ports import Entry, Scan
 from mmdata.core.sample import Blob, Sample, Text
-from mmdata.core.step import Extract, Map
+from mmdata.core.step import BatchExtract, Extract, Map
 from mmdata.source.files import Files
 
 _seen: set[str] = set()  # by this process
@@ -26,13 +26,13 @@ _seen: set[str] = set()  # by this process
 def _eat() -> None:
     held = []
     while True:
-        held.append(np.ones(2_000_000))
-        time.sleep(0.005)
+        held.append(np.ones(10_000_000))
+        time.sleep(0.001)  # others get their turn, as between the lines of any step
 
 
 def _eat_in_one_call() -> None:
     while True:  # each multiplication holds Python's lock
-        _seen.add((b"%d" % len(_seen)).decode() * 400_000_000)
+        _seen.add((b"%d" % len(_seen)).decode() * 200_000_000)
 
 
 def _backtrack() -> None:
@@ -91,6 +91,29 @@ class HazardLength(Extract[Text]):
     def extract(self, value: Text) -> np.ndarray:
         strike(value.text, self.armed)
         return np.array(len(value.text), np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HazardModel(BatchExtract[Text]):
+    """A feature with a model, which strikes in the middle of a group."""
+
+    armed: str
+    on: str = "text"
+    into: str = "text.hazard"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec(dims=(), sizes={})
+
+    def load(self, device: str) -> str:
+        return self.armed
+
+    def cost(self, prepared: Text) -> int:
+        return len(prepared.text)
+
+    def extract(self, model: str, prepared: Sequence[Text]) -> Sequence[np.ndarray]:
+        for value in prepared:
+            strike(value.text, model)
+        return [np.array(len(value.text), np.float32) for value in prepared]
 
 
 @dataclass(frozen=True, kw_only=True)

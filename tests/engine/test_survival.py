@@ -22,9 +22,9 @@ from mmdata.source.files import Files
 from mmdata.store.store import Store
 from mmdata.store.verify import verify
 from mmdata.testing.build import caption
-from tests.engine.hazards import Hazard, HazardLength, HazardSource
+from tests.engine.hazards import Hazard, HazardLength, HazardModel, HazardSource
 
-SETTINGS = RunSettings(shard_samples=12, max_rejects=1.0, timeout_s=3.0, memory_bytes=700_000_000)
+SETTINGS = RunSettings(shard_samples=12, max_rejects=1.0)
 MADE = ("samples/*.parquet", "features/*/*.parquet", "media/*.tar")
 POOL = RunOptions(settings=SETTINGS, executor=Pool(1))
 
@@ -93,32 +93,45 @@ def rejects(store: Path) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in Store.open(store).rejects().to_pylist()}
 
 
+CRASHES = {
+    0: ("segfault", "worker_died", "ended its process: killed by SIGSEGV"),
+    1: ("exit", "worker_died", "ended its process: ended with exit code 1"),
+    4: ("sleep", "timed_out", "took longer than 4 s"),
+    5: ("backtrack", "timed_out", "took longer than 4 s"),
+}
+HUNGER = {
+    8: ("eat", "out_of_memory", "took more memory than the 500,000,000 bytes that a worker may"),
+    9: ("gorge", "out_of_memory", "took more memory than the 500,000,000 bytes that a worker may"),
+}
+
+
 @pytest.mark.slow
-def test_a_step_that_ends_or_holds_up_or_overfeeds_its_process_costs_its_sample_alone(corpus: Corpus) -> None:
-    hazards = {0: "segfault", 1: "exit", 4: "sleep", 5: "backtrack", 8: "eat", 9: "gorge"}
-    corpus.write(hazards)
-    report = corpus.disturb(ingesting(corpus))
+@pytest.mark.parametrize(("cases", "limits"), [(CRASHES, {"timeout_s": 4.0}), (HUNGER, {"memory_bytes": 500_000_000})])
+def test_a_step_that_ends_or_holds_up_or_overfeeds_its_process_costs_its_sample_alone(
+    corpus: Corpus, cases: dict[int, tuple[str, str, str]], limits: dict[str, Any]
+) -> None:
+    corpus.write({number: hazard for number, (hazard, _, _) in cases.items()})
+    report = corpus.disturb(ingesting(corpus), replace(POOL, settings=replace(SETTINGS, **limits)))
     found = rejects(corpus.struck)
-    assert list(found) == [f"corpus/{number:02d}" for number in hazards]
-    assert {row["step"] for row in found.values()} == {"tests.engine.hazards.Hazard"}
-    errors = [(row["kind"], row["error"].partition(" ")[2]) for row in found.values()]
-    assert errors[:2] == [
-        ("worker_died", "ended its process: killed by SIGSEGV"),
-        ("worker_died", "ended its process: ended with exit code 1"),
-    ]
-    assert errors[2:4] == [("timed_out", "took longer than 3 s")] * 2
-    assert errors[4:] == [("out_of_memory", "took more memory than the 700,000,000 bytes that a worker may")] * 2
-    assert report.counts.stored == 4
-    stacks = [row["traceback"] for row in found.values()]
-    assert "Segmentation fault" in stacks[0]
-    assert all("in strike" in stack and "0x0" not in stack for stack in (stacks[0], stacks[2], stacks[3]))
+    step = "tests.engine.hazards.Hazard"
+    assert {key: (row["step"], row["kind"], row["error"]) for key, row in found.items()} == {
+        f"corpus/{number:02d}": (step, kind, f"{step} {said}") for number, (_, kind, said) in cases.items()
+    }
+    assert report.counts.stored == 10 - len(cases)
+    for row in found.values():
+        told = row["kind"] == "timed_out" or "SIGSEGV" in row["error"]
+        assert ("in strike" in row["traceback"]) == told
+        assert "0x0" not in row["traceback"]
     corpus.replay(ingesting(corpus))
 
 
 @pytest.mark.slow
-def test_a_feature_that_ends_its_process_costs_one_row_of_its_own(corpus: Corpus) -> None:
+@pytest.mark.parametrize("kind", [HazardLength, HazardModel])
+def test_a_feature_that_ends_its_process_costs_one_row_of_its_own(
+    corpus: Corpus, kind: type[HazardLength] | type[HazardModel]
+) -> None:
     corpus.write({2: "segfault", 8: "kill"})
-    what = extracting(corpus)
+    what = replace(extracting(corpus), features=(TextLength(), kind(armed=corpus.armed)))
     report = corpus.disturb(what)
     store = Store.open(corpus.struck)
     failed = {row["key"]: row for row in store.missing().to_pylist()}
@@ -207,3 +220,11 @@ def test_workers_that_only_die_stop_the_run_with_words(corpus: Corpus) -> None:
     with pytest.raises(RunStopped, match=r"8 workers died one after the other.*killed by SIGKILL"):
         run(ingesting(corpus), str(corpus.struck), RunOptions(settings=SETTINGS, executor=Dying()))
     assert verify(Store.open(corpus.struck)).is_sound
+
+
+def test_each_row_of_the_document_names_a_test_that_is_there() -> None:
+    tests = Path(__file__).parents[1]
+    named = re.findall(r"`(test_\w+)`", (tests.parent / "docs" / "survival.md").read_text())
+    there = "".join(path.read_text() for path in (tests / "engine").glob("test_*.py"))
+    assert len(named) >= 12
+    assert [name for name in named if f"def {name}(" not in there] == []
