@@ -17,6 +17,8 @@ from mmdata.source.urls.fetch import Fetcher, _Ample
 from mmdata.source.urls.manners import Manners, NotFetched
 from tests.source.urls.web import PNG, Web, serving
 
+PATIENCE: dict[str, dict[str, Any]] = {"hang": {"timeout_s": 0.5}, "drip": {"max_s": 1.0}}  # with what never ends
+
 
 @pytest.fixture
 def web() -> Iterator[Web]:
@@ -25,7 +27,7 @@ def web() -> Iterator[Web]:
 
 
 def fetcher(**manners: Any) -> Fetcher:
-    usual = {"allow_private": True, "timeout_s": 0.4, "retries": 1, "requests_per_s": 1000.0, "max_bytes": 1 << 20}
+    usual = {"allow_private": True, "timeout_s": 10.0, "retries": 1, "requests_per_s": 1000.0, "max_bytes": 1 << 20}
     return Fetcher(Manners(**{**usual, **manners}))
 
 
@@ -67,7 +69,7 @@ def test_a_picture_comes_whole(web: Web, page: str) -> None:
 )
 def test_what_can_not_be_had_has_a_kind(web: Web, page: str, kind: str) -> None:
     with pytest.raises(NotFetched, match=r"http|file:|ftp:") as caught:
-        fetch(f"{web.url}/{page}", max_s=1.0)
+        fetch(f"{web.url}/{page}", **PATIENCE.get(page, {}))
     assert caught.value.kind == kind
 
 
@@ -76,7 +78,7 @@ def test_what_can_not_be_had_has_a_kind(web: Web, page: str, kind: str) -> None:
 )
 def test_only_what_may_pass_is_tried_again(web: Web, page: str, times: int) -> None:
     with pytest.raises(NotFetched):
-        fetch(f"{web.url}/{page}", retries=2, timeout_s=0.2)
+        fetch(f"{web.url}/{page}", retries=2, **PATIENCE.get(page, {}))
     assert web.times(f"/{page}") == times
 
 

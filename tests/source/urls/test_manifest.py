@@ -43,7 +43,7 @@ def manifest(path: Path, rows: Sequence[dict[str, Any]]) -> str:
 
 
 def urls(path: str, **settings: Any) -> Urls:
-    usual: dict[str, Any] = {"parts": {"image": "url"}, "allow_private": True, "timeout_s": 1.0, "retries": 0}
+    usual: dict[str, Any] = {"parts": {"image": "url"}, "allow_private": True, "timeout_s": 10.0, "retries": 0}
     return Urls(path, **{**usual, "requests_per_s": 1000.0, **settings})
 
 
@@ -182,7 +182,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, *down: str) -> None:
 
 
 def test_a_network_that_is_down_stops_the_run(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = urls(manifest(tmp_path / "m.csv", [{"url": f"{web.url}/ok/{n}"} for n in range(5)]), timeout_s=1.5)
+    source = urls(manifest(tmp_path / "m.csv", [{"url": f"{web.url}/ok/{n}"} for n in range(5)]), timeout_s=11.0)
     no_network(monkeypatch)
     with pytest.raises(RunStopped, match="Network is unreachable; nor can any other host be reached"):
         list(source.read(source.scan().entries))
@@ -191,7 +191,7 @@ def test_a_network_that_is_down_stops_the_run(tmp_path: Path, web: Web, monkeypa
 def test_one_host_that_is_gone_costs_its_own_samples(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as other:
         rows = [{"url": f"{host.url}/ok/{n}"} for host in (other, web) for n in range(3)]
-        source = urls(manifest(tmp_path / "m.csv", rows), timeout_s=1.6)
+        source = urls(manifest(tmp_path / "m.csv", rows), timeout_s=12.0)
         entries = source.scan().entries
         no_network(monkeypatch, other.url.rpartition(":")[2])
         assert outcomes(source, entries[:3]) == ["unreachable"] * 3
