@@ -352,6 +352,7 @@ def _code(error: BaseException) -> str:
 
 def _plainly(url: str, error: Exception, code: str, text: str) -> OSError:
     text = " ".join(_COLOURS.sub("", text).replace("↳", ":").split())
+    text = (code or "it gives no reason") if text in ("", "None") else text
     low = f"{type(error).__name__} {code} {text}".lower()
     if "nosuchbucket" in low or "containernotfound" in low:
         return OSError(f"{url}: there is no bucket {urlsplit(url).netloc!r}; make it first, or look at the endpoint")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 import time
@@ -10,13 +9,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import unquote
 
 from mmdata.core.storage import delta_options, open_place, told
 from mmdata.errors import StoreError, Unreachable, Unreadable
 from mmdata.store.layout import SCRATCH
+from mmdata.store.ranges import Ranges
 
 _TRIES = 5  # of a new file that another writer is busy with
 
@@ -133,7 +133,7 @@ class Files:
                 fetched then. Otherwise it is asked for, and large blocks are read ahead.
         """
         if size_bytes is not None and not self.is_local:
-            return cast(BinaryIO, _Ranges(self, path, size_bytes))
+            return cast(BinaryIO, Ranges(partial(self._range, path), size_bytes))
         with self.told():
             opened: BinaryIO = self._place[0].open(self.full(path), "rb")
         return opened
@@ -288,32 +288,6 @@ def _seconds(entry: Mapping[str, Any]) -> float:
 
 
 _CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created")  # as file systems call it
-
-
-class _Ranges(io.RawIOBase):
-    """A remote file of known size, of which exactly what is read is fetched."""
-
-    def __init__(self, files: Files, path: str, size_bytes: int) -> None:
-        self._files, self._path, self._size, self._at = files, path, size_bytes, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._size - self._at)
-        data = self._files._range(self._path, self._at, left if size < 0 else min(size, left))
-        self._at += len(data)
-        return data
 
 
 class HashedFile:

@@ -187,3 +187,14 @@ def test_a_relative_path_is_a_store_too(filled: Made, monkeypatch: pytest.Monkey
     filled.url = "store"
     filled.commit(*filled.samples(4))
     assert len(Store.open("store")) == 20
+
+
+@pytest.mark.parametrize(
+    ("offset", "whence", "size", "found"), [(0, 0, 3, b"012"), (-3, 2, -1, b"789"), (12, 0, 5, b"")]
+)
+def test_a_remote_file_of_known_size_fetches_what_is_read(offset: int, whence: int, size: int, found: bytes) -> None:
+    files = Files.at(f"memory://{uuid.uuid4().hex}")
+    files.create("a", b"0123456789")
+    with files.open("a", 10) as opened:
+        assert opened.seek(offset, whence) == opened.tell()
+        assert opened.read(size) == found
