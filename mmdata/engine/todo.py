@@ -117,13 +117,14 @@ def work_left(
     todo = Todo(new=division.new, changed=division.changed, gone=division.gone)
     todo.families = {name: FamilyPlan() for name in names}
     todo.steps = [f"{placed.label} on {placed.reads or 'the sample'}" for placed in compiled.steps]
-    whole = views.having({SAMPLES: compiled.samples_fp, **names}) if isinstance(views, ShardsById) else set()
+    whole, sound = _sound(views, compiled, names)
     for shard, entries in division.shards.items():
         todo.entries += len(entries)
         if shard in whole:  # and nothing else need be looked at
             todo.done += 1
             continue
-        job = _job(compiled, division, source_name, shard, entries, names, files, views.get(shard))
+        lacking = {name: fp for name, fp in names.items() if shard not in sound.get(name, ())}
+        job = _job(compiled, division, source_name, shard, entries, lacking, files, views.get(shard))
         if job is None:
             todo.done += 1
             continue
@@ -134,6 +135,16 @@ def work_left(
         reads = {family.step.on for family in compiled.families if todo.families.get(family.name, FamilyPlan()).shards}
         todo.from_source = sorted(part for part in compiled.remade if part in reads)
     return todo
+
+
+def _sound(
+    views: Mapping[str, ShardView], compiled: Compiled, names: Mapping[str, str]
+) -> tuple[set[str], dict[str, set[str]]]:
+    """The shards that lack nothing, and those that lack nothing of a family, as far as the joined files tell."""
+    if not isinstance(views, ShardsById):
+        return set(), {}
+    samples = {SAMPLES: compiled.samples_fp}
+    return views.having({**samples, **names}), {name: views.having({**samples, name: fp}) for name, fp in names.items()}
 
 
 def _job(

@@ -34,10 +34,22 @@ def form(columns: Sequence[str]) -> pa.Schema:
     return pa.schema([("name", pa.string()), ("size_bytes", pa.int64()), ("rows", pa.int64()), *values])
 
 
-def logged_at(files: pa.Table, row: int) -> Logged:
+class Columns:
+    """Rows of `form`, to be looked at one by one.
+
+    Args:
+        files: a table.
+    """
+
+    def __init__(self, files: pa.Table) -> None:
+        self.logged = files.column_names[3:]
+        self.arrays = [column.combine_chunks() for column in files.columns]
+
+
+def logged_at(files: Columns, row: int) -> Logged:
     """One row as an object."""
-    name, size, count, *values = (column[row].as_py() for column in files.columns)
-    return Logged(name, size, count, dict(zip(files.column_names[3:], values, strict=True)))
+    name, size, count, *values = [array[row].as_py() for array in files.arrays]
+    return Logged(name, size, count, dict(zip(files.logged, values, strict=True)))
 
 
 class _Base:
@@ -45,6 +57,10 @@ class _Base:
 
     def __init__(self, files: pa.Table) -> None:
         self.files = files
+
+    @cached_property
+    def columns(self) -> Columns:
+        return Columns(self.files)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -103,7 +119,7 @@ class Live(Mapping[str, Logged]):
         """The files of some shards. Takes no longer where there are many others."""
         wanted = set(shards)
         rows = [row for shard in wanted for row in self._base.by_shard.get(shard, ())]
-        kept = [entry for entry in (logged_at(self._base.files, row) for row in rows) if entry.name not in self._gone]
+        kept = [entry for entry in (logged_at(self._base.columns, row) for row in rows) if entry.name not in self._gone]
         return [*kept, *(entry for entry in self._fresh.values() if entry.values.get("shard") in wanted)]
 
     def __getitem__(self, name: str) -> Logged:
@@ -111,7 +127,7 @@ class Live(Mapping[str, Logged]):
             return self._fresh[name]
         if name in self._gone:
             raise KeyError(name)
-        return logged_at(self._base.files, self._base.places[name])
+        return logged_at(self._base.columns, self._base.places[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns.column("name").to_pylist())
@@ -139,7 +155,7 @@ class ShardFiles(Mapping[str, list[DataFile]]):
         self._family, self._base = family, _Base(live.columns)
 
     def __getitem__(self, shard: str) -> list[DataFile]:
-        entries = [logged_at(self._base.files, row) for row in self._base.by_shard[shard]]
+        entries = [logged_at(self._base.columns, row) for row in self._base.by_shard[shard]]
         return [from_logged(self._family, entry) for entry in sorted(entries, key=lambda entry: entry.name)]
 
     def __iter__(self) -> Iterator[str]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmdata.store.layout import DROPS, REJECTS, SAMPLES, DataFile
-from mmdata.store.live import Live, from_logged, logged_at
+from mmdata.store.live import Columns, Live, from_logged, logged_at
 from mmdata.store.runs import Recipe
 
 
@@ -69,7 +69,11 @@ class FileTable:
         return int(self.columns.num_rows)
 
     def __getitem__(self, row: int) -> DataFile:
-        return self._files[row] if self._files is not None else from_logged(self.family, logged_at(self.columns, row))
+        return self._files[row] if self._files is not None else from_logged(self.family, logged_at(self._rows, row))
+
+    @cached_property
+    def _rows(self) -> Columns:
+        return Columns(self.columns)
 
     def column(self, name: str) -> pa.Array:
         column = self.columns.column(name).combine_chunks()
@@ -132,9 +136,14 @@ class JoinedShards(Sequence[ShardView]):
 
     def _view(self, row: int) -> ShardView:
         samples = self.samples[row]
-        there = {family: files[int(at[row])] for family, (files, at) in self._beside.items() if at[row] >= 0}
-        drops, rejects = there.pop(DROPS, None), there.pop(REJECTS, None)
-        return ShardView(samples.shard, samples.source, samples.rows, samples, there, drops, rejects)
+        beside = (self._file(DROPS, row), self._file(REJECTS, row))
+        return ShardView(samples.shard, samples.source, samples.rows, samples, _FeaturesOf(self, row), *beside)
+
+    def _file(self, family: str, row: int) -> DataFile | None:
+        if family not in self._beside:
+            return None
+        files, at = self._beside[family]
+        return files[int(at[row])] if at[row] >= 0 else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -158,6 +167,36 @@ class JoinedShards(Sequence[ShardView]):
         return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]  # equal to tuples of views, which have none
+
+
+class _FeaturesOf(Mapping[str, DataFile]):
+    """A shard's feature files by family, each made when it is looked at; pickled, they are."""
+
+    __slots__ = ("_row", "_shards")
+
+    def __init__(self, shards: JoinedShards, row: int) -> None:
+        self._shards, self._row = shards, row
+
+    def __reduce__(self) -> tuple[type[dict[str, DataFile]], tuple[dict[str, DataFile]]]:
+        return dict, (dict(self),)
+
+    def __getitem__(self, family: str) -> DataFile:
+        file = self._shards._file(family, self._row) if family not in (DROPS, REJECTS) else None
+        if file is None:
+            raise KeyError(family)
+        return file
+
+    def __iter__(self) -> Iterator[str]:
+        return (family for family in self._shards.features if self._shards._at(family)[self._row] >= 0)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, family: object) -> bool:
+        return any(family == each for each in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class ShardsById(Mapping[str, ShardView]):

@@ -215,7 +215,7 @@ def test_a_commit_costs_what_it_changes(made: Made, monkeypatch: pytest.MonkeyPa
     looked_at: list[int] = []
     real = live_module.logged_at
 
-    def counted(files: pa.Table, row: int) -> Logged:
+    def counted(files: live_module.Columns, row: int) -> Logged:
         looked_at.append(row)
         return real(files, row)
 
