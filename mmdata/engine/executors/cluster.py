@@ -115,6 +115,7 @@ class Cluster:
         self.news: queue.SimpleQueue[Answered | Failed | Lost] = queue.SimpleQueue()
         self.workers: dict[str, Worker] = {}
         self.paused = 0
+        self._schedulers: set[str] = set()
         self._futures: dict[str, Any] = {}
         self._call = _call()
         client.subscribe_topic("all", self._heard)
@@ -126,8 +127,8 @@ class Cluster:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the scheduler is gone."""
-        return str(self._client.status) != "running"
+        """Whether the scheduler is gone, or another has come in its place, which knows nothing of our tasks."""
+        return str(self._client.status) != "running" or len(self._schedulers) > 1
 
     def look(self) -> None:
         """See which workers there are, and send the work to new ones. What was known stays if no scheduler answers.
@@ -137,10 +138,12 @@ class Cluster:
         """
         client = self._client
         try:
-            found = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=CALL_S)["workers"]
+            scheduler = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=CALL_S)
         except (OSError, TimeoutError, AttributeError) as error:  # no scheduler at all, while a client connects anew
             log.info("scheduler=%s does not answer: %s", self.address, error)
             return
+        self._schedulers.add(scheduler["id"])
+        found = scheduler["workers"]
         ready = {address: each for address, each in found.items() if each["status"] == "running"}
         self.paused = sum(each["status"] == "paused" for each in found.values())
         known, self.workers = (

@@ -272,6 +272,8 @@ class _Flight:
         """See to workers that came and went, to those that never come, and to stragglers."""
         self._looked_s = now = time.monotonic()
         self._cluster.look()
+        if self._cluster.is_lost:
+            raise _lost(self._cluster, "it does not answer, or is another")
         first = self._held[0] if self._held else self._next
         needs = first.resources if first else {}
         if self._room(needs):
