@@ -41,7 +41,9 @@ def test_vectors_of_a_run_are_those_of_the_step_and_moving_the_model_remakes_non
 
     store = mmdata.open(tmp_path / "store")
     keys = [f"texts/{name}" for name in texts]
-    half, tokens = store.arrays("text.embedding", keys=keys), store.arrays("text.tokens", keys=keys)
+    half, tokens = [
+        [np.asarray(array) for array in store.arrays(column, keys=keys)] for column in ("text.embedding", "text.tokens")
+    ]
     step = TextEmbedding(model=model("bert"))
     tower = step.load("cpu")
     for place, text in enumerate(texts.values()):
