@@ -94,9 +94,25 @@ def connected(scheduler: Any, *, workers: int, connect_s: float) -> Iterator[Any
         except (OSError, ValueError, TypeError) as error:
             said = f"no Dask scheduler answers at {scheduler!r}: {error or type(error).__name__}"
             raise ConfigError("--scheduler", [f"{said}; expected an address such as tcp://host:8786"]) from error
-        exits.enter_context(client)
+        exits.enter_context(_closed(client))
         exits.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": LARGE}))
         yield client
+
+
+@contextmanager
+def _closed(client: Any) -> Iterator[None]:
+    """Close a client in the end. That it then stops looking for a lost scheduler is no error and needs no traceback."""
+    try:
+        yield
+    finally:
+        said = logging.getLogger("distributed.client")
+        level = said.level
+        if client.status != "running":
+            said.setLevel(logging.CRITICAL)
+        try:
+            client.close()
+        finally:
+            said.setLevel(level)
 
 
 class Cluster:
