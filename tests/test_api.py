@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_run_of_objects_needs_no_file(source: Path, tmp_path: Path) -> None:
 def test_a_stream_takes_a_store_or_its_place(source: Path, tmp_path: Path) -> None:
     file = parse(TEXT, source=str(source))
     mmdata.run(file, store=tmp_path / "store")
-    settings = {"batch_size": 2, "seed": 3}
+    settings: dict[str, Any] = {"batch_size": 2, "seed": 3}
     by_place = [batch["key"] for batch in mmdata.stream(tmp_path / "store", ["text.length.chars"], **settings)]
     opened = mmdata.open(tmp_path / "store")
     assert [batch["key"] for batch in mmdata.stream(opened, ["text.length.chars"], **settings)] == by_place

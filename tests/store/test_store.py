@@ -222,7 +222,7 @@ def test_samples_are_replaced_while_readers_always_see_their_own_features(filled
     class Watched(FamilyLog):
         """Looks at the store after each transaction, as a reader who comes at that moment."""
 
-        def change(self, *args: Any, **kwargs: Any) -> bool:
+        def change(self, *args: Any, **kwargs: Any) -> set[str]:
             done = super().change(*args, **kwargs)
             reader = Store.open(filled.url)
             seen.append((reader.view().shards[0].rows, score(reader)[0]))
