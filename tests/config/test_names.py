@@ -16,7 +16,7 @@ def test_every_known_name_leads_to_the_class_that_bears_it() -> None:
 
 def test_steps_are_concrete_and_sources_can_list_and_read() -> None:
     assert all(issubclass(step, Step) and not is_abstract(step) for step in steps())
-    assert {"Files", "Table", "Tars"} == {source.__name__ for source in sources()}
+    assert {"Files", "HuggingFace", "Table", "Tars", "Urls"} == {source.__name__ for source in sources()}
 
 
 @pytest.mark.parametrize("name", ["", ".", "clean", "clean.", ".clean.audio", "clean..audio", "clean.audio.__doc__"])
