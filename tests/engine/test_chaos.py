@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdata.engine.executors.pool import ONE_THREAD
 from mmdata.store.store import Store
 from mmdata.store.verify import verify
 from mmdata.testing.build import corpus
@@ -203,9 +202,7 @@ def is_same(store: Path, undisturbed: Path, *, embedding: str | None) -> None:
 
 
 def run_under_chaos(chaos: Chaos, undisturbed: list[str], at_most_s: float) -> None:
-    # with one thread, as workers have: the matrix product of LogMel has other last bits with two, on clips of seconds
-    alone = {**os.environ, **ONE_THREAD}
-    subprocess.run(undisturbed, check=True, stdout=subprocess.DEVNULL, timeout=at_most_s, env=alone)
+    subprocess.run(undisturbed, check=True, stdout=subprocess.DEVNULL, timeout=at_most_s)
     seconds = chaos.until_done(at_most_s)
     sys.stdout.write(f"\n{json.dumps({'killed': chaos.done, 'exits': chaos.exits, 'seconds': round(seconds)})}\n")
     assert sum(chaos.done.values()) >= min(chaos.kills, 3), "it was over before anything was killed"

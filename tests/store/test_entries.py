@@ -55,7 +55,8 @@ def test_numbers_and_extents_are_known_without_reading_entries(made: Made, reads
     assert found[B].extent == extent([]) == Extent()
     del reads[:]
     assert extent(found[A]).parts == parts
-    assert keys_of(found[B]) == list(found[B]) == []
+    assert keys_of(found[B]) == []
+    assert list(found[B]) == []
     assert reads == []
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmdata.engine.executors.sending import RAISED, pack, packed, sendable
+from mmdata.engine.threads import one_blas_thread_for_good
 
 LACKS, UNWANTED = "lacks", "unwanted"
 WORKS_KEPT = 4  # runs that share a worker
@@ -68,6 +69,7 @@ class _Process:
                     work = loads(self.packed[digest])
                 except ImportError as error:
                     raise ImportError(f"{error}; steps of your own must be installed on every worker") from error
+                one_blas_thread_for_good()
                 ready = getattr(work, "ready", None)
                 if ready is not None:
                     ready()

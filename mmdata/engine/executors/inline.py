@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mmdata.engine.threads import one_blas_thread
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -16,4 +18,6 @@ class Inline:
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
         for item in items:
-            yield work(item)
+            with one_blas_thread():  # as workers have
+                result = work(item)
+            yield result
