@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmdata.cli.options import Json, Snapshot, StoreArg
-from mmdata.core.arrays import ArraySpec
+
+if TYPE_CHECKING:
+    from mmdata.core.arrays import ArraySpec
 
 
 def form(spec: ArraySpec) -> str:
     """An array's promise in a few words.
 
+    >>> from mmdata.core.arrays import ArraySpec
     >>> form(ArraySpec(dims=("time", "mel"), sizes={"mel": 80}))
     'float32 [time, mel=80]'
     """

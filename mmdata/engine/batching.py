@@ -113,7 +113,8 @@ class Batches:
         self._bounds = bounds(self._device)
         self._n_preparers = n_preparers(self._device, self._settings.gpus_per_worker)
         for work in [self._prepare_all] * self._n_preparers + [self._compute_all, self._write_all]:
-            self._threads.append(threading.Thread(target=self._guarded, args=(work,), daemon=True))
+            name = f"mmdata-model-{work.__name__.strip('_')}"
+            self._threads.append(threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True))
         for thread in self._threads:
             thread.start()
 

@@ -283,7 +283,7 @@ class Files:
 
 
 def _seconds(entry: Mapping[str, Any]) -> float:
-    changed = next((entry[name] for name in _CHANGED if entry.get(name)), 0.0)
+    changed = next((entry[name] for name in _CHANGED if entry.get(name) is not None), 0.0)
     return float(changed.timestamp() if hasattr(changed, "timestamp") else changed)
 
 
