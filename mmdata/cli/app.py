@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 failed; 2 bad usage or configuration; 3 more rejects than 
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import logging
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from io import TextIOWrapper
+from typing import Any
 
 import typer
 
@@ -138,14 +140,19 @@ def main() -> None:
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a terminal that can't show a name must not end a run
     ending = _Ending()
-    signal.signal(signal.SIGINT, ending)
-    signal.signal(signal.SIGTERM, ending)
+    _answer(ending)
+    atexit.register(_answer, signal.SIG_IGN)  # Python forgets handlers of its own before its process is gone
     try:
         app()
     except SystemExit as end:
         if end.code == INTERRUPTED:
             raise SystemExit(ending.code) from None
         raise
+
+
+def _answer(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 @dataclass
