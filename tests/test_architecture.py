@@ -165,12 +165,17 @@ def layer_faults(tree: Tree) -> list[str]:
 
 
 def cycle_faults(tree: Tree) -> list[str]:
-    """Cycles of modules, late imports counted: hiding an import in a function does not mend a cycle."""
+    """Cycles of modules, late imports counted: hiding an import in a function does not mend a cycle.
+
+    Whoever imports a module from outside of its package imports what the package's `__init__` does, first.
+    """
     graph: dict[str, set[str]] = {dotted(path): set() for path in tree}
     for each in imports(tree):
         own = each.what.removeprefix("mmdata.")
         if own in graph and own != "__init__" and each.by != "__init__":
             graph[each.by].add(own)
+            above = [own.rsplit(".", n)[0] for n in range(1, own.count(".") + 1)]
+            graph[each.by] |= {name for name in above if name in graph and not _within(each.by, {name})}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -337,6 +342,9 @@ def test_a_cycle_is_found_even_where_an_import_is_late() -> None:
     assert cycle_faults(line) == []
     assert cycle_faults({**line, "core/c.py": "def f():\n    from mmdata.core.a import x"}) != []
     assert cycle_faults({**line, "core/c.py": "import mmdata.core.a"}) != []
+    package = {"core/p/__init__.py": "import mmdata.core.p.b", "core/p/b.py": "import mmdata.core.a", "core/p/c.py": ""}
+    assert cycle_faults({**package, "core/a.py": ""}) == []
+    assert cycle_faults({**package, "core/a.py": "import mmdata.core.p.c"}) != []
     assert (
         cycle_faults({**line, "core/c.py": "from mmdata import __version__", "__init__.py": "import mmdata.core.a"})
         == []

@@ -24,9 +24,9 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
-from mmdata.engine.executors.sending import sendable
 from mmdata.engine.guard import OUT_OF_MEMORY, TICK_S, Limits, guarded, held_bytes
 from mmdata.engine.notes import SIZE, Note, Notes, read_count, read_note
+from mmdata.engine.sending import sendable
 from mmdata.engine.threads import one_blas_thread_for_good
 from mmdata.errors import RunStopped
 

@@ -18,7 +18,7 @@ from mmdata.core.ports import Died
 from mmdata.engine.executors.cluster import Answered, Cluster, Failed, Lost, connected
 from mmdata.engine.executors.dask_worker import LACKS, UNWANTED
 from mmdata.engine.executors.pace import Pace
-from mmdata.engine.executors.sending import RAISED, unpacked
+from mmdata.engine.sending import RAISED, unpacked
 from mmdata.errors import ConfigError, RunStopped
 
 log = logging.getLogger(__name__)

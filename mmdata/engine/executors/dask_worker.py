@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mmdata.engine.executors.sending import RAISED, pack, packed, sendable
+from mmdata.engine.sending import RAISED, pack, packed, sendable
 from mmdata.engine.threads import one_blas_thread_for_good
 
 LACKS, UNWANTED = "lacks", "unwanted"
