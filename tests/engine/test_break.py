@@ -108,7 +108,9 @@ class DeadlyBatch(Deadly):
         return [self.extract(value) for value in values]
 
 
-@pytest.mark.parametrize(("step", "stored"), [(Deadly(), True), (DeadlyBatch(), False)])
+@pytest.mark.parametrize(
+    ("step", "stored"), [pytest.param(Deadly(), True, marks=pytest.mark.long), (DeadlyBatch(), False)]
+)
 def test_a_feature_added_later_that_kills_its_worker_leaves_one_null_row(
     source: Path, at: str, step: Deadly, stored: bool
 ) -> None:
@@ -361,7 +363,7 @@ def test_a_full_disk_ends_a_run_with_words_and_leaves_a_whole_store(
 
     with monkeypatch.context() as patch:
         patch.setattr("mmdata.store.files.HashedFile.write", full)
-        with pytest.raises(StoreError, match="a disk was full.*what is committed stays"):
+        with pytest.raises(StoreError, match=r"a disk was full.*what is committed stays"):
             run(pipeline(source), at, OPTIONS)
     assert verify(Store.open(at)).is_sound
     assert run(pipeline(source), at, OPTIONS).counts.stored == 12

@@ -62,7 +62,7 @@ def contents(url: str | Path) -> dict[str, tuple[int, str]]:
     return {file.path: (file.size_bytes, file.digest) for file in files} | tars
 
 
-@pytest.mark.parametrize("where", ["folder", pytest.param("s3", marks=[pytest.mark.s3, pytest.mark.slow])])
+@pytest.mark.parametrize("where", ["folder", pytest.param("s3", marks=[pytest.mark.s3, pytest.mark.long])])
 def test_two_coordinators_share_the_work_and_make_nothing_twice(
     where: str, pictures: Path, pipeline: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

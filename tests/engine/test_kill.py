@@ -79,7 +79,7 @@ def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 @pytest.mark.parametrize(
     ("workers", "kills"),
-    [(2, 3), pytest.param(1, 10, marks=pytest.mark.slow), pytest.param(2, 10, marks=pytest.mark.slow)],
+    [(1, 2), (2, 3), pytest.param(1, 10, marks=pytest.mark.long), pytest.param(2, 10, marks=pytest.mark.long)],
 )
 def test_kills_change_no_byte(
     source: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float], workers: int, kills: int

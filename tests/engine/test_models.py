@@ -139,7 +139,7 @@ def test_a_model_that_can_not_be_loaded_ends_the_run_and_rejects_nobody(
     assert not list((tmp_path / "store").glob("rejects/*.parquet"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sample_that_kills_the_model_costs_its_own_row(tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()

@@ -126,7 +126,7 @@ def test_a_step_that_ends_or_holds_up_or_overfeeds_its_process_costs_its_sample_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [HazardLength, HazardModel])
+@pytest.mark.parametrize("kind", [pytest.param(HazardLength, marks=pytest.mark.long), HazardModel])
 def test_a_feature_that_ends_its_process_costs_one_row_of_its_own(
     corpus: Corpus, kind: type[HazardLength] | type[HazardModel]
 ) -> None:
@@ -145,7 +145,7 @@ def test_a_feature_that_ends_its_process_costs_one_row_of_its_own(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("later", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_samples_that_kill_only_together_are_done_apart_and_lose_nothing(corpus: Corpus, later: bool) -> None:
     corpus.write({1: "alone", 6: "company"})
     what = extracting(corpus) if later else ingesting(corpus)
@@ -161,7 +161,7 @@ def test_samples_that_kill_only_together_are_done_apart_and_lose_nothing(corpus:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("late", "step"), [(False, "start-up"), (True, "store")])
+@pytest.mark.parametrize(("late", "step"), [(False, "start-up"), pytest.param(True, "store", marks=pytest.mark.long)])
 def test_a_death_before_the_first_note_and_one_over_the_store_are_brought_home_too(
     corpus: Corpus, late: bool, step: str
 ) -> None:

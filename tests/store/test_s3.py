@@ -173,7 +173,7 @@ def test_uploads_that_are_cut_in_the_middle_are_done_again(
     assert verify(mmdata.open(url)).is_sound
 
 
-@pytest.mark.parametrize("n_bytes", [60_000, 700_000])
+@pytest.mark.parametrize("n_bytes", [60_000, pytest.param(700_000, marks=pytest.mark.long)])
 def test_a_network_that_is_gone_ends_the_run_and_the_next_one_finishes_it(
     n_bytes: int, corpus: Path, pipeline: Path, in_folder: Path, bucket: str, wire: Wire
 ) -> None:
