@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -102,7 +103,8 @@ class _Process:
             with self.lock:
                 now = time.monotonic()
                 for thread, task in self.running.items():
-                    if not task.is_wanted and now - self.told.get(thread, -AGAIN_S) >= AGAIN_S:
+                    due = now - self.told.get(thread, -AGAIN_S) >= AGAIN_S
+                    if due and not task.is_wanted and not _is_importing(thread):
                         self.told[thread] = now
                         _interrupt(thread, Unwanted)
                 self.watched = bool(self.running)
@@ -111,6 +113,17 @@ class _Process:
 
 
 _process = _Process()
+
+
+def _is_importing(thread: int) -> bool:
+    """Whether a thread is in the midst of an import: one that is broken off leaves modules that no later one mends.
+
+    It can't begin one between this look and its end: it needs the interpreter for that, and then is told first.
+    """
+    frame = sys._current_frames().get(thread)
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _interrupt(thread: int, error: type[BaseException] | None) -> None:
