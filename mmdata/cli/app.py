@@ -131,6 +131,9 @@ def common(
 ) -> None:
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    if not verbose:
+        for vendor in ("gcsfs", "s3fs", "adlfs", "azure"):  # their errors come as exceptions, too
+            logging.getLogger(vendor).setLevel(logging.CRITICAL)
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "info" if verbose else "error")  # it sets up its own handlers
 
 

@@ -50,11 +50,12 @@ def ingest(
         bool, typer.Option("--watch", help="Keep looking, and take up what is new, changed or gone, until stopped.")
     ] = False,
     every: Annotated[
-        str, typer.Option("--every", metavar="TIME", help="With --watch: how often (30, 10s, 5m).")
-    ] = "10s",
+        str | None, typer.Option("--every", metavar="TIME", help="With --watch: how often (30, 5m); 10s unless said.")
+    ] = None,
     settle: Annotated[
-        str, typer.Option("--settle", metavar="TIME", help="With --watch: files that changed more lately must wait.")
-    ] = "2s",
+        str | None,
+        typer.Option("--settle", metavar="TIME", help="With --watch: newer changes must wait; 2s unless said."),
+    ] = None,
     compact_every: Annotated[
         int | None,
         typer.Option("--compact-every", metavar="N", min=1, help="With --watch: merge shards every N changes."),
@@ -65,6 +66,7 @@ def ingest(
     from mmdata import api
     from mmdata.cli.screen import finish, progress
 
+    _need_watch({"--every": every, "--settle": settle, "--compact-every": compact_every}, follow=follow)
     file = _file(source, pipeline, save)
 
     def take_up(sieve: Sieve | None = None, watch: Watcher | None = None) -> RunReport:
@@ -90,11 +92,22 @@ def ingest(
     if follow:
         from mmdata.cli.watch import watch_source
 
-        finish(watch_source(file, store, take_up, (every, settle, compact_every), as_json=as_json), as_json=as_json)
+        finish(
+            watch_source(file, store, take_up, (every or "10s", settle or "2s", compact_every), as_json=as_json),
+            as_json=as_json,
+        )
         return
     with progress(quiet=as_json) as watch:
         report = take_up(watch=watch)
     finish(report, as_json=as_json)
+
+
+def _need_watch(given: dict[str, object], *, follow: bool) -> None:
+    """Raise ConfigError for settings of a watch where there is none."""
+    from mmdata.errors import ConfigError
+
+    if not follow and (idle := [name for name, value in given.items() if value is not None]):
+        raise ConfigError("ingest", [f"{name} is for --watch, which was not given" for name in idle])
 
 
 def _file(source: str, pipeline: Path | None, save: Path | None) -> PipelineFile:

@@ -34,6 +34,9 @@ def stream(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows of a batch.")] = 256,
     seed: Annotated[int, typer.Option("--seed", help="Fixes the order.")] = 0,
     world: Annotated[int, typer.Option("--world", min=1, help="Ranks that share the batches.")] = 1,
+    tail: Annotated[
+        str, typer.Option("--tail", help="What becomes of rows that fill no last batch: drop, short, repeat or mask.")
+    ] = "drop",
     describe: Annotated[bool, typer.Option("--describe", help="Say what would come, and read no data.")] = False,
     snapshot: Snapshot = None,
     as_json: Json = False,
@@ -52,6 +55,7 @@ def stream(
         batch_size=batch_size,
         seed=seed,
         world=world,
+        tail=tail,
     )
     mixed = quality(made.plan, [chunk.files["samples"].shard for chunk in made.contents.chunks])
     found: dict[str, Any] = {

@@ -158,6 +158,9 @@ def check_place(url: str, options: Options | None = None) -> None:
     if faults := option_faults(options or {}):
         raise ConfigError(url, faults)
     if kind is None:
+        scheme, colon, rest = url.partition(":/")
+        if colon and not rest.startswith("/") and any(scheme in each.schemes for each in _KINDS):
+            raise ConfigError(url, [f"is no URL and would be a folder here, did you mean '{scheme}://{rest}'?"])
         return
     if importlib.util.find_spec(kind.package) is None:
         raise MissingExtra(url, [f"needs {kind.package}: pip install 'mmdata[{kind.extra}]'"])

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmdata.core.arrays import ArraySpec
+from mmdata.core.pipeline import guess
 from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.store import read
 from mmdata.store.files import Files
@@ -20,6 +21,7 @@ from mmdata.store.view import ShardView, StoreView
 PLAIN = ("key", "label", "source", "parent", "meta")
 _ROW = "#row"
 # strings, quoted identifiers, and words with dots: what may be a column is looked up, all else stays as it is
+_UNKNOWN = re.compile(r'Referenced (?:column|table) "([^"]+)" not found')
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*""")
 
 
@@ -154,7 +156,7 @@ def _matching(rows: Rows, where: str) -> pa.ChunkedArray:
     table = pa.table(spoken)
     table = table.append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
     sql = f'SELECT "{_ROW}" FROM samples WHERE ({rows.quoted(where)}\n) ORDER BY "{_ROW}"'  # noqa: S608  shut in below
-    found = _run(sql, table, where)
+    found = _run(sql, table, where, rows.usual())
     if found.schema.names != [_ROW]:
         raise StoreError(f"where is to be one condition, not {where!r}")
     return found.column(0)
@@ -169,7 +171,7 @@ def _is_tensor(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.BaseExtensionType)
 
 
-def _run(sql: str, table: pa.Table, where: str) -> Any:
+def _run(sql: str, table: pa.Table, where: str, usual: Sequence[str]) -> Any:
     import duckdb
 
     settings: dict[str, Any] = {
@@ -186,4 +188,7 @@ def _run(sql: str, table: pa.Table, where: str) -> Any:
                 raise StoreError(f"where is to be one condition, not {where!r}")
             return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
+            if unknown := _UNKNOWN.search(str(error)):
+                name = next((each for each in _TOKEN.findall(where) if each.startswith(unknown[1])), unknown[1])
+                raise StoreError(f"where={where!r}: no column {name!r}{guess(name, usual)}") from None
             raise StoreError(f"where={where!r}: {error}") from error

@@ -373,3 +373,11 @@ def test_stream_says_what_would_come_and_how_fast_it_came(mmdata: Mmdata, made: 
     assert read["samples_a_second"] > 0
     assert {name: read[name] for name in described} == described
     assert "neighbours lie" in mmdata("stream", made.store, "--batch-size", 5).out
+
+
+def test_stream_of_fewer_samples_than_a_batch_comes_as_its_message_says(mmdata: Mmdata, made: Any) -> None:
+    refused = mmdata("stream", made.store)
+    assert (refused.code, "'short'" in refused.err) == (2, True)
+    whole = mmdata("stream", made.store, "--tail", "short", "--json").json
+    assert (whole["steps"], whole["samples"] > 0) == (1, True)
+    assert mmdata("stream", made.store, "--tail", "odd").code == 2

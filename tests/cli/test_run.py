@@ -162,6 +162,21 @@ def test_rejects_replay_takes_up_what_was_repaired(mmdata: Mmdata, own: Any) -> 
     assert mmdata("trace", own.store, "media/disc/broken", "--json").json["outcome"] == "stored"
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--timeout", "0"), ("--memory-limit", "0"), ("--memory-limit", "much"), ("--device", "gpu")]
+)
+@pytest.mark.parametrize("command", ["rejects", "features"])
+def test_what_a_replay_and_features_may_take_is_checked(
+    mmdata: Mmdata, made: Any, command: str, option: str, value: str
+) -> None:
+    what = (
+        [command, made.store, "--replay"] if command == "rejects" else [command, made.pipeline, "--store", made.store]
+    )
+    ended = mmdata(*what, "--executor", "inline", option, value)
+    assert ended.code == 2
+    assert option in ended.err
+
+
 def test_rejects_replay_of_a_source_that_moved(mmdata: Mmdata, own: Any, tmp_path: Path) -> None:
     run(mmdata, own)
     (tmp_path / "new").mkdir()
@@ -290,3 +305,11 @@ def test_the_demo_is_the_pipeline_file_that_is_shown() -> None:
 
     shown = Path(__file__).parents[2] / "pipelines" / "demo.yaml"
     assert Path(demo.__file__).with_name("demo.yaml").read_text() == shown.read_text()
+
+
+def test_settings_of_a_watch_are_refused_without_one(mmdata: Mmdata, own: Any) -> None:
+    ended = mmdata("ingest", own.source, own.store, "--every", "5s", "--compact-every", 2)
+    assert ended.code == 2
+    assert "--every is for --watch" in ended.err
+    assert "--compact-every is for --watch" in ended.err
+    assert not own.store.exists()

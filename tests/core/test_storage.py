@@ -50,6 +50,12 @@ def test_other_places_take_no_settings(url: str) -> None:
     assert fsspec_settings(url, KEYS) == delta_options(url, KEYS) == {}
 
 
+@pytest.mark.parametrize("url", ["s3:/bucket/store", "gs:/bucket/store", "abfs:/container/store"])
+def test_a_url_with_one_slash_is_no_folder(url: str) -> None:
+    with pytest.raises(ConfigError, match=url.replace(":/", "://")):
+        check_place(url)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "is_allowed"),
     [

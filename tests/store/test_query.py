@@ -86,6 +86,14 @@ def test_conditions_that_are_wrong_are_refused(filled: Made, where: str) -> None
         filled.store.table(["key"], where=where)
 
 
+@pytest.mark.parametrize(
+    ("where", "said"), [("labl = 'a'", "'labl', did you mean 'label'"), ("a.xx > 1", "no column 'a.xx'")]
+)
+def test_a_column_that_is_not_there_is_named_with_a_guess(filled: Made, where: str, said: str) -> None:
+    with pytest.raises(StoreError, match=said):
+        filled.store.table(["key"], where=where)
+
+
 @pytest.mark.parametrize("place", ["read_text('{}')", "read_csv('{}')", "'{}'", "glob('{}')", "read_blob('{}')"])
 def test_conditions_reach_no_files(filled: Made, tmp_path: Path, place: str) -> None:
     secret = tmp_path / "secret.csv"
