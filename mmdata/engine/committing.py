@@ -1,8 +1,12 @@
-"""Committing what workers made: files wait here until a commit takes many at once."""
+"""Committing what workers made: files wait here until a commit takes many at once.
+
+A timer commits what waits while no further result comes, as where all other shards are done and one takes an hour.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from time import perf_counter
@@ -17,6 +21,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0  # at what other runs committed
 COMMIT_EVERY_S = 2.0  # a commit costs tens of milliseconds a family; a kill costs what was not committed
+AGAIN_S = 20.0  # after a commit that failed while no result came
 
 
 class Committer:
@@ -33,6 +38,9 @@ class Committer:
         self.same: list[ShardResult] = []  # another run was first, and made the same
         self._committed_s = perf_counter()
         self._looked_s: dict[str, float] = {}
+        self._lock = threading.RLock()  # the timer is a thread, and a store is for one at a time
+        self._timer: threading.Timer | None = None
+        self._tried: set[int] = set()  # results of which a part may be committed, by a commit that failed
 
     @property
     def has_company(self) -> bool:
@@ -44,7 +52,8 @@ class Committer:
         fps = {family.name: family.fp for family in self._look.compiled.families}
         wanted = {SAMPLES: self._look.compiled.samples_fp} if job.samples else {}
         wanted |= {name: fps[name] for name in job.families}
-        return bool(wanted) and all(self._is_made(job, family, fp) for family, fp in wanted.items())
+        with self._lock:
+            return bool(wanted) and all(self._is_made(job, family, fp) for family, fp in wanted.items())
 
     def _is_made(self, job: ShardJob, family: str, fp: str) -> bool:
         """Whether a file of a shard has come; the log is looked at again when it was last too long ago."""
@@ -58,30 +67,57 @@ class Committer:
 
     def take(self, result: ShardResult) -> None:
         """Commit a result, now or later."""
-        self._waiting.append(result)
-        if perf_counter() - self._committed_s > COMMIT_EVERY_S:
-            self.flush()
+        with self._lock:
+            self._waiting.append(result)
+            if perf_counter() - self._committed_s > COMMIT_EVERY_S:
+                self.flush()
+            elif self._timer is None:
+                self._set_timer(COMMIT_EVERY_S)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._in_time)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _in_time(self) -> None:
+        """Commit what waits while no result comes. Where that fails, it is tried again; the last flush says why."""
+        with self._lock:
+            waiting = list(self._waiting)
+            try:
+                self.flush()
+            except Exception:
+                log.info("results=%d could not be committed in between", len(waiting), exc_info=True)
+                lost = {id(result) for result in self.lost}
+                self._waiting = [result for result in waiting if id(result) not in lost]
+                self._set_timer(AGAIN_S)
+                self._tried |= {id(result) for result in waiting}
 
     def flush(self) -> None:
         """Commit what waits. What another run has replaced meanwhile is not committed but among the `lost`.
 
         Ctrl-C is put off until it is done: to commit again what is committed already changes nothing.
         """
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            try:
-                self._commit(waiting)
-            except KeyboardInterrupt:
-                self._commit(waiting, again=True)
-                raise
-        self._committed_s = perf_counter()
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                try:
+                    self._commit(waiting)
+                except KeyboardInterrupt:
+                    self._tried |= {id(result) for result in waiting}
+                    self._commit(waiting)
+                    raise
+            self._tried.clear()
+            self._committed_s = perf_counter()
 
-    def _commit(self, results: Sequence[ShardResult], *, again: bool = False) -> None:
+    def _commit(self, results: Sequence[ShardResult]) -> None:
         results = self._of_live_samples(results)
         try:
             added = self._store.commit(self._changes(results))
-            if not again:
-                self.same += [result for result in results if not self._is_first(result, added)]
+            fresh = [result for result in results if id(result) not in self._tried]
+            self.same += [result for result in fresh if not self._is_first(result, added)]
         except CommitConflict as error:
             if len(results) == 1:
                 log.warning("shard=%s another run was first: %s", results[0].job.shard, error)
