@@ -11,10 +11,12 @@ from mmdata.cli.options import (
     Executor,
     ExecutorName,
     Json,
+    MemoryLimit,
     PipelineArg,
     Scheduler,
     SourceOption,
     StoreOption,
+    Timeout,
     Wait,
     Workers,
     storage_options,
@@ -33,6 +35,8 @@ def features(
     device: Device = None,
     scheduler: Scheduler = None,
     wait: Wait = None,
+    timeout: Timeout = None,
+    memory_limit: MemoryLimit = None,
     as_json: Json = False,
 ) -> None:
     """Compute the features that STORE lacks, without looking at the source for new or changed files."""
@@ -52,7 +56,7 @@ def features(
     known = {step.into for step in file.pipeline.features if isinstance(step, Feature)}
     if faults := [f"no feature {name!r}{guess(name, known)}" for name in only or () if name not in known]:
         raise ConfigError("--only", faults)
-    settings = file.limited(None, device)
+    settings = file.limited(None, device, timeout, memory_limit)
     with progress(quiet=as_json) as watch:
         options = RunOptions(
             settings=settings,

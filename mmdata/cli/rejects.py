@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmdata.cli.options import (
+    Device,
     Executor,
     ExecutorName,
     Json,
+    MemoryLimit,
     Scheduler,
     SourceOption,
     StoreArg,
+    Timeout,
     Wait,
     Workers,
     storage_options,
 )
 
 if TYPE_CHECKING:
+    from mmdata.config.load import PipelineFile
     from mmdata.core import ports
+    from mmdata.core.pipeline import RunSettings
 
 
 def rejects(
@@ -32,19 +37,24 @@ def rejects(
     workers: Workers = None,
     scheduler: Scheduler = None,
     wait: Wait = None,
+    timeout: Timeout = None,
+    memory_limit: MemoryLimit = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """List the samples that failed, with step, reason and source; with --replay, try them again as they are now."""
-    import os
-
     from mmdata import api
     from mmdata.cli.screen import print_json, print_table, say
+    from mmdata.engine.devices import usual_workers
     from mmdata.engine.executors import executor as executor_
 
     opened = api.open(store)
     if replay:
-        chosen = executor_(executor.value, workers or os.cpu_count() or 1, scheduler=scheduler, wait_s=wait)
-        _replay(store, source, chosen, as_json=as_json)
+        file, location = api.recorded(store, source=source)
+        settings = file.limited(1.0, device, timeout, memory_limit)
+        n_workers = workers or usual_workers(file.pipeline.features, settings)
+        chosen = executor_(executor.value, n_workers, scheduler=scheduler, wait_s=wait)
+        _replay(store, file, location, settings, chosen, as_json=as_json)
         return
     rows = (opened.missing() if missing else opened.rejects()).to_pylist()
     if as_json:
@@ -60,16 +70,23 @@ def rejects(
             say(f"\n{row['key']}\n{row['traceback']}")
 
 
-def _replay(store: str, source: str | None, executor: ports.Executor, *, as_json: bool) -> None:
-    from mmdata.api import reaching, recorded
+def _replay(
+    store: str,
+    file: PipelineFile,
+    location: str | None,
+    settings: RunSettings,
+    executor: ports.Executor,
+    *,
+    as_json: bool,
+) -> None:
+    from mmdata.api import reaching
     from mmdata.cli.screen import finish, progress
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run
 
-    file, location = recorded(store, source=source)
     with progress(quiet=as_json) as watch:
         options = RunOptions(
-            settings=file.limited(1.0),
+            settings=settings,
             executor=executor,
             replay=True,
             watch=watch,

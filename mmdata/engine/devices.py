@@ -43,6 +43,8 @@ OUT_OF_MEMORY = (
     "bad_alloc",
     "bad allocation",
 )
+_NO_GPU = "no GPU is to be seen here; set device to auto or cpu"
+_OTHER_GPUS = ("/dev/kfd", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvidiactl")  # of drivers that `gpus` can't ask
 _taken: dict[tuple[str, float], str] = {}
 _slots: list[IO[str]] = []  # open for as long as the process lives: that is what holds them
 _taking = threading.Lock()
@@ -83,6 +85,25 @@ def _first_choice(wanted: str) -> str:
     return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
 
 
+def device_fault(features: Iterable[Step], settings: RunSettings) -> str | None:
+    """Why this machine's processes can't run models where they are told to; None where they can, or none is to run.
+
+    A driver that `gpus` does not know (of AMD, in WSL, on a Jetson) is believed to have the GPU that is named.
+    """
+    kind, _, index = settings.device.partition(":")
+    if kind not in ("cuda", "mps") or not any(isinstance(step, BatchExtract) for step in features):
+        return None
+    if kind == "mps":
+        return None if platform.system() == "Darwin" else "device 'mps' is asked for, which only Apple's computers have"
+    found = len(gpus())
+    if not found and not (index and "CUDA_VISIBLE_DEVICES" not in os.environ and any(map(os.path.exists, _OTHER_GPUS))):
+        return f"device {settings.device!r} is asked for, and {_NO_GPU}"
+    if found and index and int(index) >= found:
+        last = f"cuda:0 to cuda:{found - 1}" if found > 1 else "cuda:0"
+        return f"device {settings.device!r} is asked for, and there is {last}; set device to one of these, auto or cpu"
+    return None
+
+
 def take_device(wanted: str, gpus_per_worker: float = 1.0) -> str:
     """The device on which this process runs its models; the same again when it is asked again.
 
@@ -105,7 +126,7 @@ def _take(wanted: str, gpus_per_worker: float) -> str:
     if kind != "cuda":
         return kind
     if not names:
-        raise StepError("device 'cuda' is asked for, and no GPU is to be seen here; set device to auto or cpu")
+        raise StepError(f"device 'cuda' is asked for, and {_NO_GPU}")
     for slot in range(max(1, int(1 / gpus_per_worker + 1e-9))):
         for index, name in enumerate(names):
             if _hold(f"{name}-{slot}"):

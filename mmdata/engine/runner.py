@@ -22,7 +22,9 @@ from mmdata.engine.careful import GuardedWork, process
 from mmdata.engine.carry import ALWAYS_FAILS, always_fails
 from mmdata.engine.committing import Committer
 from mmdata.engine.counts import Counts
+from mmdata.engine.devices import device_fault
 from mmdata.engine.disks import full_disk, is_full
+from mmdata.engine.executors import works_here
 from mmdata.engine.guard import Limits
 from mmdata.engine.look import Look, look
 from mmdata.engine.options import RunOptions
@@ -30,7 +32,7 @@ from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, Progress, RunReport
 from mmdata.engine.shard import ShardJob, ShardResult, ShardWork
 from mmdata.engine.todo import Todo
 from mmdata.engine.visible import absolute
-from mmdata.errors import CommitConflict, RunStopped, StepError, StoreError
+from mmdata.errors import CommitConflict, ConfigError, RunStopped, StepError, StoreError
 from mmdata.store.files import Files
 from mmdata.store.pulse import beating
 from mmdata.store.runs import Recipe
@@ -65,6 +67,9 @@ def run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
 
 def _run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
     started = perf_counter()
+    fault = device_fault(pipeline.features, options.settings) if works_here(options.executor) else None
+    if fault is not None:
+        raise ConfigError(options.where, [f"run: {fault}"])
     found = look(pipeline, absolute(store_url), options, commit=True)
     report = RunReport(
         store_url,

@@ -216,3 +216,12 @@ def test_a_job_needs_a_gpu_for_models_that_are_to_run_on_one(
     compiled = check(pipeline(source, Model(), Sharpness()))
     work = ShardWork(os.fspath(tmp_path), {}, None, compiled, RunSettings(device=device))
     assert work.resources(families) == needs
+
+
+def test_a_cluster_of_its_own_offers_its_workers_for_models_on_gpus(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # the model has no use for it
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where its slot is taken
+    on_gpu = replace(OPTIONS, settings=RunSettings(shard_samples=20, device="cuda"), executor=Dask(wait_s=30))
+    assert run(pipeline(source, Model()), str(tmp_path / "store"), on_gpu).counts.computed == {"image.model": 40}

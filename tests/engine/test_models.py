@@ -21,10 +21,15 @@ from mmdata.core.sample import Text
 from mmdata.core.step import BatchExtract
 from mmdata.engine import models
 from mmdata.engine.check import check
+from mmdata.engine.devices import device_fault
+from mmdata.engine.executors import works_here
+from mmdata.engine.executors.dask import Dask
+from mmdata.engine.executors.inline import Inline
 from mmdata.engine.executors.pool import Pool
 from mmdata.engine.options import RunOptions
 from mmdata.engine.runner import run
-from mmdata.errors import StepError
+from mmdata.errors import ConfigError, StepError
+from mmdata.features.text import TextLength
 from mmdata.source.files import Files
 from mmdata.store.store import Store
 from mmdata.testing.build import caption, picture, png_bytes
@@ -226,3 +231,37 @@ print(table.n, peak.split()[1])
         peaks[n] = peak_kb / 1024
     assert peaks[3000] < peaks[300] + 80  # what the allocator leaves over, of 1.8 GB that go through
     assert peaks[3000] < 330
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "fault"),
+    [
+        ("cuda", "", "device 'cuda' is asked for, and no GPU is to be seen here; set device to auto or cpu"),
+        ("cuda:0", "", "device 'cuda:0' is asked for, and no GPU"),
+        ("cuda:2", "0,1", "device 'cuda:2' is asked for, and there is cuda:0 to cuda:1"),
+        ("mps", "0", "only Apple's"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="Apple's computers have mps")
+def test_a_device_that_is_not_there_is_found_before_anything_is_written(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, gpus: str, fault: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    options = RunOptions(settings=RunSettings(device=device), executor=Pool(1))
+    with pytest.raises(ConfigError, match=fault):
+        run(pipeline(source, LetterVectors()), str(tmp_path / "store"), options)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cuda", "0"), ("cuda:1", "0,1"), ("auto", ""), ("cpu", "")])
+def test_a_device_that_is_there_is_no_fault(monkeypatch: pytest.MonkeyPatch, device: str, gpus: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    assert device_fault([LetterVectors()], RunSettings(device=device)) is None
+
+
+def test_a_device_of_other_machines_or_for_no_model_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert device_fault([TextLength()], RunSettings(device="cuda")) is None
+    assert not works_here(Dask("tcp://elsewhere:8786"))
+    assert works_here(Dask())
+    assert works_here(Inline())

@@ -14,6 +14,11 @@ from mmdata.errors import ConfigError, MissingExtra
 NAMES = ("inline", "pool", "dask")
 
 
+def works_here(executor: Executor) -> bool:
+    """Whether all of an executor's work is done on this machine, as far as that is known."""
+    return isinstance(executor, Inline | Pool) or (isinstance(executor, Dask) and executor.scheduler is None)
+
+
 def executor(name: str, workers: int, *, scheduler: Any = None, wait_s: float | None = None) -> Executor:
     """An executor by its name in a command line.
 

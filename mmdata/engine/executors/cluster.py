@@ -79,6 +79,7 @@ def connected(scheduler: Any, *, workers: int, connect_s: float) -> Iterator[Any
     with ExitStack() as exits:
         if scheduler is None:
             settings = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "env": ONE_THREAD}
+            settings["resources"] = {"GPU": 1}  # one may be needed; processes of one machine take its GPUs in turn
             scheduler = exits.enter_context(LocalCluster(n_workers=workers, **settings))
         settings = {"set_as_default": False, "timeout": connect_s, "name": "mmdata"}
         if isinstance(scheduler, Client):
