@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,9 +70,21 @@ def trace(store: Store, key: str) -> Trace:
 
 def _planned(store: Store, key: str) -> tuple[Entry | None, str]:
     """The entry that a key is of, or of whose descendants, and its shard."""
-    shards = store.plan(key.partition("/")[0]).shards
-    known = {entry.key: (entry, shard) for shard, entries in shards.items() for entry in entries}
-    return known.get(entry_of(key, known) or "", (None, ""))
+    plan = store.plan(key.partition("/")[0])
+    holders = plan.holders(_lineage(key))
+    own = entry_of(key, holders)
+    if own is None:
+        return None, ""
+    shard = holders[own]
+    return next(entry for entry in plan.shards[shard] if entry.key == own), shard
+
+
+def _lineage(key: str) -> Iterator[str]:
+    """A key, and those that it would be a child of, a grandchild and so on."""
+    yield key
+    while "@" in key:
+        key = key.rpartition("@")[0]
+        yield key
 
 
 def _decided(store: Store, found: Trace) -> None:

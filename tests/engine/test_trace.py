@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mmdata.clean.text import KeepLength, NormalizeText
@@ -19,7 +20,7 @@ from mmdata.engine.look import look
 from mmdata.engine.options import RunOptions
 from mmdata.engine.runner import run
 from mmdata.engine.trace import trace
-from mmdata.errors import DataError
+from mmdata.errors import DataError, StoreError
 from mmdata.features.image import PerceptualHash, Sharpness
 from mmdata.features.text import TextLength
 from mmdata.select.selection import select
@@ -179,3 +180,19 @@ def test_a_trace_is_json(store: Store) -> None:
         told = json.loads(json.dumps(trace(store, f"corpus/{name}").to_json(), allow_nan=False))
         assert told["key"] == f"corpus/{name}"
         assert told["source"][-1]["pointer"] == f"{name}.txt"
+
+
+def test_a_trace_reads_the_entries_of_its_own_shard_alone(tmp_path: Path) -> None:
+    folder, url = tmp_path / "corpus", tmp_path / "store"
+    folder.mkdir()
+    for name in ("a", "z"):
+        (folder / f"{name}.txt").write_text(f"the text of {name}")
+        run(Pipeline(source=Files(str(folder), label=None)), str(url), LENIENT)
+    second = max((url / "plans").glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    holds_entries = [path for path in (url / "plans").glob("*.parquet") if path.name.split("-")[0] == second.name[0]]
+    for path in holds_entries:
+        if "first_key" not in pq.read_schema(path).names:
+            path.unlink()
+    assert trace(Store.open(url), "corpus/a").members[0].pointer == "a.txt"
+    with pytest.raises(StoreError, match="entries can't be read"):
+        trace(Store.open(url), "corpus/z")
