@@ -212,7 +212,10 @@ def _logged(action: Mapping[str, Any], logged: Sequence[str]) -> Logged:
 
 def _check(have: Sequence[str], logged: Sequence[str], folder: str) -> None:
     if lacking := [name for name in logged if name not in have]:
-        raise SchemaMismatch(f"{folder}: the log lacks {lacking[0]!r}: another mmdata made it; make the store anew")
+        raise SchemaMismatch(
+            f"{folder}: the log lacks {lacking[0]!r}: another mmdata made it; the samples can be read as they are, and "
+            "for all else make the store anew: run its pipeline into another folder"
+        )
 
 
 def _check_protocol(action: Mapping[str, Any], folder: str) -> None:
