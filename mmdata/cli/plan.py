@@ -35,6 +35,8 @@ def plan(
     from mmdata.engine.estimate import planned
     from mmdata.engine.options import RunOptions
 
+    if recorded and source is None:
+        source = api.recorded_location(store)
     file = load(pipeline, source=source)
     api.check(file)
     options = RunOptions(

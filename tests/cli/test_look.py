@@ -328,6 +328,7 @@ def test_plan_can_take_the_source_as_it_is_recorded(mmdata: Mmdata, made: Any, t
     shutil.rmtree(source)
     assert mmdata(*command, "--recorded", "--json").json == before
     assert before["samples"] == 12
+    assert mmdata("plan", made.pipeline, "--store", made.store, "--recorded", "--json").json == before
     ended = mmdata("plan", made.pipeline, "--source", source, "--store", tmp_path / "none", "--recorded")
     assert (ended.code, "no store at" in ended.err) == (1, True)
 
