@@ -93,6 +93,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 120},  # where the terminal is as wide
 )
 for command, name in (
     (run.run, "run"),
