@@ -36,8 +36,8 @@ def forget(
     for what, names in (("snapshots", done.snapshots), ("selections", done.selections)):
         if names:
             say(f"  in {what}, too: {', '.join(names)}")
-    what = "hold them and would be written anew" if dry_run else "that held them were deleted"
-    say(f"  {len(done.files)} files {what}")
+    anew = "live files hold them and would be written anew; old ones that do would be deleted, too"
+    say(f"  {len(done.files)} {anew if dry_run else 'files that held them were deleted, old ones among them'}")
 
 
 def _lines(path: Path) -> list[str]:
