@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from mmdata.errors import StoreError
 
-FORMAT = 1
+FORMAT = 2  # 1 kept the entries of plans in their rows
 MARKER = "store.json"
 SAMPLES, DROPS, REJECTS = "samples", "drops", "rejects"
 PLANS, RUNS = "plans", "runs"

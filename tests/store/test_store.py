@@ -89,7 +89,7 @@ def test_names_what_is_there_instead_of_a_store(tmp_path: Path) -> None:
         Store.open(tmp_path / "photo.jpg")
 
 
-@pytest.mark.parametrize("marker", ['{"format": 2}', "{}", "[]", '{"format": "1"}', "{", ""])
+@pytest.mark.parametrize("marker", ['{"format": 3}', "{}", "[]", '{"format": "1"}', "{", ""])
 def test_a_store_of_a_newer_or_broken_format_is_refused(made: Made, marker: str) -> None:
     (Path(made.url) / "store.json").write_text(marker)
     with pytest.raises(SchemaMismatch):
