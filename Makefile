@@ -1,7 +1,7 @@
 # Two commands do all set-up on a machine with Python 3.11, git and make:
 #
 #   make demo    raw stamps to a trained model, on real data
-#   make test    all that must hold before a change lands; three at a time, as many tests wait for processes of theirs
+#   make test    all that must hold before a change lands; four at a time, as many tests wait for processes of theirs
 #
 # Both make .venv here and install the versions of constraints.txt into it. A stamp in .venv keeps the second call from
 # installing again. PYTHON=... picks the interpreter, ARGS=... is handed to pytest.
@@ -23,7 +23,7 @@ demo: .venv/.demo  ## ingest the Tux Paint stamps, make features, train a fusion
 	$(BIN)/mmdata demo --out out/demo
 
 test: lint types  ## lint, types, then the tests
-	$(BIN)/python -m pytest -n 3 --durations 10 $(ARGS)
+	$(BIN)/python -m pytest -n 4 --durations 10 $(ARGS)
 
 lint: .venv/.dev  ## formatting and ruff
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ from mmdata.config.load import load
 ROOT = Path(mmdata.__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "design.md")]
 ELSEWHERE = ("make ", "pip ")  # tested where they are made: tests/test_packaging.py
+LONG = {"clusters", "models"}  # their commands and programs have tests of their own
 NUMBER = re.compile(r"\d[\d.,]*")
 
 
@@ -48,7 +49,10 @@ def run(block: Block, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.long if page.stem in LONG else (), id=page.name) for page in PAGES],
+)
 def test_every_block_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
     printed = ""
     for block in blocks(page):

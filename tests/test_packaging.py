@@ -18,7 +18,8 @@ import pytest
 import mmdata
 
 ROOT = Path(mmdata.__file__).parent.parent
-LIGHT = {"annotated-types", "deltalake", "fsspec", "numpy", "pyarrow", "pydantic", "pyyaml", "rich", "typer", "xxhash"}
+LIGHT = {"annotated-types", "deltalake", "fsspec", "numpy", "pyarrow", "pydantic", "pyyaml", "rich", "threadpoolctl"}
+LIGHT |= {"typer", "xxhash"}
 FIXED = {"torch": "2.13.0"}
 # what the whole project is built with, each to be had by some extra
 PROJECT = {"webdataset", "pyarrow", "datasets", "librosa", "opencv-python-headless", "sentencepiece", "dask", "torch"}

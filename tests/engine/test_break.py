@@ -108,9 +108,8 @@ class DeadlyBatch(Deadly):
         return [self.extract(value) for value in values]
 
 
-@pytest.mark.parametrize(
-    ("step", "stored"), [pytest.param(Deadly(), True, marks=pytest.mark.long), (DeadlyBatch(), False)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("step", "stored"), [(Deadly(), True), (DeadlyBatch(), False)])
 def test_a_feature_added_later_that_kills_its_worker_leaves_one_null_row(
     source: Path, at: str, step: Deadly, stored: bool
 ) -> None:
@@ -124,6 +123,7 @@ def test_a_feature_added_later_that_kills_its_worker_leaves_one_null_row(
     assert len(store) == 12
 
 
+@pytest.mark.long
 def test_a_batch_that_kills_its_worker_costs_the_guilty_row_alone(source: Path, at: str) -> None:
     report = run(pipeline(source, features=(DeadlyBatch(), Sharpness())), at, replace(OPTIONS, executor=Pool(1)))
     assert (report.counts.stored, report.counts.n_rejected) == (12, 0)

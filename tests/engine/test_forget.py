@@ -359,7 +359,7 @@ store.forget("corpus/007")
 """
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_killed_at_any_moment_it_can_be_finished(full: tuple[Path, Path], seed: int) -> None:
     folder, store = full
     rng = random.Random(seed)

@@ -118,7 +118,7 @@ def test_a_run_that_is_told_to_end_commits_what_is_done_and_leaves_no_process(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("careful", [pytest.param(False, marks=pytest.mark.long), True])
 def test_no_process_outlives_a_coordinator_that_is_killed_even_where_it_hangs_in_c(
     start: Callable[[float], Run], careful: bool
 ) -> None:

@@ -79,7 +79,7 @@ def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 @pytest.mark.parametrize(
     ("workers", "kills"),
-    [(1, 2), (2, 3), pytest.param(1, 10, marks=pytest.mark.long), pytest.param(2, 10, marks=pytest.mark.long)],
+    [(2, 3), pytest.param(1, 10, marks=pytest.mark.long), pytest.param(2, 10, marks=pytest.mark.long)],
 )
 def test_kills_change_no_byte(
     source: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float], workers: int, kills: int
@@ -113,7 +113,7 @@ def workers_of(run: subprocess.Popen[bytes]) -> list[int]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_workers_that_are_killed_at_random_change_no_byte(
     source: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]

@@ -59,6 +59,7 @@ def all_bytes(url: str, options: Mapping[str, str]) -> Iterator[tuple[str, bytes
             yield path, repr(pq.read_table(io.BytesIO(content)).to_pylist()).encode()
 
 
+@pytest.mark.long
 def test_a_store_in_a_bucket_is_kept_as_one_in_a_folder_is(server: S3Server, tmp_path: Path) -> None:
     places: list[tuple[str, Mapping[str, str]]] = [
         (f"{server.bucket()}/store", server.options), (str(tmp_path / "store"), {})

@@ -115,7 +115,7 @@ run: {{shard_samples: 20}}
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_feature_added_later_on_the_frames_of_long_films_holds_one_film_at_a_time(tmp_path: Path) -> None:
     """Films of 60 s, whose frames are not stored: 480 of them, 62 MB, are made again for the new feature."""
     frames, _ = moving_shapes(48, 240, 180)

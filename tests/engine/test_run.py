@@ -421,6 +421,7 @@ class Deadly(Map[Audio, Audio]):
         return audio
 
 
+@pytest.mark.long
 def test_a_sample_that_kills_its_worker_is_rejected_and_the_run_goes_on(source: Path, tmp_path: Path) -> None:
     (source / "003.wav").write_bytes(wav_bytes(tone(seconds=0.5)))
     what = pipeline(source, ingest=(Deadly(),))

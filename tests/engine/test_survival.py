@@ -160,8 +160,8 @@ def test_samples_that_kill_only_together_are_done_apart_and_lose_nothing(corpus:
     assert left == set(live(corpus.struck))  # what was made apart is not left behind
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("late", "step"), [(False, "start-up"), pytest.param(True, "store", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("late", "step"), [(False, "start-up"), (True, "store")])
 def test_a_death_before_the_first_note_and_one_over_the_store_are_brought_home_too(
     corpus: Corpus, late: bool, step: str
 ) -> None:
