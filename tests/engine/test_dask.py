@@ -85,7 +85,6 @@ class TestProcesses(ExecutorContract):
         return Dask(loopback.address)
 
 
-@pytest.mark.long
 class TestThreads(ExecutorContract):
     """One worker of three threads, started by the executor's own cluster class and given as a cluster."""
 

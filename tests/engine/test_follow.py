@@ -219,7 +219,7 @@ def test_a_store_is_fed_as_files_come_change_and_go(tmp_path: Path) -> None:
     assert verify(Store.open(store)).is_sound
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_killed_and_stopped_at_any_moment_it_goes_on_with_the_next_start(tmp_path: Path) -> None:
     folder, store, said = tmp_path / "in", tmp_path / "store", tmp_path / "said"
     folder.mkdir()
