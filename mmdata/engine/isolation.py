@@ -24,6 +24,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
+from mmdata.engine.allocation import keep_large_buffers
 from mmdata.engine.guard import OUT_OF_MEMORY, TICK_S, Limits, guarded, held_bytes
 from mmdata.engine.notes import SIZE, Note, Notes, read_count, read_note
 from mmdata.engine.sending import sendable
@@ -189,6 +190,7 @@ def main(parent: str, files: str) -> None:
     spawn.prepare(pipe.recv())
     work, item, limits = pipe.recv()
     one_blas_thread_for_good()
+    keep_large_buffers()
     with guarded(limits, notes, told):
         answer(pipe, lambda: work(item, notes))
     for stream in (sys.stdout, sys.stderr):

@@ -19,7 +19,7 @@ import numpy as np
 
 from mmdata.errors import SchemaMismatch, StoreError
 from mmdata.loader.columns import Column, FixedRows, Held, Piece
-from mmdata.loader.plan import Epoch
+from mmdata.loader.order import EpochOrder, WindowId
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -248,12 +248,12 @@ class Window:
         self._order = order
         self._parts = parts
 
-    def pieces(self, start: int, stop: int) -> dict[str, Piece]:
-        """The rows at places [start, stop) of each column, once all is there. Raises what reading raised."""
+    def pieces(self, places: np.ndarray) -> dict[str, Piece]:
+        """The rows at some places of each column, once all is there. Raises what reading raised."""
         for part in self._parts:
             part.result()
         self._parts.clear()
-        rows = self._order[start:stop]
+        rows = self._order[places]
         return {name: (held, rows) for name, held in self._held.items()}
 
     def cancel(self) -> None:
@@ -261,51 +261,55 @@ class Window:
             part.cancel()
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What is streamed of one store: its chunks and columns, and who reads them."""
+
+    chunks: Sequence[Chunk]
+    columns: Sequence[Column]
+    reader: ShardReader
+
+
 class WindowReader:
     """The windows of one epoch that are held or being read."""
 
-    def __init__(
-        self, epoch: Epoch, chunks: Sequence[Chunk], columns: Sequence[Column], reader: ShardReader, *, threads: int
-    ) -> None:
+    def __init__(self, epoch: EpochOrder, parts: Sequence[Part], *, threads: int) -> None:
         self._epoch = epoch
-        self._chunks = chunks
-        self._columns = columns
-        self._reader = reader
-        self._windows: dict[int, Window] = {}
+        self._parts = parts
+        self._windows: dict[WindowId, Window] = {}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mmdata-read")
 
-    def want(self, windows: Iterable[int]) -> None:
+    def want(self, windows: Iterable[WindowId]) -> None:
         """Hold these windows and no others; those that are new are read from now on, in this order."""
         wanted = list(windows)
         for gone in self._windows.keys() - set(wanted):
             self._windows.pop(gone).cancel()
-        for number in wanted:
-            if number not in self._windows:
-                self._windows[number] = self._begin(number)
+        for window in wanted:
+            if window not in self._windows:
+                self._windows[window] = self._begin(window)
 
-    def pieces(self, window: int, start: int, stop: int) -> dict[str, Piece]:
+    def pieces(self, window: WindowId, places: np.ndarray) -> dict[str, Piece]:
         """Rows of a window that is wanted, by column; waits until they are there."""
-        return self._windows[window].pieces(start, stop)
+        return self._windows[window].pieces(places)
 
     def close(self) -> None:
         """Forget all windows, wait for the reads under way, and close all files."""
         self.want(())
         self._threads.shutdown(cancel_futures=True)
-        self._reader.close()
+        for part in self._parts:
+            part.reader.close()
 
-    def _begin(self, window: int) -> Window:
+    def _begin(self, window: WindowId) -> Window:
         numbers, order = self._epoch.window(window)
-        held = {column.name: column.hold(len(order)) for column in self._columns}
-        families = dict.fromkeys(column.family for column in self._columns)
-        parts: list[Future[None]] = []
+        part = self._parts[window.part]
+        held = {column.name: column.hold(len(order)) for column in part.columns}
+        families = dict.fromkeys(column.family for column in part.columns)
+        tasks: list[Future[None]] = []
         first = 0
-        for part, number in enumerate(numbers.tolist()):
-            chunk = self._chunks[number]
+        for number, chunk in enumerate(part.chunks[at] for at in numbers.tolist()):
             for family in families:
-                into = [(column, held[column.name]) for column in self._columns if column.family == family]
-                task = self._threads.submit(
-                    self._reader.fill, chunk.files[family], into, chunk.rows, part=part, first=first
-                )
-                parts.append(task)
+                into = [(column, held[column.name]) for column in part.columns if column.family == family]
+                file = chunk.files[family]
+                tasks.append(self._threads.submit(part.reader.fill, file, into, chunk.rows, part=number, first=first))
             first += len(chunk.rows)
-        return Window(held, order, parts)
+        return Window(held, order, tasks)

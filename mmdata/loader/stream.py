@@ -5,16 +5,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, SchemaMismatch
-from mmdata.loader.columns import Batch
+from mmdata.loader.collate import Collator, Output
 from mmdata.loader.contents import Contents, contents_of
-from mmdata.loader.plan import Epoch, Plan, Run, Tail
-from mmdata.loader.reader import ShardReader, WindowReader
+from mmdata.loader.order import EpochOrder, Order, PlanOrder, Taken, WindowId
+from mmdata.loader.plan import Plan, Tail
+from mmdata.loader.reader import Part, ShardReader, WindowReader
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -41,7 +40,7 @@ def stream(
     window_rows: int = 4096,
     threads: int = 2,
     max_bytes: int = 2 * GIB,
-    output: Literal["numpy", "torch"] = "numpy",
+    output: Output = "numpy",
 ) -> Stream:
     """Stream columns of a store, batch by batch; iterating gives what is left of one epoch.
 
@@ -144,7 +143,7 @@ class Stream:
         epoch: int,
         threads: int,
         max_bytes: int,
-        output: Literal["numpy", "torch"],
+        output: Output,
     ) -> None:
         self.contents = contents
         self.plan = plan
@@ -153,7 +152,8 @@ class Stream:
         self.epoch = epoch
         self.step = 0
         self._threads = threads
-        self._output = output
+        self._order: Order = PlanOrder(plan)
+        self._collate = Collator(contents.columns, output, marks_real=plan.tail == "mask")
         self._ahead = _reads_ahead(contents, plan, rank, world, max_bytes)
 
     @property
@@ -199,54 +199,37 @@ class Stream:
         """
         if start >= self.n_steps:
             return
-        order = self.plan.epoch(epoch)
-        reader = ShardReader(self.contents.files, self.contents.columns)
-        windows = WindowReader(order, self.contents.chunks, self.contents.columns, reader, threads=self._threads)
-        runs, batch = self._share(start), None
+        order = self._order.begin(epoch)
+        windows = WindowReader(order, self._parts(), threads=self._threads)
+        taken, batch = self._taken(order, start), None
         maker = ThreadPoolExecutor(1, thread_name_prefix="mmdata-batch")
         try:
             for step in range(start, self.n_steps, stride):
-                coming = self._share(step + stride)
-                windows.want(self._wanted(order, runs, coming))
-                made = (batch or maker.submit(self._collate, order, windows, runs)).result()
+                coming = self._taken(order, step + stride)
+                windows.want(self._wanted(order, taken, coming, step + stride))
+                made = (batch or maker.submit(self._collate, taken, windows)).result()
                 # the next batch is made while the caller is busy with this one
-                batch = maker.submit(self._collate, order, windows, coming) if coming else None
+                batch = maker.submit(self._collate, coming, windows) if coming else None
                 yield step, made
-                runs = coming
+                taken = coming
         finally:
             maker.shutdown(cancel_futures=True)
             windows.close()
 
-    def _share(self, step: int) -> list[Run]:
-        return self.plan.share(step, rank=self.rank, world=self.world) if step < self.n_steps else []
+    def _parts(self) -> list[Part]:
+        contents = self.contents
+        return [Part(contents.chunks, contents.columns, ShardReader(contents.files, contents.columns))]
 
-    def _wanted(self, order: Epoch, runs: Sequence[Run], coming: Sequence[Run]) -> dict[int, None]:
-        """Windows of this step, then those to read ahead: of the next step, and in each lane the next one."""
-        wanted = dict.fromkeys(window for run in (*runs, *coming) for window, _, _ in order.pieces(run))
-        for run in coming if self._ahead else ():
-            following = order.window_at(run.start) + 1
-            if run.real and order.starts_before(following, self.plan.lane_end(run.lane)):
-                wanted[following] = None
-        return wanted
+    def _taken(self, order: EpochOrder, step: int) -> list[Taken]:
+        return order.taken(step, rank=self.rank, world=self.world)
 
-    def _collate(self, order: Epoch, windows: WindowReader, runs: Sequence[Run]) -> dict[str, Any]:
-        pieces = [windows.pieces(*piece) for run in runs for piece in order.pieces(run)]
-        batch: Batch = {}
-        for column in self.contents.columns:
-            batch.update(column.batch([piece[column.name] for piece in pieces]))
-        if self.plan.tail == "mask":
-            batch["real"] = np.repeat([run.real for run in runs], [len(run) for run in runs])
-        return self._finished(batch)
-
-    def _finished(self, batch: Batch) -> dict[str, Any]:
-        if self._output == "numpy":
-            return dict(batch)
-        import torch
-
-        return {
-            name: torch.from_numpy(values) if isinstance(values, np.ndarray) else values
-            for name, values in batch.items()
-        }
+    def _wanted(
+        self, order: EpochOrder, taken: Sequence[Taken], coming: Sequence[Taken], step: int
+    ) -> dict[WindowId, None]:
+        """Windows of this step, then those to read ahead: of the next step, and what comes after it."""
+        wanted = dict.fromkeys(one.window for one in (*taken, *coming))
+        ahead = order.ahead(step, rank=self.rank, world=self.world) if self._ahead else []
+        return wanted | dict.fromkeys(ahead)
 
     def state_dict(self) -> dict[str, Any]:
         """The place, and what it is a place in: JSON values, a few hundred bytes.
@@ -257,11 +240,11 @@ class Stream:
             "version": STATE_VERSION,
             "epoch": self.epoch,
             "step": self.step,
-            "order": self._order(),
+            "order": self._settings(),
             "content": dict(self.contents.digests),
         }
 
-    def _order(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         names = ("global_batch_size", "seed", "shuffle", "window_rows", "lanes", "tail")
         return {name: getattr(self.plan, name) for name in names}
 
@@ -279,7 +262,7 @@ class Stream:
             raise SchemaMismatch("the stream's state is damaged: it lacks its order or content")
         faults = [
             f"{name} is {mine!r}, the state has {order.get(name)!r}{self._fits(name, order.get(name))}"
-            for name, mine in self._order().items()
+            for name, mine in self._settings().items()
             if order.get(name) != mine
         ]
         for name, mine in self.contents.digests.items():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import pytest
 from distributed import Client, LocalCluster, get_worker
 
@@ -213,6 +214,16 @@ def test_a_worker_that_is_frozen_holds_nothing_up(tmp_path: Path) -> None:
         assert time.monotonic() - began < 25, "the slow worker takes half a minute for an item"
     assert found == ["w1"] * 8
     assert list(tmp_path.glob("w0-w0-*")), "the slow worker was given some"
+
+
+def test_a_local_worker_may_take_its_time_to_come_back() -> None:
+    """Dask takes one that is away for this long off its list, and then nobody starts it again."""
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "100ms"}),
+        LocalCluster(n_workers=1, dashboard_address=None) as cluster,
+    ):
+        (death,) = Dask(cluster, wait_s=20).map(die, [3])
+    assert isinstance(death, Died)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 CALL_S = 30.0  # what a call to the scheduler, or through it to all workers, may take
 END_S = 10.0  # what workers have to end what was cancelled
+LOCAL_BACK_S = 3600  # what a local worker has to come back in: within Dask's 15 s, a busy machine may still import
 LARGE = "1 GiB"  # of a task; below, Dask warns of what is our own business
 
 
@@ -77,6 +78,8 @@ def connected(scheduler: Any, *, workers: int, connect_s: float) -> Iterator[Any
 
     settings: dict[str, Any]
     with ExitStack() as exits:
+        if scheduler is None or isinstance(getattr(scheduler, "cluster", scheduler), LocalCluster):
+            exits.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": LOCAL_BACK_S}))
         if scheduler is None:
             settings = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "env": ONE_THREAD}
             settings["resources"] = {"GPU": 1}  # one may be needed; processes of one machine take its GPUs in turn

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from mmdata.engine.allocation import keep_large_buffers
 from mmdata.engine.sending import RAISED, pack, packed, sendable
 from mmdata.engine.threads import one_blas_thread_for_good
 
@@ -71,6 +72,7 @@ class _Process:
                 except ImportError as error:
                     raise ImportError(f"{error}; steps of your own must be installed on every worker") from error
                 one_blas_thread_for_good()
+                keep_large_buffers()
                 ready = getattr(work, "ready", None)
                 if ready is not None:
                     ready()

@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from mmdata.core.ports import Died
+from mmdata.engine.allocation import keep_large_buffers
 from mmdata.engine.isolation import answer, end_with_parent, how_it_ended
 
 Item = TypeVar("Item")
@@ -144,6 +145,7 @@ def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         end_with_parent(parent.pid)
+    keep_large_buffers()
     while True:
         try:
             item = pipe.recv()
