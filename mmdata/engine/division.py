@@ -46,6 +46,18 @@ class Division:
         """All shards that the source is divided into once the amendment is made."""
         return {**self.keep, **self.add}
 
+    def entries(self, shard: str) -> Sequence[Entry]:
+        """Those of one of the shards."""
+        return self.add[shard] if shard in self.add else self.keep[shard]
+
+    def unchanged(self, shard: str) -> frozenset[str]:
+        """The keys of a shard's entries that were the same in those that it takes over."""
+        replaced = self.replaces.get(shard, ())
+        before = {entry.key: entry for other in replaced for entry in self.removed.get(other, ())}
+        if not before:
+            return frozenset()
+        return frozenset(entry.key for entry in self.entries(shard) if before.get(entry.key) == entry)
+
     @property
     def parts(self) -> set[str]:
         """The names of all parts that entries have."""

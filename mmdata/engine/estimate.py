@@ -149,7 +149,7 @@ def _samples(result: Estimate, found: Look, rates: Rates) -> None:
     made = todo.entries_made
     cost = result.families.setdefault(SAMPLES, Cost())
     cost.seconds = a_sample * made + (rates.rest_s or 0.0) * todo.entries_todo
-    rows, shards = made * (rates.stored or 0.0), sum(1 for job in todo.jobs if job.samples)
+    rows, shards = made * (rates.stored or 0.0), sum(lack.samples for lack in todo.jobs.lacks)
     for name in (SAMPLES, MEDIA) if made else ():
         each = result.families.setdefault(name, Cost())
         each.bytes = rows * rates.row_bytes.get(name, 0.0) + shards * rates.file_bytes.get(name, 0.0)
@@ -170,8 +170,8 @@ def _feature(result: Estimate, todo: Todo, family: Family, rates: Rates, *, samp
 
 def _makespan(todo: Todo, worker_s: float, workers: int) -> float:
     """How long workers need when each takes the next shard as it is done with one; a shard costs by its samples."""
-    total = sum(len(job.entries) for job in todo.jobs)
+    total = sum(lack.entries for lack in todo.jobs.lacks)
     busy = [0.0] * max(1, min(workers, len(todo.jobs)))
-    for job in todo.jobs:
-        heapq.heapreplace(busy, busy[0] + worker_s * len(job.entries) / max(1, total))
+    for lack in todo.jobs.lacks:
+        heapq.heapreplace(busy, busy[0] + worker_s * lack.entries / max(1, total))
     return max(busy)

@@ -133,8 +133,8 @@ def _look(pipeline: Pipeline, store_url: str, options: RunOptions, *, commit: bo
     view = store.view() if store is not None else StoreView()
     todo = work_left(compiled, division, source.name, files, view.by_id, families=options.families)
     if options.replay:
-        add_replays(todo, compiled, division, source.name, files, view.by_id, _failed(store))
-    if commit and not options.look_at_source and any(job.samples for job in todo.jobs):
+        add_replays(todo, compiled, division, files, view.by_id, _failed(store))
+    if commit and not options.look_at_source and any(lack.samples for lack in todo.jobs.lacks):
         stale = "the stored samples were made by other ingest steps, or not all are made; `mmdata run` makes them"
         raise ConfigError(options.where, [stale])
     todo.unmatched, todo.forgotten = list(scan.unmatched), scan.forgotten

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -154,9 +153,9 @@ class _Crew:
         options = self._options.storage_options
         shards = ShardWork(self._report.store, options, self._found.source, self._found.compiled, settings)
         work = GuardedWork(shards, Limits(settings.timeout_s, settings.memory_bytes), process())
-        jobs = self._found.todo.jobs
+        jobs: Sequence[ShardJob] = self._found.todo.jobs
         if self._committer.has_company:
-            jobs = random.sample(jobs, len(jobs))  # in another order than others' they share the work
+            jobs = self._found.todo.jobs.shuffled()  # in another order than others' they share the work
         self._watch()
         while jobs and self._report.state == DONE:
             jobs = self._round(work, jobs)

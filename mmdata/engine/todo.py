@@ -10,7 +10,7 @@ from typing import Any
 from mmdata.core.pipeline import Compiled
 from mmdata.core.ports import Entry
 from mmdata.engine.division import Division
-from mmdata.engine.shard import ShardJob
+from mmdata.engine.jobs import Jobs, Lack, stored_rows
 from mmdata.store.entries import extent
 from mmdata.store.layout import SAMPLES, DataFile
 from mmdata.store.view import ShardsById, ShardView
@@ -42,7 +42,7 @@ class Todo:
         unmatched: files of the source that belong to no sample. forgotten: entries that `mmdata forget` keeps out.
     """
 
-    jobs: list[ShardJob] = field(default_factory=list)
+    jobs: Jobs = field(default_factory=Jobs)
     done: int = 0
     entries: int = 0
     entries_todo: int = 0
@@ -62,7 +62,7 @@ class Todo:
     @property
     def entries_made(self) -> int:
         """Entries that go through the ingest steps; those of other jobs keep their samples, and only get features."""
-        return sum(len(job.entries) for job in self.jobs if job.samples)
+        return sum(lack.entries for lack in self.jobs.lacks if lack.samples)
 
     def to_json(self) -> dict[str, Any]:
         families = {
@@ -114,24 +114,22 @@ def work_left(
         families: only these features; None is all.
     """
     names = {family.name: family.fp for family in compiled.families if families is None or family.name in families}
-    todo = Todo(new=division.new, changed=division.changed, gone=division.gone)
+    todo = Todo(Jobs(division, source_name, views), new=division.new, changed=division.changed, gone=division.gone)
     todo.families = {name: FamilyPlan() for name in names}
     todo.steps = [f"{placed.label} on {placed.reads or 'the sample'}" for placed in compiled.steps]
     whole, sound = _sound(views, compiled, names)
     for shard, entries in division.shards.items():
-        todo.entries += len(entries)
-        if shard in whole:  # and nothing else need be looked at
+        n_entries = len(entries)
+        todo.entries += n_entries
+        lack = None
+        if shard not in whole:  # and nothing else need be looked at
+            lacking = {name: fp for name, fp in names.items() if shard not in sound.get(name, ())}
+            lack = _lack(compiled, division, shard, n_entries, lacking, files, views, shard in sound.get(SAMPLES, ()))
+        if lack is None:
             todo.done += 1
-            continue
-        lacking = {name: fp for name, fp in names.items() if shard not in sound.get(name, ())}
-        job = _job(compiled, division, source_name, shard, entries, lacking, files, views.get(shard))
-        if job is None:
-            todo.done += 1
-            continue
-        todo.jobs.append(job)
-        todo.entries_todo += len(entries)
-        _count(todo, compiled, job, files)
-    if any(not job.samples for job in todo.jobs):
+        else:
+            _add(todo, compiled, lack, files)
+    if any(not lack.samples for lack in todo.jobs.lacks):
         reads = {family.step.on for family in compiled.families if todo.families.get(family.name, FamilyPlan()).shards}
         todo.from_source = sorted(part for part in compiled.remade if part in reads)
     return todo
@@ -143,46 +141,48 @@ def _sound(
     """The shards that lack nothing, and those that lack nothing of a family, as far as the joined files tell."""
     if not isinstance(views, ShardsById):
         return set(), {}
-    samples = {SAMPLES: compiled.samples_fp}
-    return views.having({**samples, **names}), {name: views.having({**samples, name: fp}) for name, fp in names.items()}
+    of = {SAMPLES: compiled.samples_fp}
+    families = {name: views.having({**of, name: fp}) for name, fp in names.items()}
+    return views.having({**of, **names}), {SAMPLES: views.having(of), **families}
 
 
-def _job(
+def _lack(
     compiled: Compiled,
     division: Division,
-    source_name: str,
     shard: str,
-    entries: Sequence[Entry],
+    n_entries: int,
     names: Mapping[str, str],
     files: Mapping[str, FilesOf],
-    view: ShardView | None,
-) -> ShardJob | None:
-    rows = [file for file in files[SAMPLES].get(shard, ()) if file.fp == compiled.samples_fp]
-    samples = not rows or view is None
+    views: Mapping[str, ShardView],
+    is_sound: bool,
+) -> Lack | None:
+    """What a shard lacks of families; `is_sound` says that its samples are known to be there."""
+    stored = stored_rows(views, shard)
+    rows = [] if is_sound else [file for file in files[SAMPLES].get(shard, ()) if file.fp == compiled.samples_fp]
+    samples = not is_sound and (not rows or stored is None)
     lacking = []
     gather: dict[str, DataFile] = {}
     replaced = division.replaces.get(shard, ())
     for name, fp in names.items():
-        same = [file for file in files.get(name, {}).get(shard, ()) if file.fp == fp]
-        if not samples and any(file.keys == rows[-1].keys for file in same):
-            continue
+        theirs = files.get(name, {})
+        same = [file for file in theirs.get(shard, ()) if file.fp == fp] if theirs else []
+        if same and not samples:
+            keys = (rows or [file for file in files[SAMPLES].get(shard, ()) if file.fp == compiled.samples_fp])[-1].keys
+            if any(file.keys == keys for file in same):
+                continue
         lacking.append(name)
-        theirs = [file for other in replaced for file in files.get(name, {}).get(other, ()) if file.fp == fp]
-        older = same or theirs
+        older = same or [file for other in replaced for file in theirs.get(other, ()) if file.fp == fp]
         if older:
             gather[name] = older[-1]
     if not samples and not lacking:
         return None
-    before = {entry.key: entry for other in replaced for entry in division.removed.get(other, ())}
-    unchanged = frozenset(entry.key for entry in entries if before.get(entry.key) == entry) if before else frozenset()
-    return ShardJob(shard, source_name, entries, samples, lacking, view, gather, unchanged)
+    return Lack(shard, n_entries, n_entries if samples or stored is None else stored, samples, tuple(lacking), gather)
 
 
 def add_replays(
     todo: Todo,
     compiled: Compiled,
     division: Division,
-    source_name: str,
     files: Mapping[str, FilesOf],
     views: Mapping[str, ShardView],
     failed: Mapping[str, set[str]],
@@ -193,12 +193,11 @@ def add_replays(
         todo: what is to be done otherwise.
         compiled: as `work_left` takes it, like those that follow.
         division: the source's shards.
-        source_name: the first part of their keys.
         files: live files by family and shard.
         views: joined shards.
         failed: families with failed rows, by shard. Where nothing was rejected, they alone are made again.
     """
-    busy = {job.shard for job in todo.jobs}
+    busy = {lack.shard for lack in todo.jobs.lacks}
     for shard, entries in division.shards.items():
         view = views.get(shard)
         if shard in busy or view is None or not (view.rejects or failed.get(shard)):
@@ -213,46 +212,50 @@ def add_replays(
         }
         if not samples and not families:
             continue
-        names = [family.name for family in families]
-        job = ShardJob(shard, source_name, entries, samples, names, view, gather)
-        todo.jobs.append(job)
-        _count(todo, compiled, job, files)
+        names = tuple(family.name for family in families)
+        n_entries = len(entries)
+        _add(todo, compiled, Lack(shard, n_entries, n_entries if samples else view.rows, samples, names, gather), files)
         todo.done -= 1
-        todo.entries_todo += len(entries)
 
 
-def _count(todo: Todo, compiled: Compiled, job: ShardJob, files: Mapping[str, FilesOf]) -> None:
-    rows_all = len(job.entries) if job.samples or job.view is None else job.view.rows
+def _add(todo: Todo, compiled: Compiled, lack: Lack, files: Mapping[str, FilesOf]) -> None:
+    """Put a shard among the jobs, and count what its families cost."""
+    jobs = todo.jobs
+    jobs.lacks.append(lack)
+    todo.entries_todo += lack.entries
     made = {placed.writes for placed in compiled.steps if placed.writes != placed.reads}
     reads = {family.name: family.step.on for family in compiled.families}
-    parts = extent(job.entries).parts
-    for name in job.families:
+    entries = jobs.division.entries(lack.shard)
+    parts = extent(entries).parts
+    takes_over = any(file.shard != lack.shard for file in lack.gather.values())
+    unchanged = jobs.division.unchanged(lack.shard) if takes_over else frozenset()
+    for name in lack.families:
         plan = todo.families.setdefault(name, FamilyPlan())
         plan.shards += 1
-        known, part = job.gather.get(name), reads[name]
+        known, part = lack.gather.get(name), reads[name]
         of_all = part is None or part in made
-        have = len(job.entries) if part is None or of_all else parts.get(part, (0, 0))[0]
-        is_known = have < len(job.entries) and rows_all <= len(job.entries)  # or there are children
-        rows, taken = (min(rows_all, have) if is_known else rows_all), 0
-        if known is not None and known.shard == job.shard:
+        have = lack.entries if part is None or of_all else parts.get(part, (0, 0))[0]
+        is_known = have < lack.entries and lack.rows <= lack.entries  # or there are children
+        rows, taken = (min(lack.rows, have) if is_known else lack.rows), 0
+        if known is not None and known.shard == lack.shard:
             taken = min(rows, known.rows)
         elif known is not None:
-            same = (entry for entry in job.entries if entry.key in job.unchanged)
+            same = (entry for entry in entries if entry.key in unchanged)
             taken = min(rows, sum(of_all or _has(entry, part) for entry in same))
         plan.gathered += taken
         plan.rows += rows - taken
-        plan.why = _why(name, job, files)
+        plan.why = _why(name, lack, files)
 
 
 def _has(entry: Entry, part: str | None) -> bool:
     return any(member.part == part for member in entry.members)
 
 
-def _why(name: str, job: ShardJob, files: Mapping[str, FilesOf]) -> str:
+def _why(name: str, lack: Lack, files: Mapping[str, FilesOf]) -> str:
     if not files.get(name):
         return "it is not in the store"
-    if name in job.gather:
+    if name in lack.gather:
         return "the set of samples, or how they are stored, changed; sound rows are taken over"
-    if files[name].get(job.shard):
+    if files[name].get(lack.shard):
         return "its setting, or a step before it, changed"
     return "there are new samples"

@@ -209,6 +209,11 @@ class ShardsById(Mapping[str, ShardView]):
     def __getitem__(self, shard: str) -> ShardView:
         return self.shards[self._places[shard]]
 
+    def rows(self, shard: str) -> int | None:
+        """How many samples a shard has; None where there is no such shard."""
+        place = self._places.get(shard)
+        return None if place is None else int(self.shards.rows[place])
+
     def having(self, fps: Mapping[str, str]) -> set[str]:
         """The ids of shards that have a file of each of some families with that fingerprint."""
         every = np.ones(len(self.shards), bool)

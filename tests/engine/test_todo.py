@@ -136,7 +136,7 @@ def test_a_replay_takes_up_shards_with_rejects_and_no_others(compiled: Compiled)
     views = views_of(files)
     views["two"] = replace(views["two"], rejects=file("rejects", "two", "r"))
     todo = work_left(compiled, DIVISION, "s", found, views)
-    add_replays(todo, compiled, DIVISION, "s", found, views, {})
+    add_replays(todo, compiled, DIVISION, found, views, {})
     assert [(job.shard, job.samples, sorted(job.gather)) for job in todo.jobs] == [("two", True, sorted(NAMES))]
     assert (todo.done, todo.entries_todo) == (1, 1)
 
