@@ -1,14 +1,10 @@
-"""Strings: blanks, lines, words and n-grams."""
+"""Words of any script, and n-grams of their characters and of themselves."""
 
 from __future__ import annotations
 
 import re
 
 import numpy as np
-
-BLANKS = re.compile(r"[^\S\n]+")
-BLANKS_AT_BREAK = re.compile(r"[^\S\n]*\n[^\S\n]*")
-MANY_BREAKS = re.compile(r"\n{3,}")
 
 # What stands between words: blanks, and the punctuation and signs of ASCII, Latin-1, Hebrew, Arabic, Devanagari and
 # East Asia. It is a list of separators, not of letters, because Python's \w leaves out the combining marks that
@@ -18,38 +14,6 @@ SEPARATORS = re.compile(
     r"\u05c3\u060c\u061b\u061f\u066a-\u066d\u06d4\u0964\u0965\u2000-\u200b\u200e-\u206f\u20a0-\u20cf\u2100-\u214f"
     r"\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u3030\u303d\u30fb\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+"
 )
-
-
-def squeeze_blanks(text: str, *, keep_lines: bool = True) -> str:
-    r"""Make each run of blanks one space, and cut it from the ends of the text and of each line.
-
-    Args:
-        text: any text. A blank is what `str.isspace` says: no-break and ideographic spaces too.
-        keep_lines: keep line feeds, at most two in a row (an empty line between paragraphs); a line feed is else a
-            blank like any other. Other line ends (CR, U+2028, ...) are blanks: `ftfy` or the caller makes them LF.
-
-    >>> squeeze_blanks(" a\t b \n\n\n\n c ")
-    'a b\n\nc'
-    """
-    if not keep_lines:
-        return " ".join(text.split())
-    one = BLANKS_AT_BREAK.sub("\n", BLANKS.sub(" ", text))
-    return MANY_BREAKS.sub("\n\n", one).strip()
-
-
-def first_lines(text: str, n_lines: int) -> str:
-    r"""The first lines of a text, without the break after the last; the text itself when it has no more of them.
-
-    Lines end where `str.splitlines` says, so at CR, LF, CRLF and the rarer Unicode breaks. The kept text is unchanged.
-
-    >>> first_lines("cat\r\nchat\r\nKatze", 2)
-    'cat\r\nchat'
-    """
-    lines = text.splitlines(keepends=True)
-    if len(lines) <= n_lines:
-        return text
-    kept = "".join(lines[:n_lines])
-    return kept[: len(kept) - len(lines[n_lines - 1]) + len(lines[n_lines - 1].splitlines()[0])]
 
 
 def split_words(text: str) -> list[str]:

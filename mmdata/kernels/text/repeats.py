@@ -1,0 +1,88 @@
+"""How much of a text repeats itself: lines, paragraphs, n-grams of words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmdata.kernels.hashing import mix
+
+
+def repeated(pieces: Sequence[str]) -> tuple[int, int]:
+    """How many pieces stood there before, and how many characters these have.
+
+    >>> repeated(["a", "bc", "bc", "bc"])
+    (2, 4)
+    """
+    once = set(pieces)
+    return len(pieces) - len(once), sum(map(len, pieces)) - sum(map(len, once))
+
+
+def gram_codes(codes: np.ndarray, n: int) -> np.ndarray:
+    """A number for each run of n tokens, equal for equal runs: uint64 [max(0, token - n + 1)].
+
+    Args:
+        codes: uint64 [token], of `Tokens.codes`.
+        n: tokens a run, at least 1.
+    """
+    last = len(codes) - n + 1
+    if last <= 0:
+        return codes[:0]
+    grams = mix(codes[:last])
+    for place in range(1, n):
+        grams = mix(grams + codes[place : place + last])
+    return grams
+
+
+def top_gram_chars(grams: np.ndarray, lengths: np.ndarray) -> int:
+    """Characters that all occurrences of the most frequent n-gram have together; of several, of the first to come.
+
+    Args:
+        grams: uint64 [n-gram], at least one.
+        lengths: int64 [n-gram], characters of each.
+    """
+    ordered = np.sort(grams)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    counts = np.diff(starts, append=len(ordered))
+    most = int(counts.max())
+    if most == 1:
+        return int(lengths[0])
+    first = np.isin(grams, ordered[starts[counts == most]]).argmax()
+    return int(lengths[first]) * most
+
+
+def repeated_gram_chars(grams: np.ndarray, lengths: np.ndarray, n: int) -> int:
+    """Characters of n-grams that occurred before, where none of them overlaps another: one that is counted is skipped.
+
+    Args:
+        grams: uint64 [n-gram].
+        lengths: int64 [n-gram], characters of each.
+        n: tokens of each.
+    """
+    ordered = np.sort(grams)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return 0
+    chars, free = 0, 0
+    seen: set[int] = set()
+    places = np.flatnonzero(np.isin(grams, twice))
+    for place, gram, length in zip(places.tolist(), grams[places].tolist(), lengths[places].tolist(), strict=True):
+        if place < free:
+            continue
+        if gram in seen:
+            chars, free = chars + length, place + n
+        else:
+            seen.add(gram)
+    return chars
+
+
+def window_sums(values: np.ndarray, n: int) -> np.ndarray:
+    """The sums over each n values in a row: int64 [max(0, value - n + 1)].
+
+    >>> window_sums(np.array([1, 2, 3, 4]), 2)
+    array([3, 5, 7])
+    """
+    sums = np.concatenate([[0], np.cumsum(values)])
+    found: np.ndarray = sums[n:] - sums[:-n]
+    return found
