@@ -21,7 +21,7 @@ STAGES = ("codec", "clean", "augment", "align", "features")
 # what an import of each extra's packages is called, for the message when it is missing
 EXTRAS = {
     "text": ("ftfy",),
-    "image": ("cv2",),
+    "image": ("PIL", "cv2"),
     "audio": ("scipy", "soundfile", "soxr"),
     "video": ("av", "cv2"),
     "select": ("duckdb",),

@@ -27,6 +27,7 @@ from mmdata.kernels.image import (
 class PerceptualHash(Extract[Image]):
     """The 64 bits of pHash, by which near duplicates are found: uint8 [byte]. See `kernels.image.perceptual_hash`."""
 
+    version: ClassVar[int] = 2  # 2: Pillow's Lanczos filter, for the bits of ImageHash
     extra: ClassVar[str | None] = "image"
 
     on: str = "image"

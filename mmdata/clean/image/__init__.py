@@ -1,0 +1,34 @@
+"""Mend or drop pictures: their place and size, their pixels, and which are worth keeping."""
+
+from mmdata.clean.image.filters import (
+    DropBlurred,
+    DropPlain,
+    KeepAspect,
+    KeepContrast,
+    KeepEntropy,
+    KeepExposure,
+    KeepImageSize,
+)
+from mmdata.clean.image.framing import CropImage, CutBorders, FixOrientation, LetterboxImage, ResizeImage
+from mmdata.clean.image.pixels import ConvertToGrey, DenoiseImage, EqualizeImage, SharpenImage
+from mmdata.clean.image.regions import MoveRegions
+
+__all__ = [
+    "ConvertToGrey",
+    "CropImage",
+    "CutBorders",
+    "DenoiseImage",
+    "DropBlurred",
+    "DropPlain",
+    "EqualizeImage",
+    "FixOrientation",
+    "KeepAspect",
+    "KeepContrast",
+    "KeepEntropy",
+    "KeepExposure",
+    "KeepImageSize",
+    "LetterboxImage",
+    "MoveRegions",
+    "ResizeImage",
+    "SharpenImage",
+]

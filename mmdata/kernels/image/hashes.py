@@ -1,0 +1,66 @@
+"""Hashes by which near duplicates are found, as the Python package ImageHash has them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+
+def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
+    """The 64 bits of pHash: uint8 [byte] of 8. Pictures that look alike differ in few bits.
+
+    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1, in the form of
+    the Python package ImageHash: grey, 32 x 32, unscaled type II DCT, the 8 x 8 lowest frequencies (the constant one
+    too), a bit each for those above their median, rows first, most significant bit first.
+    """
+    small = _small(pixels, 32, 32)
+    waves = cosines(32)[:8]
+    # rounded, so that noise in the last digits decides no bit of a flat picture
+    lowest = np.round(waves @ small @ waves.T, 6)
+    return np.packbits(lowest > np.median(lowest))
+
+
+def average_hash(pixels: np.ndarray) -> np.ndarray:
+    """The 64 bits of aHash: uint8 [byte] of 8, one for each of 8 x 8 cells that is lighter than their mean."""
+    small = _small(pixels, 8, 8)
+    return np.packbits(small > small.mean())
+
+
+def difference_hash(pixels: np.ndarray) -> np.ndarray:
+    """The 64 bits of dHash: uint8 [byte] of 8, one for each of 8 x 8 cells that is darker than its right neighbour.
+
+    Krawetz, "Kind of Like That" (The Hacker Factor Blog, 2013).
+    """
+    small = _small(pixels, 9, 8)
+    return np.packbits(small[:, 1:] > small[:, :-1])
+
+
+def wavelet_hash(pixels: np.ndarray) -> np.ndarray:
+    """The 64 bits of wHash: uint8 [byte] of 8, one for each of 8 x 8 Haar coefficients above their median.
+
+    In the form of ImageHash: grey, a square whose side is the greatest power of two within the picture's shorter side
+    (8 at least), and its lowest 8 x 8 coefficients without the constant one. Those are, but for a factor, the means of
+    8 x 8 cells.
+    """
+    side = max(8, 1 << (min(pixels.shape[:2]).bit_length() - 1))
+    cells = _small(pixels, side, side).reshape(8, side // 8, 8, side // 8).mean(axis=(1, 3))
+    return np.packbits(cells > np.median(cells))
+
+
+def _small(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Grey levels at a size, by Pillow's luma and Lanczos filter, as ImageHash takes them: float64 [row, column]."""
+    from PIL import Image
+
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    small = picture.convert("L").resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(small, np.float64)
+
+
+@lru_cache(maxsize=8)
+def cosines(size: int) -> np.ndarray:
+    """The type II discrete cosine transform, unscaled, as a matrix: float64 [frequency, position], read-only."""
+    frequency, position = np.arange(size)[:, None], np.arange(size)[None] + 0.5
+    matrix: np.ndarray = np.cos(np.pi / size * frequency * position)
+    matrix.flags.writeable = False
+    return matrix
