@@ -46,8 +46,11 @@ def lufs_to_power(lufs: float) -> float:
     return float(10 ** ((lufs + 0.691) / 10))
 
 
-def block_power(samples: np.ndarray, *, rate_hz: int) -> np.ndarray:
-    """Weighted mean square of blocks of 400 ms, one every 100 ms, summed over channels: float64 [block]."""
+def block_power(samples: np.ndarray, *, rate_hz: int, n_tenths: int = 4) -> np.ndarray:
+    """Weighted mean square of blocks of 400 ms (`n_tenths` of 100 ms), one every 100 ms: float64 [block].
+
+    Channels are summed. A clip shorter than a block is one block of its own length.
+    """
     if rate_hz < LEAST_HZ:
         samples, rate_hz = resample(samples, from_hz=rate_hz, to_hz=LEAST_HZ), LEAST_HZ
     n_channels, n_samples = samples.shape
@@ -55,13 +58,32 @@ def block_power(samples: np.ndarray, *, rate_hz: int) -> np.ndarray:
         return np.empty(0)
     gains = SURROUND.get(n_channels, (1.0,) * n_channels)
     edges = np.arange(0, n_samples * 10 // rate_hz + 1) * rate_hz // 10  # every 100 ms, rounded down to a sample
-    short = len(edges) < 5
+    short = len(edges) <= n_tenths
     starts, end = ([0], n_samples) if short else (edges[:-1], edges[-1])
     powers = np.zeros(len(starts))
     for gain, wave in zip(gains, samples, strict=True):
         square = np.square(k_weighted(wave, rate_hz=rate_hz)[:end])
         powers += gain * np.add.reduceat(square, starts, dtype=np.float64)
-    return powers / n_samples if short else np.convolve(powers, np.ones(4), mode="valid") / (0.4 * rate_hz)
+    if short:
+        return np.asarray(powers / n_samples)
+    blocks: np.ndarray = np.convolve(powers, np.ones(n_tenths), mode="valid") / (n_tenths * rate_hz / 10)
+    return blocks
+
+
+def loudness_track(samples: np.ndarray, *, rate_hz: int, n_tenths: int) -> np.ndarray:
+    """Loudness of stretches of `n_tenths` of 100 ms, one every 100 ms (EBU Tech 3341: 4 momentary, 30 short-term).
+
+    Args:
+        samples: float32 [channel, time].
+        rate_hz: its rate.
+        n_tenths: length of a stretch.
+
+    Returns:
+        float64 [stretch], LUFS without a gate; -inf for silence. No rows for no samples.
+    """
+    with np.errstate(divide="ignore"):
+        track: np.ndarray = -0.691 + 10 * np.log10(block_power(samples, rate_hz=rate_hz, n_tenths=n_tenths))
+    return track
 
 
 def k_weighted(wave: np.ndarray, *, rate_hz: int) -> np.ndarray:

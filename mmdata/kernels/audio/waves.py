@@ -1,4 +1,4 @@
-"""Sound as arrays: resampling, levels, mel spectra, cepstra, noise. Loudness stands in `kernels.loudness`.
+"""Sound as arrays: channels, rates, frames, levels and noise.
 
 Waveforms are float32 [channel, time], full scale is -1 to 1; a function that takes one channel says `wave`. FFTs are
 scipy's, imported late: on float32 rows they are three to seven times as fast as numpy's.
@@ -6,14 +6,12 @@ scipy's, imported late: on float32 rows they are three to seven times as fast as
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 BLOCK_BYTES = 1 << 20  # of frames transformed at once: they stay in the cache, and an hour costs no more than a second
 Color = Literal["white", "pink"]
-Band = tuple[slice, slice, np.ndarray]  # bins, mels, weights [bin, mel]
 QUIETEST = 1e-10  # power below which levels stop falling: -100 dB, librosa's `amin`
 
 
@@ -98,105 +96,6 @@ def power_to_db(power: np.ndarray, *, top_db: float | None = None) -> np.ndarray
     if top_db is not None and decibels.size:
         np.maximum(decibels, decibels.max() - top_db, out=decibels)
     return decibels
-
-
-@lru_cache(maxsize=32)
-def hann(window: int, n_fft: int) -> np.ndarray:
-    """A periodic Hann window of `window` samples in the middle of `n_fft`: float32 [n_fft]. Don't write to it."""
-    taper = np.zeros(n_fft, np.float32)
-    first = (n_fft - window) // 2
-    taper[first : first + window] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    taper.flags.writeable = False
-    return taper
-
-
-def hz_to_mel(hz: np.ndarray | float) -> np.ndarray:
-    """Slaney's mel scale (Auditory Toolbox, 1998): 3 mel to 200 Hz up to 1 kHz, 27 mel to a factor of 6.4 above."""
-    hz = np.asarray(hz, np.float64)
-    return np.where(hz < 1000, hz * 3 / 200, 15 + 27 * np.log(np.maximum(hz, 1000) / 1000) / np.log(6.4))
-
-
-def mel_to_hz(mel: np.ndarray | float) -> np.ndarray:
-    """The inverse of `hz_to_mel`."""
-    mel = np.asarray(mel, np.float64)
-    return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((np.maximum(mel, 15) - 15) / 27))
-
-
-@lru_cache(maxsize=32)
-def mel_filters(rate_hz: int, n_fft: int, n_mels: int, min_hz: float, max_hz: float) -> np.ndarray:
-    """Triangles that are even on the mel scale, each of the same area: `librosa.filters.mel`, transposed.
-
-    Returns:
-        float32 [bin, mel], bin = n_fft // 2 + 1. Don't write to it. Too many mels for the FFT leave columns of zeros.
-    """
-    bins_hz = np.fft.rfftfreq(n_fft, 1 / rate_hz)
-    edges_hz = mel_to_hz(np.linspace(hz_to_mel(min_hz), hz_to_mel(max_hz), n_mels + 2))
-    left, peak, right = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
-    rising = (bins_hz[:, None] - left) / (peak - left)
-    falling = (right - bins_hz[:, None]) / (right - peak)
-    filters = np.asarray(np.maximum(0, np.minimum(rising, falling)) * (2 / (right - left)), np.float32)
-    filters.flags.writeable = False
-    return filters
-
-
-@lru_cache(maxsize=32)
-def dct_matrix(n_in: int, n_out: int) -> np.ndarray:
-    """The first `n_out` vectors of the orthonormal DCT-II: float32 [n_in, n_out]. Don't write to it."""
-    angles = np.pi / n_in * (np.arange(n_in)[:, None] + 0.5) * np.arange(n_out)
-    matrix = np.asarray(np.sqrt(2 / n_in) * np.cos(angles), np.float32)
-    matrix[:, 0] = np.sqrt(1 / n_in)
-    matrix.flags.writeable = False
-    return matrix
-
-
-@lru_cache(maxsize=32)
-def mel_bands(rate_hz: int, n_fft: int, n_mels: int, min_hz: float, max_hz: float) -> tuple[Band, ...]:
-    """`mel_filters` without most of its zeros: 16 mels at a time, over the bins that they hear."""
-    filters = mel_filters(rate_hz, n_fft, n_mels, min_hz, max_hz)
-    bands = []
-    for first in range(0, n_mels, 16):
-        mels = slice(first, min(first + 16, n_mels))
-        heard = np.flatnonzero(filters[:, mels].any(axis=1))
-        bins = slice(int(heard[0]), int(heard[-1]) + 1) if heard.size else slice(0, 0)
-        bands.append((bins, mels, np.ascontiguousarray(filters[bins, mels])))
-    return tuple(bands)
-
-
-def mel_power(
-    wave: np.ndarray, *, rate_hz: int, n_fft: int, window: int, hop: int, n_mels: int, min_hz: float, max_hz: float
-) -> np.ndarray:
-    """The mel power spectrogram: `librosa.feature.melspectrogram` with its Hann window, centring and zero padding.
-
-    Args:
-        wave: float32 [time].
-        rate_hz: its rate.
-        n_fft: FFT length, in samples.
-        window: length of the Hann window, at most n_fft.
-        hop: samples from frame to frame.
-        n_mels: filters of `mel_filters`.
-        min_hz: where the first begins.
-        max_hz: where the last ends.
-
-    Returns:
-        float32 [1 + (time - n_fft % 2) // hop, mel]: row i is centred on sample i * hop. No rows for no samples.
-    """
-    import scipy.fft
-
-    if not wave.size:
-        return np.zeros((0, n_mels), np.float32)
-    padded = np.zeros(wave.size + 2 * (n_fft // 2), np.float32)
-    padded[n_fft // 2 : n_fft // 2 + wave.size] = wave
-    frames, taper = frame(padded, size=n_fft, hop=hop), hann(window, n_fft)
-    energies = np.empty((len(frames), n_mels), np.float32)
-    n_rows = max(1, BLOCK_BYTES // (4 * n_fft))
-    for first in range(0, len(frames), n_rows):
-        rows = slice(first, first + n_rows)
-        spectrum = scipy.fft.rfft(frames[rows] * taper, axis=1, overwrite_x=True)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        for bins, mels, weights in mel_bands(rate_hz, n_fft, n_mels, min_hz, max_hz):
-            np.matmul(power[:, bins], weights, out=energies[rows, mels])
-    return energies
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], *, color: Color = "white") -> np.ndarray:

@@ -1,0 +1,110 @@
+"""Pitch, onsets and tempo, as librosa 0.11 defines them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.sample import Audio
+from mmdata.features.audio.framing import Framing
+from mmdata.features.audio.mel import MelSpectrum
+from mmdata.kernels.audio import onset_frames, onset_strength, power_to_db, pyin, tempo_bpm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pitch(Framing):
+    """The fundamental frequency by pYIN, `librosa.pyin` with its settings: Hz, float32 [time]; 0 where there is none.
+
+    The column `.voiced` is the probability that there is one, float32 [time]. librosa writes NaN where a frame has no
+    pitch; here it is 0, as one NaN spoils a whole batch.
+
+    Args:
+        min_hz, max_hz: the range that is searched; librosa asks for it, here it is C2 to C7 as in its example. A
+            window must hold a period of min_hz.
+    """
+
+    into: str = "audio.pitch"
+    min_hz: Annotated[float, Gt(0)] = 65.40639132514966
+    max_hz: Annotated[float, Gt(0)] = 2093.004522404789
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.min_hz < self.max_hz <= self.rate_hz / 2:
+            raise ValueError(f"min_hz < max_hz <= {self.rate_hz / 2} must hold, not {self.min_hz} and {self.max_hz}")
+        if self.rate_hz / self.min_hz >= self.window - 1:
+            raise ValueError(f"window_s must hold a period of {self.min_hz} Hz and more, not {self.window_s}")
+
+    def spec(self) -> Mapping[str, ArraySpec]:
+        one = ArraySpec(dims=("time",), hop_s=self.every_s)
+        return {"": one, "voiced": one}
+
+    def extract(self, audio: Audio) -> Mapping[str, np.ndarray]:
+        pitch, voiced = pyin(
+            self.wave(audio),
+            rate_hz=self.rate_hz,
+            min_hz=self.min_hz,
+            max_hz=self.max_hz,
+            size=self.window,
+            hop=self.hop,
+        )
+        return {"": pitch, "voiced": voiced}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rhythm(MelSpectrum):
+    """What onsets and tempo share: how much louder each frame is than the one before, over all mels."""
+
+    window_s: Annotated[float, Gt(0)] = 0.128
+    hop_s: Annotated[float, Gt(0)] = 0.032
+    n_mels: Annotated[int, Gt(0)] = 128
+    min_hz: Annotated[float, Ge(0)] = 0.0
+
+    def strength(self, audio: Audio) -> np.ndarray:
+        """float32 [time]."""
+        decibels = power_to_db(self.mels(audio), top_db=80.0)
+        return onset_strength(decibels, n_fft=self.fft_size, hop=self.hop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnsetStrength(Rhythm):
+    """How much louder a frame is than the one before: float32 [time]; `librosa.onset.onset_strength`."""
+
+    into: str = "audio.onset_strength"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec(dims=("time",), hop_s=self.every_s)
+
+    def extract(self, audio: Audio) -> np.ndarray:
+        return self.strength(audio)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Onsets(Rhythm):
+    """When something begins, in seconds: float32 [onset]; `librosa.onset.onset_detect` with its defaults."""
+
+    into: str = "audio.onsets"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec(dims=("onset",))
+
+    def extract(self, audio: Audio) -> np.ndarray:
+        frames = onset_frames(self.strength(audio), rate_hz=self.rate_hz, hop=self.hop)
+        return (frames * self.every_s).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tempo(Rhythm):
+    """Beats a minute of the whole clip: a float32 scalar; `librosa.feature.tempo`. Silence reads 120, the prior."""
+
+    into: str = "audio.tempo"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec()
+
+    def extract(self, audio: Audio) -> np.ndarray:
+        return np.asarray(tempo_bpm(self.strength(audio), rate_hz=self.rate_hz, hop=self.hop), np.float32)

@@ -1,0 +1,62 @@
+"""Sound as arrays: `waves`, `spectrum` and what is read off it (`mel`, `shape`, `chroma`), `pitch` and `rhythm`.
+
+Loudness stands in `kernels.loudness`.
+"""
+
+from mmdata.kernels.audio.chroma import chroma, chroma_filters, tuning
+from mmdata.kernels.audio.mel import dct_matrix, delta, hz_to_mel, mel_bands, mel_filters, mel_of, mel_power, mel_to_hz
+from mmdata.kernels.audio.pitch import pyin
+from mmdata.kernels.audio.rhythm import onset_frames, onset_strength, tempo_bpm
+from mmdata.kernels.audio.shape import contrast, flatness, moments, rolloff, root_mean_square, zero_crossings
+from mmdata.kernels.audio.spectrum import centred_ends, hann, istft, n_frames, power_spectrum, spectra, stft
+from mmdata.kernels.audio.waves import (
+    BLOCK_BYTES,
+    QUIETEST,
+    Color,
+    frame,
+    levels_db,
+    mono,
+    noise,
+    power_to_db,
+    resample,
+)
+
+__all__ = [
+    "BLOCK_BYTES",
+    "QUIETEST",
+    "Color",
+    "centred_ends",
+    "chroma",
+    "chroma_filters",
+    "contrast",
+    "dct_matrix",
+    "delta",
+    "flatness",
+    "frame",
+    "hann",
+    "hz_to_mel",
+    "istft",
+    "levels_db",
+    "mel_bands",
+    "mel_filters",
+    "mel_of",
+    "mel_power",
+    "mel_to_hz",
+    "moments",
+    "mono",
+    "n_frames",
+    "noise",
+    "onset_frames",
+    "onset_strength",
+    "power_spectrum",
+    "power_to_db",
+    "pyin",
+    "resample",
+    "rolloff",
+    "root_mean_square",
+    "spectra",
+    "stft",
+    "tempo_bpm",
+    "tuning",
+    "zero_crossings",
+]
