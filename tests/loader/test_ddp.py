@@ -65,7 +65,8 @@ def learn(model: torch.nn.Module, batch: Any) -> None:
     (error * batch["image.embedding.mask"]).square().mean().backward()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter -= 0.05 * parameter.grad if parameter.grad is not None else 0
+            if parameter.grad is not None:
+                parameter.sub_(parameter.grad, alpha=0.05)
 
 
 def train(rank: int, world: int, url: str, folder: str, start: str | None, steps: int) -> None:
