@@ -38,6 +38,7 @@ class Contents:
         columns: what a batch holds. chunks: the selected rows, in stored order.
         row_bytes: about how much memory a row takes.
         digests: of the selected rows, and of the files of each family.
+        snapshot: the name of the store's snapshot that is read; None for what was newest.
     """
 
     place: str
@@ -46,6 +47,16 @@ class Contents:
     chunks: tuple[Chunk, ...]
     row_bytes: float
     digests: Mapping[str, str]
+    snapshot: str | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return sum(len(chunk.rows) for chunk in self.chunks)
+
+    @property
+    def n_shards(self) -> int:
+        """Shards that have selected rows."""
+        return len({chunk.files[SAMPLES].shard for chunk in self.chunks})
 
 
 def contents_of(
@@ -79,6 +90,7 @@ def contents_of(
         chunks=tuple(chunks),
         row_bytes=sum(_row_bytes(column, needed) for column in columns),
         digests={"rows": _digest(shards, chosen), **digests},
+        snapshot=store.pinned,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,11 +40,31 @@ class Taken:
 
 
 class Order(Protocol):
-    """Which rows each step takes, in every epoch."""
+    """Which rows each step takes, in every epoch. Can be sent to another process."""
 
     @property
-    def n_steps(self) -> int:
+    def plans(self) -> Sequence[Plan]:
+        """Of each part, what cuts it into windows."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all parts."""
+
+    @property
+    def marks_real(self) -> bool:
+        """Whether batches tell rows apart that only fill up."""
+
+    def settings(self) -> dict[str, Any]:
+        """What fixes it besides the data: small, JSON. States of equal settings are places in the same order."""
+
+    def batch_size(self, world: int) -> int | None:
+        """Rows of a rank's step; None where they differ. Raises ValueError when so many ranks can't share it."""
+
+    def n_steps(self, epoch: int) -> int:
         """Steps of an epoch, the same on every rank."""
+
+    def n_windows(self, part: int, *, rank: int, world: int) -> int:
+        """About how many windows of a part a rank has in use at the same time."""
 
     def begin(self, epoch: int) -> EpochOrder:
         """The order of one epoch."""
@@ -54,6 +75,9 @@ class EpochOrder(Protocol):
 
     def taken(self, step: int, *, rank: int, world: int) -> list[Taken]:
         """The rows of a rank's batch; one entry without rows where it has none. None at all past the last step."""
+
+    def kept(self, step: int, *, rank: int, world: int) -> list[WindowId]:
+        """Windows that are in use, though this step takes no rows of them."""
 
     def ahead(self, step: int, *, rank: int, world: int) -> list[WindowId]:
         """The windows that come next, after those of the step."""
@@ -69,8 +93,29 @@ class PlanOrder:
     plan: Plan
 
     @property
-    def n_steps(self) -> int:
+    def plans(self) -> Sequence[Plan]:
+        return (self.plan,)
+
+    @property
+    def n_rows(self) -> int:
+        return self.plan.n_rows
+
+    @property
+    def marks_real(self) -> bool:
+        return self.plan.tail == "mask"
+
+    def settings(self) -> dict[str, Any]:
+        names = ("global_batch_size", "seed", "shuffle", "window_rows", "lanes", "tail")
+        return {name: getattr(self.plan, name) for name in names}
+
+    def batch_size(self, world: int) -> int:
+        return self.plan.batch_size(world)
+
+    def n_steps(self, epoch: int) -> int:  # noqa: ARG002  all are of one length
         return self.plan.n_steps
+
+    def n_windows(self, part: int, *, rank: int, world: int) -> int:  # noqa: ARG002  there is one part
+        return len({run.lane for run in self.plan.share(0, rank=rank, world=world)})
 
     def begin(self, epoch: int) -> PlanEpoch:
         return PlanEpoch(self.plan, epoch, self.plan.epoch(epoch))
@@ -90,6 +135,9 @@ class PlanEpoch:
             for run in self._share(step, rank, world)
             for window, start, stop in self.epoch.pieces(run)
         ]
+
+    def kept(self, step: int, *, rank: int, world: int) -> list[WindowId]:  # noqa: ARG002  every lane gives rows
+        return []
 
     def ahead(self, step: int, *, rank: int, world: int) -> list[WindowId]:
         found = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ from mmdata.loader.contents import Contents, contents_of
 from mmdata.loader.order import EpochOrder, Order, PlanOrder, Taken, WindowId
 from mmdata.loader.plan import Plan, Tail
 from mmdata.loader.reader import Part, ShardReader, WindowReader
+from mmdata.loader.state import Place, place_of, state_of
 
 if TYPE_CHECKING:
     from mmdata.store import Store
 
-STATE_VERSION = 1
 GIB = 1 << 30
 
 
@@ -102,7 +101,14 @@ def stream(
             "stream", [f"tail: {plan.n_rows} rows fill no batch of {size}: take a smaller one, or 'short'"]
         )
     return Stream(
-        contents, plan, rank=rank, world=world, epoch=epoch, threads=threads, max_bytes=max_bytes, output=output
+        [contents],
+        PlanOrder(plan),
+        rank=rank,
+        world=world,
+        epoch=epoch,
+        threads=threads,
+        max_bytes=max_bytes,
+        output=output,
     )
 
 
@@ -131,12 +137,13 @@ class Stream:
 
     Attributes:
         epoch: the epoch that is under way, or comes next. step: how many of its batches were given.
+        parts: what is read. order: in which order.
     """
 
     def __init__(
         self,
-        contents: Contents,
-        plan: Plan,
+        parts: Sequence[Contents],
+        order: Order,
         *,
         rank: int,
         world: int,
@@ -145,16 +152,25 @@ class Stream:
         max_bytes: int,
         output: Output,
     ) -> None:
-        self.contents = contents
-        self.plan = plan
+        self.parts = tuple(parts)
+        self.order = order
         self.rank = rank
         self.world = world
         self.epoch = epoch
         self.step = 0
         self._threads = threads
-        self._order: Order = PlanOrder(plan)
-        self._collate = Collator(contents.columns, output, marks_real=plan.tail == "mask")
-        self._ahead = _reads_ahead(contents, plan, rank, world, max_bytes)
+        self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real)
+        self._ahead = _reads_ahead(parts, order, rank, world, max_bytes)
+
+    @property
+    def contents(self) -> Contents:
+        """What is read of the first part."""
+        return self.parts[0]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the first part."""
+        return self.order.plans[0]
 
     @property
     def specs(self) -> Mapping[str, ArraySpec]:
@@ -164,17 +180,17 @@ class Stream:
     @property
     def n_rows(self) -> int:
         """Samples that were selected, over all ranks."""
-        return self.plan.n_rows
+        return self.order.n_rows
 
     @property
     def n_steps(self) -> int:
-        """Batches of an epoch, the same on every rank."""
-        return self.plan.n_steps
+        """Batches of the epoch that is under way, the same on every rank."""
+        return self.order.n_steps(self.epoch)
 
     @property
-    def batch_size(self) -> int:
-        """Rows of this rank's batch."""
-        return self.plan.batch_size(self.world)
+    def batch_size(self) -> int | None:
+        """Rows of this rank's batch; None where they differ from step to step."""
+        return self.order.batch_size(self.world)
 
     def __len__(self) -> int:
         return self.n_steps
@@ -188,8 +204,9 @@ class Stream:
 
     def seek(self, *, epoch: int, step: int = 0) -> None:
         """Go to a place. Raises ValueError when there is none."""
-        if epoch < 0 or not 0 <= step <= self.n_steps:
-            raise ValueError(f"there is no epoch {epoch}, step {step}: an epoch has {self.n_steps} steps")
+        if epoch < 0 or step < 0 or step > self.order.n_steps(epoch):
+            steps = f": an epoch has {self.order.n_steps(epoch)} steps" if epoch >= 0 else ""
+            raise ValueError(f"there is no epoch {epoch}, step {step}{steps}")
         self.epoch, self.step = epoch, step
 
     def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[tuple[int, Any]]:
@@ -197,14 +214,15 @@ class Stream:
 
         What a worker is given: worker w of W makes the batches w, w + W, ...
         """
-        if start >= self.n_steps:
+        n_steps = self.order.n_steps(epoch)
+        if start >= n_steps:
             return
-        order = self._order.begin(epoch)
-        windows = WindowReader(order, self._parts(), threads=self._threads)
+        order = self.order.begin(epoch)
+        windows = WindowReader(order, self._readers(), threads=self._threads)
         taken, batch = self._taken(order, start), None
         maker = ThreadPoolExecutor(1, thread_name_prefix="mmdata-batch")
         try:
-            for step in range(start, self.n_steps, stride):
+            for step in range(start, n_steps, stride):
                 coming = self._taken(order, step + stride)
                 windows.want(self._wanted(order, taken, coming, step + stride))
                 made = (batch or maker.submit(self._collate, taken, windows)).result()
@@ -216,9 +234,8 @@ class Stream:
             maker.shutdown(cancel_futures=True)
             windows.close()
 
-    def _parts(self) -> list[Part]:
-        contents = self.contents
-        return [Part(contents.chunks, contents.columns, ShardReader(contents.files, contents.columns))]
+    def _readers(self) -> list[Part]:
+        return [Part(part.chunks, part.columns, ShardReader(part.files, part.columns)) for part in self.parts]
 
     def _taken(self, order: EpochOrder, step: int) -> list[Taken]:
         return order.taken(step, rank=self.rank, world=self.world)
@@ -228,82 +245,54 @@ class Stream:
     ) -> dict[WindowId, None]:
         """Windows of this step, then those to read ahead: of the next step, and what comes after it."""
         wanted = dict.fromkeys(one.window for one in (*taken, *coming))
+        wanted |= dict.fromkeys(order.kept(step, rank=self.rank, world=self.world))
         ahead = order.ahead(step, rank=self.rank, world=self.world) if self._ahead else []
         return wanted | dict.fromkeys(ahead)
 
     def state_dict(self) -> dict[str, Any]:
-        """The place, and what it is a place in: JSON values, a few hundred bytes.
+        """The place, and what it is a place in: JSON values, a few hundred bytes for each part of the data.
 
         Taken in a loop's body, it says that the batch in hand is done.
         """
-        return {
-            "version": STATE_VERSION,
-            "epoch": self.epoch,
-            "step": self.step,
-            "order": self._settings(),
-            "content": dict(self.contents.digests),
-        }
-
-    def _settings(self) -> dict[str, Any]:
-        names = ("global_batch_size", "seed", "shuffle", "window_rows", "lanes", "tail")
-        return {name: getattr(self.plan, name) for name in names}
+        return state_of(Place(self.epoch, self.step), self.order.settings(), self.parts)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the place of a state that a stream of the same order saved, with whatever ranks, workers and columns.
 
         Raises:
-            SchemaMismatch: the state is of another version, order or content; says which. Nothing is changed.
+            SchemaMismatch: the state is of another version, order or content; says which, and what to do. Nothing is
+                changed.
         """
-        version, epoch, step = (state.get(name) for name in ("version", "epoch", "step"))
-        if version != STATE_VERSION:
-            raise SchemaMismatch(f"the stream's state has version {version!r}, this mmdata reads {STATE_VERSION}")
-        order, content = state.get("order"), state.get("content")
-        if not isinstance(order, Mapping) or not isinstance(content, Mapping):
-            raise SchemaMismatch("the stream's state is damaged: it lacks its order or content")
-        faults = [
-            f"{name} is {mine!r}, the state has {order.get(name)!r}{self._fits(name, order.get(name))}"
-            for name, mine in self._settings().items()
-            if order.get(name) != mine
-        ]
-        for name, mine in self.contents.digests.items():
-            if content.get(name, mine) != mine:
-                faults.append(
-                    f"{self.contents.place}: {name} is not what it was ({mine}, the state has {content[name]})"
-                )
-        if faults:
-            raise SchemaMismatch("the state is of another stream: " + "; ".join(faults))
+        place = place_of(state, self.order.settings(), self.parts, world=self.world)
         try:
-            self.seek(epoch=operator.index(epoch), step=operator.index(step))  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
-            raise SchemaMismatch(f"the stream's state is damaged: epoch {epoch!r}, step {step!r}: {error}") from error
-
-    def _fits(self, name: str, saved: object) -> str:
-        """How to come to a saved global batch size in this world."""
-        if name != "global_batch_size" or not isinstance(saved, int) or saved < 1:
-            return ""
-        ranks = "1 rank" if self.world == 1 else f"{self.world} ranks"
-        if saved % self.world:
-            return f" (which {ranks} can't share equally)"
-        return f" (with {ranks}, batch_size={saved // self.world} fits)"
+            self.seek(epoch=place.epoch, step=place.step)
+        except ValueError as error:
+            raise SchemaMismatch(f"the stream's state is damaged: {error}") from error
 
 
-def _reads_ahead(contents: Contents, plan: Plan, rank: int, world: int, max_bytes: int) -> bool:
+def _reads_ahead(parts: Sequence[Contents], order: Order, rank: int, world: int, max_bytes: int) -> bool:
     """Whether each lane may read its next window ahead: memory may not allow it.
 
     Raises:
         ConfigError: not even the windows in use fit.
     """
-    n_lanes = len({run.lane for run in plan.share(0, rank=rank, world=world)})
-    window_rows = plan.window_rows + max(plan.chunk_rows)  # a window ends with a whole chunk
-    n_rows = min(plan.n_rows, n_lanes * window_rows)
-    if n_rows * contents.row_bytes > max_bytes:
-        fits = max(1, int(max_bytes / contents.row_bytes / n_lanes) - max(plan.chunk_rows))
-        raise ConfigError(
-            "stream",
-            [
-                f"max_bytes: {n_lanes} windows of {window_rows} rows take about "
-                f"{n_rows * contents.row_bytes / GIB:.2g} GiB, allowed are {max_bytes / GIB:.2g}: "
-                f"set window_rows={fits}, fewer lanes, or a larger max_bytes"
-            ],
-        )
-    return min(plan.n_rows, 2 * n_rows) * contents.row_bytes <= max_bytes
+    used = ahead = 0.0
+    counts, fixed = [], 0.0  # bytes of a window's row over all parts, and of what comes beside window_rows
+    for number, (part, plan) in enumerate(zip(parts, order.plans, strict=True)):
+        n_windows = order.n_windows(number, rank=rank, world=world)
+        n_rows = n_windows * (plan.window_rows + max(plan.chunk_rows))  # a window ends with a whole chunk
+        used += min(plan.n_rows, n_rows) * part.row_bytes
+        ahead += min(plan.n_rows, 2 * n_rows) * part.row_bytes
+        counts.append(n_windows)
+        fixed += n_windows * max(plan.chunk_rows) * part.row_bytes
+    if used <= max_bytes:
+        return ahead <= max_bytes
+    each = sum(count * part.row_bytes for count, part in zip(counts, parts, strict=True))
+    raise ConfigError(
+        "stream",
+        [
+            f"max_bytes: {sum(counts)} windows of {order.plans[0].window_rows} rows and more take about "
+            f"{used / GIB:.2g} GiB, allowed are {max_bytes / GIB:.2g}: "
+            f"set window_rows={max(1, int((max_bytes - fixed) / each))}, fewer lanes, or a larger max_bytes"
+        ],
+    )

@@ -43,6 +43,11 @@ class Reading:
     def storage_options(self) -> dict[str, str]:
         return dict(self._files.options)
 
+    @property
+    def pinned(self) -> str | None:
+        """The name of the snapshot that it was opened at; None for what is newest."""
+        return None if self._pinned is None else self._pinned.name
+
     # ---- the picture
 
     def view(self) -> StoreView:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mmdata.loader.order import PlanOrder
 from mmdata.loader.stream import Stream
 
 HELD_BYTES = 256 << 20  # what a run may keep of each of its splits
@@ -61,8 +62,8 @@ class HeldStream:
 def _read(stream: Stream) -> dict[str, Rows]:
     """All rows in stored order; what varies in length stays a list, as its longest might be far longer than most."""
     stored = Stream(
-        stream.contents,
-        replace(stream.plan, shuffle=False, tail="short"),
+        [stream.contents],
+        PlanOrder(replace(stream.plan, shuffle=False, tail="short")),
         rank=0,
         world=1,
         epoch=0,

@@ -155,7 +155,7 @@ def test_a_state_of_another_order_is_refused_and_changes_nothing(small: Store) -
     assert (other.epoch, other.step) == (0, 0)
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, "1"])
+@pytest.mark.parametrize("version", [None, 0, 3, "1", True])
 def test_a_state_of_another_version_is_refused(small: Store, version: object) -> None:
     one = stream(small, [], batch_size=8)
     with pytest.raises(SchemaMismatch, match="version"):
@@ -167,14 +167,15 @@ def test_a_state_of_other_content_is_refused_by_name(small: Store, toy: Store) -
     with pytest.raises(SchemaMismatch, match="rows is not what it was"):
         one.load_state_dict(stream(toy, FEATURES, batch_size=8).state_dict())
     state = copy.deepcopy(one.state_dict())
-    state["content"]["speech.mfcc"] = "0" * 16
+    state["parts"][0]["content"]["speech.mfcc"] = "0" * 16
     with pytest.raises(SchemaMismatch, match=r"speech\.mfcc is not what it was"):
         one.load_state_dict(state)
     stream(small, ["image.embedding"], batch_size=8).load_state_dict(state)  # reads no mfcc: the order is the same
 
 
 @pytest.mark.parametrize(
-    "fault", [{"order": None}, {"content": []}, {"step": "3"}, {"step": -1}, {"step": 10**6}, {"epoch": None}]
+    "fault",
+    [{"order": None}, {"parts": []}, {"parts": [{}]}, {"step": "3"}, {"step": -1}, {"step": 10**6}, {"epoch": None}],
 )
 def test_a_damaged_state_is_refused(small: Store, fault: dict[str, object]) -> None:
     one = stream(small, [], batch_size=8)
