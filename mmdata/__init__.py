@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmdata.api import open, run, stream  # noqa: A004  the name that users look for
+    from mmdata.sink.export import export
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "open", "run", "stream"]
+__all__ = ["__version__", "export", "open", "run", "stream"]
+_PLACES = {"export": "mmdata.sink.export", "open": "mmdata.api", "run": "mmdata.api", "stream": "mmdata.api"}
 
 
 def __getattr__(name: str) -> object:
-    if name in ("open", "run", "stream"):
-        return getattr(importlib.import_module("mmdata.api"), name)
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'mmdata' has no attribute {name!r}")

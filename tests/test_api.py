@@ -33,8 +33,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_public_names_are_these() -> None:
-    assert sorted(mmdata.__all__) == ["__version__", "open", "run", "stream"]
-    assert all(callable(getattr(mmdata, name)) for name in ("open", "run", "stream"))
+    assert sorted(mmdata.__all__) == ["__version__", "export", "open", "run", "stream"]
+    assert all(callable(getattr(mmdata, name)) for name in ("export", "open", "run", "stream"))
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         _ = mmdata.nope
 

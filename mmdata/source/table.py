@@ -14,6 +14,7 @@ from mmdata.core.sample import Pointer, Sample
 from mmdata.errors import ConfigError, Unreadable
 from mmdata.source.files import digest_of
 from mmdata.source.listing import Found
+from mmdata.source.metadata import BadMetadata, parse
 from mmdata.source.names import checked_name, escapes, key_text, quoted, unquoted
 from mmdata.source.place import Check, Location, Place, content_signature, place, storage_field
 from mmdata.source.rows.cells import Cells, cell_bytes, part_blob, windows
@@ -44,6 +45,8 @@ class Table:
         inline: parts whose column is the text itself rather than a path.
         label: the column that is metadata `label`.
         meta: the columns that are metadata; None is all the rest.
+        metadata: a column that is all of the metadata, a JSON object or the text of one, as `mmdata export` writes it;
+            no other column is, then, unless named as `label` or in `meta`.
         root: the folder that paths are relative to, and must not leave, nor lie outside of when they are
             absolute; the table's own when it is empty.
         check: what tells that a file has changed: "stat" is size and mtime, "content" a digest. Cells always go by
@@ -60,6 +63,7 @@ class Table:
     inline: tuple[str, ...] = ("text",)
     label: str | None = None
     meta: tuple[str, ...] | None = None
+    metadata: str | None = None
     root: str = ""
     check: Check = "stat"
     follow_links: bool = False
@@ -174,7 +178,8 @@ class TableListing:
     def _named(self) -> list[str]:
         """The columns that the settings name."""
         source = self.source
-        return [*source.parts.values(), *filter(None, (source.key, source.label)), *(source.meta or ())]
+        single = filter(None, (source.key, source.label, source.metadata))
+        return [*source.parts.values(), *single, *(source.meta or ())]
 
     def _expect(self, table: Found, columns: tuple[str, ...] | None) -> None:
         if columns is None:
@@ -191,7 +196,7 @@ class TableListing:
 
     def _wanted(self, rows: Rows, columns: tuple[str, ...] | None) -> Collection[str] | None:
         """The columns to read: never bytes that are no part."""
-        if self.source.meta is not None:
+        if self.source.meta is not None or self.source.metadata is not None:
             return set(self._named())
         media: frozenset[str] = getattr(rows, "media_columns", frozenset)()
         return None if columns is None else set(columns) - media | set(self._named())
@@ -205,13 +210,13 @@ class TableListing:
             self.seen.update(row.values)
             if self.source.key is not None:
                 key = prefix + _key(row, self.source.key)
-            members = self._members(at, row)
+            members, meta = self._members(at, row), self._meta(row)
         except BadRow as error:
             self._fault(key, error.kind, str(error), self._pointer(at, row.number))
             return
         if key not in self.taken:
             self.taken[key] = at, row.number
-            self.entries[key] = Entry(key, members, self._meta(row))
+            self.entries[key] = Entry(key, members, meta)
             return
         says = f"several rows have the key {key!r}: none of them is taken"
         if self.entries.pop(key, None):
@@ -261,8 +266,10 @@ class TableListing:
     def _meta(self, row: Row) -> dict[str, Any]:
         source = self.source
         apart = {*source.parts.values(), source.key, source.label}
-        names = (name for name in row.values if name not in apart) if source.meta is None else source.meta
-        meta = {name: row.values[name] for name in names if row.values.get(name) is not None}
+        whole = {} if source.metadata is None else _whole(row, source.metadata)
+        every = () if source.metadata is not None else (name for name in row.values if name not in apart)
+        names = every if source.meta is None else source.meta
+        meta = whole | {name: row.values[name] for name in names if row.values.get(name) is not None}
         if source.label is not None and row.values.get(source.label) is not None:
             meta["label"] = row.values[source.label]
         return meta
@@ -285,6 +292,17 @@ class BadRow(ValueError):
 
 def _cell(at: str, row: int, column: str) -> str:
     return str(Pointer(at, row=row, column=quoted(column)))
+
+
+def _whole(row: Row, column: str) -> dict[str, Any]:
+    """The metadata that a column holds."""
+    value = row.values.get(column)
+    if value is None or isinstance(value, Mapping):
+        return dict(value or {})
+    try:
+        return parse(str(value).encode()) if isinstance(value, str) else parse(b"0")
+    except BadMetadata as error:
+        raise BadRow("bad_metadata", f"row {row.number}: {column}: {error}") from None
 
 
 def _key(row: Row, column: str) -> str:

@@ -27,7 +27,8 @@ class Tars:
 
     What follows the dot names the part: "jpg" is the image, "wav" the audio, "txt" the text, "seg.png" the part seg;
     "json" is the sample's metadata and "cls" its label. Only headers and metadata are read. A key is
-    NAME/path-of-the-tar/member, without the tar's part when the location is one tar.
+    NAME/path-of-the-tar/member, without the tar's part when the location is one tar. What `mmdata export` wrote says
+    its metadata and key itself: NAME/path.
 
     A tar that breaks off gives the samples before the break; the one at the break, which may lack members, is a fault.
     Links, devices and names that lead out are faults, and never followed.
@@ -112,6 +113,7 @@ class _Group:
     meta: dict[str, Any] = field(default_factory=dict)
     problem: tuple[str, str] | None = None
     names: list[str] = field(default_factory=list)
+    path: str = ""  # of its key, where its metadata says so
 
 
 class _Index:
@@ -181,7 +183,10 @@ class _Index:
             if suffix == "cls":
                 group.meta["label"] = data.decode().strip()
             else:
-                group.meta = {**metadata.parse(data), **group.meta}
+                found = metadata.parse(data)
+                if found.get("mmdata") == 1 and isinstance(meta := found.get("meta"), dict):
+                    group.path, found = key_text(str(found.get("path") or "")), meta
+                group.meta = {**found, **group.meta}
         except (metadata.BadMetadata, UnicodeDecodeError) as error:
             group.problem = group.problem or ("bad_metadata", f"{shown}: {error}")
 
@@ -189,7 +194,7 @@ class _Index:
         """Make a finished group an entry or a fault."""
         if group is None:
             return
-        stem = prefix + group.key
+        stem = group.path or prefix + group.key
         key = f"{self.source.name}/{stem}"
         for part, found in group.parts.items():
             if len(found) > 1:
