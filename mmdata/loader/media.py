@@ -1,0 +1,87 @@
+"""Columns of media: where each row's bytes lie, held a window at a time; they are read when a batch is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.loader.decoding import Decoding
+from mmdata.loader.tars import Place
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW_BYTES = 400.0  # about what a window holds of a row: a place, a key and a pointer
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A part of samples, as what it shows or as its bytes.
+
+    NAME is [batch, *axes] as the spec says, NAME.length the true sizes where axes vary, NAME.mask bool [batch]; of
+    sound, NAME.rate_hz is int64 [batch], samples a second. Of bytes, NAME is a list of bytes or None.
+
+    Args:
+        name: as it was asked for. part: its name in samples.
+        decoding: what is done with the bytes; None gives them as they are.
+    """
+
+    name: str
+    part: str
+    decoding: Decoding | None
+    family: str = "samples"
+    fields: tuple[str, ...] = ("key", "parts", "tar")
+
+    @property
+    def spec(self) -> ArraySpec | None:
+        return None if self.decoding is None else self.decoding.spec
+
+    def hold(self, n_rows: int) -> MediumRows:
+        return MediumRows(self.part, n_rows)
+
+
+class MediumRows:
+    """The place of each row's part; of many rows or none."""
+
+    def __init__(self, part: str, n_rows: int) -> None:
+        self._part = part
+        self._keys = np.empty(n_rows, object)
+        self._tars = np.empty(n_rows, object)
+        self._pointers = np.full(n_rows, "", object)
+        self._offsets = np.full(n_rows, -1, np.int64)
+        self._lengths = np.full(n_rows, -1, np.int64)
+
+    def put(self, part: int, first: int, rows: pa.Table) -> None:  # noqa: ARG002  the place says it all
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        here = slice(first, first + rows.num_rows)
+        self._keys[here] = rows.column("key").to_pylist()
+        self._tars[here] = rows.column("tar").to_pylist()
+        lists = rows.column("parts").chunk(0)
+        flat = lists.flatten()
+        is_mine = pc.equal(pc.struct_field(flat, "name"), self._part)
+        at = first + np.asarray(pc.list_parent_indices(lists).filter(is_mine))
+        mine = flat.filter(is_mine)
+        self._lengths[at] = pc.struct_field(mine, "length").to_numpy(zero_copy_only=False)
+        offsets = pc.struct_field(mine, "offset")
+        self._offsets[at] = offsets.fill_null(-1).to_numpy(zero_copy_only=False)
+        if offsets.null_count:
+            pointers = pc.struct_field(mine, "pointer")
+            self._pointers[at] = pc.fill_null(pointers, pa.scalar("", pa.string())).to_pylist()
+
+    def key(self, row: int) -> str:
+        """A row's key."""
+        return str(self._keys[row])
+
+    def place(self, row: int) -> Place | None:
+        """Where a row's part lies; None where it has none."""
+        length = int(self._lengths[row])
+        if length < 0:
+            return None
+        offset = int(self._offsets[row])
+        tar = self._tars[row] if offset >= 0 else ""
+        return Place(self._keys[row], self._part, tar, offset, length, self._pointers[row])

@@ -1,0 +1,195 @@
+"""Reading media of a store: ranges of its tars, by `pread` where they are local and by requests where they are not.
+
+What can't be read is tried again with growing pauses, and raised after that: it is no sample's fault, and another
+sample in its place would hide that data are gone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from mmdata.core.sample import Pointer
+from mmdata.errors import StoreError, Unreachable, Unreadable
+
+if TYPE_CHECKING:
+    from mmdata.store.files import Files
+    from mmdata.store.layout import Media
+
+FILES_KEPT = 128  # open; with those of features well below the usual limit of 1,024
+PAUSES_S = (0.1, 0.5, 2.0)  # before each further try
+BLOCK_BYTES = 4 << 20
+
+Fetch = Callable[[Pointer], bytes]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the bytes of a part lie.
+
+    Args:
+        key: the sample's. part: its name.
+        tar: the store's file; "" where the store only points to the source.
+        offset, length: of the bytes in the tar.
+        pointer: where they lie in the source.
+    """
+
+    key: str
+    part: str
+    tar: str
+    offset: int
+    length: int
+    pointer: str = ""
+
+
+class _OpenTar:
+    """A descriptor, and how many threads are reading from it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.users = 0
+
+
+class MediaFiles:
+    """Reads parts of one store. Safe to use from several threads; keeps local tars open.
+
+    Args:
+        files: the store's folder.
+        tars: by path, what the log says of each.
+        check_digests: read each local tar once before its first part is used, and compare it with the log.
+        fetch: reads what the store only points to.
+    """
+
+    def __init__(
+        self, files: Files, tars: Mapping[str, Media], *, check_digests: bool = False, fetch: Fetch | None = None
+    ) -> None:
+        self._files, self._tars, self._check_digests, self._fetch = files, tars, check_digests, fetch
+        self._open: OrderedDict[str, _OpenTar] = OrderedDict()
+        self._checked: set[str] = set()
+        self._lock = Lock()
+        self.is_local = files.is_local
+
+    def is_quick(self, place: Place) -> bool:
+        """Whether its bytes are on this machine: then nothing is gained by fetching them ahead."""
+        return self.is_local and bool(place.tar)
+
+    def read(self, place: Place) -> bytes:
+        """The bytes of a part.
+
+        Raises:
+            StoreError: they can't be had: the file is gone, was cut, or is another one.
+            Unreachable: a server does not answer.
+        """
+        for pause_s in PAUSES_S:
+            try:
+                return self._read(place)
+            except FileNotFoundError as error:
+                raise self._explained(place, error) from error
+            except (OSError, Unreadable) as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    raise self._explained(place, error) from error
+                time.sleep(pause_s)
+        try:
+            return self._read(place)
+        except Unreachable:
+            raise
+        except (OSError, Unreadable) as error:
+            raise self._explained(place, error) from error
+
+    def _explained(self, place: Place, error: Exception) -> StoreError:
+        url = self._files.url
+        if not place.tar:
+            return StoreError(
+                f"{place.key!r}: part {place.part!r} is in its source only, not in {url}, and can't be read there: "
+                f"{error}; put the source back, or ingest it again with its media kept"
+            )
+        what = "is gone" if isinstance(error, FileNotFoundError) else f"can't be read: {error}"
+        return StoreError(
+            f"{url}/{place.tar} {what}; `mmdata verify {url} --forget` takes damaged shards out and the next "
+            f"`mmdata run` makes them again; if the store was compacted or cleaned meanwhile, open it anew"
+        )
+
+    def _read(self, place: Place) -> bytes:
+        if not place.tar:
+            if self._fetch is None:
+                raise StoreError(
+                    f"{place.key!r}: part {place.part!r} is in its source only, not in {self._files.url}: give the "
+                    f"stream `fetch`, which reads {place.pointer!r}, or `source` to `mmdata.stream`"
+                )
+            return self._fetch(Pointer.parse(place.pointer))
+        if not self.is_local:
+            return self._files.read_range(place.tar, place.offset, place.length)
+        with self._opened(place.tar) as fd:
+            data = os.pread(fd, place.length, place.offset)
+        if len(data) != place.length:
+            raise Unreadable(f"it ends at {place.offset + len(data)}, before {place.offset + place.length}")
+        return data
+
+    @contextmanager
+    def _opened(self, tar: str) -> Iterator[int]:
+        with self._lock:
+            found = self._open.get(tar)
+            if found is None:
+                found = self._open[tar] = self._opening(tar)
+                self._close_surplus()
+            self._open.move_to_end(tar)
+            found.users += 1
+        try:
+            yield found.fd
+        finally:
+            with self._lock:
+                found.users -= 1
+
+    def _opening(self, tar: str) -> _OpenTar:
+        fd = os.open(self._files.full(tar), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._check(tar, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return _OpenTar(fd)
+
+    def _check(self, tar: str, fd: int) -> None:
+        known, url = self._tars.get(tar), self._files.url
+        if known is None or tar in self._checked:
+            return
+        size = os.fstat(fd).st_size
+        fault = f"has {size} bytes, the log says {known.size_bytes}" if size != known.size_bytes else ""
+        if not fault and self._check_digests and (digest := _digest(fd)) != known.digest:
+            fault = f"has the digest {digest}, the log says {known.digest}: its bytes changed"
+        if fault:
+            raise StoreError(
+                f"{url}/{tar} {fault}; `mmdata verify {url} --forget` takes it out, and the next `mmdata run` makes "
+                f"it again"
+            )
+        self._checked.add(tar)
+
+    def _close_surplus(self) -> None:
+        for tar in [tar for tar, opened in self._open.items() if not opened.users]:
+            if len(self._open) <= FILES_KEPT:
+                return
+            if tar != next(reversed(self._open)):
+                os.close(self._open.pop(tar).fd)
+
+    def close(self) -> None:
+        """Close what is open; nobody may be reading."""
+        with self._lock:
+            for opened in self._open.values():
+                os.close(opened.fd)
+            self._open.clear()
+
+
+def _digest(fd: int) -> str:
+    from mmdata.store.files import new_hash
+
+    digest, at = new_hash(), 0
+    while block := os.pread(fd, BLOCK_BYTES, at):
+        digest.update(block)
+        at += len(block)
+    return digest.hexdigest()
