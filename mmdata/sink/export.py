@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from mmdata.core.ports import Source
 from mmdata.core.storage import check_place
@@ -19,12 +18,9 @@ from mmdata.sink.form import Form, Written
 from mmdata.sink.huggingface import HuggingFace
 from mmdata.sink.parquet import Parquet
 from mmdata.sink.references import References
-from mmdata.sink.rows import batches
+from mmdata.sink.rows import FetchOf, batches
 from mmdata.sink.webdataset import WebDataset
 from mmdata.store.store import Store
-
-if TYPE_CHECKING:
-    from mmdata.store.read import Fetch
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +118,8 @@ def export(
     there = is_there(url, about, options)
     if dry_run or there:
         return _with(done, "there" if there else "planned", None)
-    fetch = References(opened, source).fetch if source is not None else None
-    return _with(done, "done", _write(form, contents, url, about, options, fetch, watch))
+    fetches = References(opened, source).of if source is not None else None
+    return _with(done, "done", _write(form, contents, url, about, options, fetches, watch))
 
 
 def _write(
@@ -132,7 +128,7 @@ def _write(
     url: str,
     about: Mapping[str, object],
     options: Mapping[str, str],
-    fetch: Fetch | None,
+    fetches: FetchOf | None,
     watch: Watch | None,
 ) -> Sequence[Written]:
     n_rows, n_done = sum(contents.splits.values()), 0
@@ -143,7 +139,7 @@ def _write(
             return stay
         for output in contents.outputs:
             if form.path(output) not in place.complete:
-                place.add(form.write(output, batches(contents, output, fetch), place))
+                place.add(form.write(output, batches(contents, output, fetches), place))
             n_done += output.n_rows
             if watch is not None:
                 watch(n_done, n_rows)

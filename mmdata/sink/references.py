@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmdata.core.ports import Entry, Source
 from mmdata.core.sample import Blob, Pointer
 from mmdata.errors import Unreadable
+from mmdata.store.read import Fetch
 from mmdata.store.store import Store
 
 
@@ -19,7 +20,11 @@ class References:
         self._store, self._source = store, source
         self._entries: dict[str, tuple[Entry, str]] | None = None
 
-    def fetch(self, pointer: Pointer) -> bytes:
+    def of(self, source: str) -> Fetch | None:
+        """What reads the parts of a source's samples; None for another source than the one that is there."""
+        return self._fetch if source == self._source.name else None
+
+    def _fetch(self, pointer: Pointer) -> bytes:
         """The bytes of a part. Raises Unreadable when the source has them no more, or others."""
         if self._entries is None:
             plan = self._store.plan(self._source.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from mmdata.store import read
 from mmdata.store.read import Fetch, StoredBlob
 from mmdata.store.tables import FILES, error_column, specs_of
 
+FetchOf = Callable[[str], Fetch | None]
 BATCH_ROWS = 250  # a part of a row group of the store, which has 1,000 rows or 8 MB
 
 
@@ -101,18 +102,19 @@ class Batch:
         return made
 
 
-def batches(contents: Contents, output: Output, fetch: Fetch | None = None) -> Iterator[Batch]:
+def batches(contents: Contents, output: Output, fetches: FetchOf | None = None) -> Iterator[Batch]:
     """An output's rows in order.
 
     Args:
         contents: of the export.
         output: which file's rows.
-        fetch: reads parts that the store only points to.
+        fetches: gives, by the name of a source, what reads the parts that the store only points to.
 
     Raises:
         SchemaMismatch: a shard holds another form of a feature than was promised.
     """
     for piece in output.pieces:
+        fetch = fetches(piece.shard.source) if fetches is not None else None
         yield from _of_piece(contents, output, piece, fetch)
 
 
