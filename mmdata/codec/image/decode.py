@@ -11,6 +11,7 @@ import numpy as np
 from annotated_types import Gt
 
 from mmdata.codec.image.headers import READERS, Header, png_chunks, read_header
+from mmdata.codec.image.profiles import Profile, profile_of
 from mmdata.codec.limits import MAX_EXPANSION, MIB, expands_within, read_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
 from mmdata.core.sample import UNMOVED, Blob, Image
@@ -29,6 +30,8 @@ class DecodeImage(Map[Blob, Image]):
     JPEG, PNG, WebP, GIF (its first frame), BMP, TIFF (its first page), AVIF, JPEG 2000 and PNM are read; SVG and
     HEIC are not. EXIF's orientation is passed on in `Image.orientation`, not applied: `clean.image.FixOrientation`
     does that. Grey with alpha in TIFF and JPEG 2000 is read without its alpha, which OpenCV does not give.
+    A colour profile (ICC) that says other than sRGB is applied, also of CMYK; without one, CMYK is made RGB
+    by OpenCV's plain formula.
 
     Args:
         max_px: scale down, never up, so that the longer side has at most this many pixels: JPEG decodes at 1/2, 1/4
@@ -38,6 +41,7 @@ class DecodeImage(Map[Blob, Image]):
         max_expansion: refuse a picture that takes so many times its file's bytes in memory, from 64 MiB on.
         grey: give one channel, uint8 [height, width, 1], by BT.601's luma.
         background: what shows through where the picture is transparent: "white", "black" or (red, green, blue).
+        colors: "srgb" applies the colour profile; "stored" leaves the numbers as the file has them.
         strict: refuse a JPEG that is cut short; else what is missing of it is grey.
 
     Raises:
@@ -54,6 +58,7 @@ class DecodeImage(Map[Blob, Image]):
     max_expansion: Annotated[float, Gt(0)] = MAX_EXPANSION
     grey: bool = False
     background: Literal["white", "black"] | tuple[int, int, int] = "white"
+    colors: Literal["srgb", "stored"] = "srgb"
     strict: bool = True
 
     def map(self, blob: Blob) -> Image:
@@ -66,31 +71,44 @@ class DecodeImage(Map[Blob, Image]):
         within("pixels", n_pixels, "max_pixels", self.max_pixels)
         expands_within(3 * n_pixels, data, self.max_expansion)
         whole = True
-        pixels = self._decoded(data, kind, header)
+        found = profile_of(data, kind)
+        profile = found if self.colors == "srgb" else None
+        pixels = self._decoded(data, kind, header, profile)
         if pixels is None and not self.strict and kind == "image/jpeg":
-            whole, pixels = False, self._decoded(data + b"\xff\xd9", kind, header)
+            whole, pixels = False, self._decoded(data + b"\xff\xd9", kind, header, profile)
         if pixels is None:
             raise DecodeError(f"it is cut short or damaged: OpenCV can't decode this {kind}")
         if kind != "image/jpeg" and pixels.shape[1::-1] != (header.width, header.height):
             got = "x".join(map(str, pixels.shape[1::-1]))
             raise DecodeError(f"its header promises {header.width}x{header.height} pixels, and it holds {got}")
-        usual = whole and not self.grey and len(data) <= _MAX_BYTES and n_pixels <= _MAX_PIXELS
+        usual = whole and found is profile and not self.grey and len(data) <= _MAX_BYTES and n_pixels <= _MAX_PIXELS
         usual = usual and (self.max_expansion <= MAX_EXPANSION or 3 * n_pixels <= MAX_EXPANSION * len(data))
         return self._scaled(pixels, header, blob, usual and not (header.alpha and self.background != "white"))
 
-    def _decoded(self, data: bytes, kind: str, header: Header) -> np.ndarray | None:
+    def _decoded(self, data: bytes, kind: str, header: Header, profile: Profile | None) -> np.ndarray | None:
         """The picture flattened to RGB or grey, shrunk by the codec where it can; None when it can't be decoded."""
+        cv2 = opencv()
+        if profile is not None:
+            inks = profile.inks_to_srgb(data) if profile.mode == "CMYK" else None
+            pixels = self._stored(data, kind, header, profile) if inks is None else inks
+            return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if self.grey and pixels is not None else pixels
+        return self._stored(data, kind, header, None)
+
+    def _stored(self, data: bytes, kind: str, header: Header, profile: Profile | None) -> np.ndarray | None:
+        """The same by OpenCV; in RGB where there is a profile."""
         cv2 = opencv()
         if header.alpha:
             stored = _opencv_pixels(_essential(data, kind), cv2.IMREAD_UNCHANGED)
             if stored is None and kind == "image/jp2":
                 stored = _opencv_pixels(data, cv2.IMREAD_COLOR_BGR)
-            pixels = None if stored is None else _flattened(stored, header, self._colour())
-            return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if self.grey and pixels is not None else pixels
-        flags = cv2.IMREAD_GRAYSCALE if self.grey else cv2.IMREAD_COLOR_RGB
+            pixels = None if stored is None else _flattened(stored, header, self._colour(), profile)
+            grey = self.grey and profile is None and pixels is not None
+            return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if grey else pixels
+        flags = cv2.IMREAD_GRAYSCALE if self.grey and profile is None else cv2.IMREAD_COLOR_RGB
         if kind == "image/jpeg":
             flags |= self._shrink(cv2, header)
-        return _opencv_pixels(_essential(data, kind), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = _opencv_pixels(_essential(data, kind), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        return pixels if pixels is None or profile is None else profile.to_srgb(pixels)
 
     def _colour(self) -> tuple[int, int, int]:
         red, green, blue = _COLOURS[self.background] if isinstance(self.background, str) else self.background
@@ -153,7 +171,9 @@ def _opencv_pixels(data: bytes, flags: int) -> np.ndarray | None:
     return pixels
 
 
-def _flattened(stored: np.ndarray, header: Header, colour: tuple[int, int, int]) -> np.ndarray:
+def _flattened(
+    stored: np.ndarray, header: Header, colour: tuple[int, int, int], profile: Profile | None = None
+) -> np.ndarray:
     """RGB of a picture as it is stored (BGRA, BGR or grey, 8 or 16 bit), laid over a colour."""
     cv2 = opencv()
     clear = None if header.clear_grey is None else stored == header.clear_grey
@@ -161,12 +181,17 @@ def _flattened(stored: np.ndarray, header: Header, colour: tuple[int, int, int])
         stored = (stored >> 8).astype(np.uint8)
     if stored.ndim == 2:
         pixels: np.ndarray = cv2.cvtColor(stored, cv2.COLOR_GRAY2RGB)
+        pixels = pixels if profile is None else profile.to_srgb(pixels)
         if clear is not None:
             pixels[clear] = colour
         return pixels
     if stored.shape[2] == 4:
+        if profile is not None:
+            rgb = profile.to_srgb(cv2.cvtColor(stored, cv2.COLOR_BGRA2RGB))
+            stored = np.dstack([rgb[..., ::-1], stored[..., 3]])
         return _over(stored, colour, premultiplied=header.premultiplied)
-    return stored[:, :, ::-1].copy()
+    rgb = stored[:, :, ::-1].copy()
+    return rgb if profile is None else profile.to_srgb(rgb)
 
 
 def _over(bgra: np.ndarray, colour: tuple[int, int, int], *, premultiplied: bool) -> np.ndarray:
