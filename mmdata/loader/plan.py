@@ -191,6 +191,10 @@ class Epoch:
         """The window that holds a position of the sequence."""
         return bisect(self._window_starts, position) - 1
 
+    def span(self, window: int) -> tuple[int, int]:
+        """The positions [start, stop) of a window's rows."""
+        return self._window_starts[window], self._window_starts[window + 1]
+
     def starts_before(self, window: int, position: int) -> bool:
         """Whether there is such a window, and it starts before a position."""
         return window < self.n_windows and self._window_starts[window] < position
