@@ -51,7 +51,7 @@ def mixture(
 def rows_of(epoch: MixEpoch, step: int, rank: int = 0, world: int = 1) -> list[Row]:
     found = []
     for one in epoch.taken(step, rank=rank, world=world):
-        first = epoch.passes[one.window.part, one.window.epoch].span(one.window.number)[0]
+        first = epoch.order.plans[one.window.part].epoch(one.window.epoch).span(one.window.number)[0]
         found += [(one.window.part, one.window.epoch, first + int(place)) for place in one.places]
     return found
 
