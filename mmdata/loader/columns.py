@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
+from mmdata.loader.fixed import FixedRows, only_chunk, valid
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +56,10 @@ class Column(Protocol):
     def hold(self, n_rows: int) -> Held:
         """Room for a window."""
 
+
+class Gathered(Column, Protocol):
+    """A column whose rows stand in windows as they are in a batch; media are decoded instead, see `media`."""
+
     def batch(self, pieces: Sequence[Piece]) -> Batch:
         """Rows of windows, one after another, under the names they have in a batch."""
 
@@ -75,48 +80,8 @@ class Fixed:
         return FixedRows(self.name, self.spec, n_rows)
 
     def batch(self, pieces: Sequence[Piece]) -> Batch:
-        n_rows = sum(len(rows) for _, rows in pieces)
-        made = FixedRows(self.name, self.spec, n_rows)
-        at = 0
-        for held, rows in _of(FixedRows, pieces):
-            made.gather(at, held, rows)
-            at += len(rows)
-        return {self.name: made.values, f"{self.name}.mask": made.mask}
-
-
-class FixedRows:
-    """[row, *shape] and which of the rows are there."""
-
-    def __init__(self, name: str, spec: ArraySpec, n_rows: int) -> None:
-        self._name = name
-        self.values = np.empty((n_rows, *(spec.sizes[dim] for dim in spec.dims)), np.dtype(spec.dtype))
-        self.mask = np.empty(n_rows, bool)
-        # each row as one opaque item: numpy moves those faster than rows of numbers
-        self._items = self.values.reshape(n_rows, -1).view(f"V{spec.item_bytes}")[:, 0] if self.values.size else None
-
-    def put(self, part: int, first: int, rows: pa.Table) -> None:  # noqa: ARG002  the place says it all
-        column = _only_chunk(rows, self._name)
-        here = slice(first, first + len(column))
-        there = _valid(column)
-        self.mask[here] = there
-        if self._items is not None and column.null_count < len(column):
-            self._items[here] = _raw(column, self.values.dtype).view(self._items.dtype)
-        if column.null_count:
-            self.values[here][~there] = 0
-
-    def room(self, first: int, n_rows: int) -> np.ndarray | None:
-        """The places of rows that are all there, to be filled with items, opaque [row]; None where items are empty."""
-        if self._items is None:
-            return None
-        self.mask[first : first + n_rows] = True
-        return self._items[first : first + n_rows]
-
-    def gather(self, first: int, other: FixedRows, rows: np.ndarray) -> None:
-        """Copy rows of another window here, from `first` on."""
-        here = slice(first, first + len(rows))
-        if self._items is not None and other._items is not None:
-            np.take(other._items, rows, out=self._items[here], mode="clip")  # any other mode copies twice
-        np.take(other.mask, rows, out=self.mask[here], mode="clip")
+        values, mask = FixedRows.batch(_of(FixedRows, pieces))
+        return {self.name: values, f"{self.name}.mask": mask}
 
 
 @dataclass(frozen=True)
@@ -173,15 +138,15 @@ class VaryingRows:
         import pyarrow as pa
 
         here = slice(first, first + rows.num_rows)
-        column = _only_chunk(rows, self._fields[0])
+        column = only_chunk(rows, self._fields[0])
         offsets = np.frombuffer(column.buffers()[1], np.int64 if pa.types.is_large_binary(column.type) else np.int32)
         data = column.buffers()[2]
         self._flat[part] = np.frombuffer(data if data is not None else b"", np.uint8)
         self._part[here] = part
         self._start[here] = offsets[column.offset : column.offset + len(column)]
-        self.mask[here] = _valid(column)
+        self.mask[here] = valid(column)
         for axis, field in enumerate(self._fields[1:]):
-            self.lengths[here, axis] = _only_chunk(rows, field).fill_null(0).to_numpy()
+            self.lengths[here, axis] = only_chunk(rows, field).fill_null(0).to_numpy()
 
     def array(self, row: int) -> np.ndarray:
         """A row's array, a view; of size 0 along the varying axes where there is none."""
@@ -252,27 +217,3 @@ AnyRows = TypeVar("AnyRows", FixedRows, VaryingRows, WordRows)
 def _of(kind: type[AnyRows], pieces: Sequence[Piece]) -> list[tuple[AnyRows, np.ndarray]]:
     """The pieces, known to be what this kind of column holds."""
     return [(held, rows) for held, rows in pieces if isinstance(held, kind)]
-
-
-def _only_chunk(rows: pa.Table, name: str) -> pa.Array:
-    return rows.column(name).chunk(0)
-
-
-def _valid(column: pa.Array) -> np.ndarray:
-    if not column.null_count:
-        return np.ones(len(column), bool)
-    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
-
-
-def _raw(column: pa.Array, dtype: np.dtype[np.generic]) -> np.ndarray:
-    """The values of a column that has as many bytes a row, [row * items], whatever stands where it is null."""
-    import pyarrow as pa
-
-    if pa.types.is_boolean(column.type):
-        return np.asarray(column.fill_null(False).to_numpy(zero_copy_only=False))
-    buffer = column.buffers()[1]
-    if pa.types.is_fixed_size_binary(column.type):
-        width = column.type.byte_width
-        return np.frombuffer(buffer, dtype, len(column) * width // dtype.itemsize, column.offset * width)
-    stored = np.dtype(column.type.to_pandas_dtype())  # Delta lacks some types: a uint8 is stored as int16
-    return np.frombuffer(buffer, stored, len(column), column.offset * stored.itemsize).astype(dtype, copy=False)

@@ -6,19 +6,20 @@ batches are then gathered from windows by index. So a value is copied twice on i
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdata.errors import SchemaMismatch, StoreError
-from mmdata.loader.columns import Column, FixedRows, Held, Piece
+from mmdata.loader.buffers import Buffers
+from mmdata.loader.columns import Column, Held, Piece
+from mmdata.loader.opened import OpenFile, open_file
 from mmdata.loader.order import EpochOrder, WindowId
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
     from mmdata.store.files import Files
     from mmdata.store.layout import DataFile
-    from mmdata.store.pages import Stretch
 
 FILES_KEPT = 256  # open, as opening costs as much as reading a row group; well below the usual limit of 1,024
+KEPT_BYTES = 1 << 40  # of memory for windows: all that is in use, and what was left by those before
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,49 +45,13 @@ class Chunk:
     rows: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class OpenFile:
-    """An open Parquet file.
-
-    Args:
-        source, parquet: pyarrow's. starts: the row at which each row group starts, int64 [group + 1].
-        fd: of a local file, to be read past pyarrow.
-    """
-
-    source: Any
-    parquet: Any
-    starts: np.ndarray
-    fd: int | None
-    _stretches: dict[tuple[int, int], Sequence[Stretch] | None] = field(default_factory=dict)
-
-    def close(self) -> None:
-        self.source.close()
-        if self.fd is not None:
-            os.close(self.fd)
-
-    def columns(self) -> dict[str, int]:
-        from mmdata.store.pages import column_numbers
-
-        return dict(column_numbers(self.parquet.metadata))
-
-    def stretches(self, group: int, column: int, width: int) -> Sequence[Stretch] | None:
-        """Where a row group's values of a column lie as they are; None where they don't."""
-        from mmdata.store.pages import plain_stretches
-
-        if self.fd is None:
-            return None
-        if (group, column) not in self._stretches:
-            found = plain_stretches(self.fd, self.parquet.metadata, group, column, width)
-            self._stretches[group, column] = found
-        return self._stretches[group, column]
-
-
 class ShardReader:
     """Reads rows of data files, and keeps files open. Safe to use from several threads."""
 
     def __init__(self, files: Files, columns: Sequence[Column]) -> None:
         self._files = files
         self._specs = {column.name: column.spec for column in columns if column.spec is not None}
+        self._buffers = Buffers(KEPT_BYTES)
         self._idle: OrderedDict[str, OpenFile] = OrderedDict()  # a file that is in use is not in it
         self._lock = Lock()
 
@@ -98,17 +63,21 @@ class ShardReader:
             SchemaMismatch: it holds arrays of another form than the rest of its family.
         """
         with self._opened(file) as opened:
-            return _table(opened, file, fields, rows)
+            return opened.table(fields, rows)
 
     def fill(
         self, file: DataFile, columns: Sequence[tuple[Column, Held]], rows: np.ndarray, *, part: int, first: int
     ) -> None:
         """Put ascending rows of a file into windows' columns, from place `first` on. Raises as `read` does."""
         with self._opened(file) as opened:
-            rest = [(column, held) for column, held in columns if not _copied(opened, column, held, rows, first)]
+            rest = [
+                (column, held)
+                for column, held in columns
+                if not opened.took(column, held, rows, first=first, buffers=self._buffers)
+            ]
             if rest:
                 fields = list(dict.fromkeys(field for column, _ in rest for field in column.fields))
-                table = _table(opened, file, fields, rows)
+                table = opened.table(fields, rows)
                 for _, held in rest:
                     held.put(part, first, table)
 
@@ -152,25 +121,18 @@ class ShardReader:
             other.close()
 
     def _open(self, file: DataFile) -> OpenFile:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        # not mapped into memory: a mapped file that is cut kills the process
-        path = self._files.full(file.path)
-        source = pa.OSFile(path) if self._files.is_local else self._files.open(file.path, file.size_bytes)
+        opened = open_file(self._files, file)
         try:
-            parquet = pq.ParquetFile(source, pre_buffer=not self._files.is_local)  # few requests, side by side
-            self._check(file, parquet)
+            self._check(opened)
         except BaseException:
-            source.close()
+            opened.close()
             raise
-        groups = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if self._files.is_local else None
-        return OpenFile(source, parquet, np.concatenate([[0], np.cumsum(groups, dtype=np.int64)]), fd)
+        return opened
 
-    def _check(self, file: DataFile, parquet: Any) -> None:
+    def _check(self, opened: OpenFile) -> None:
         from mmdata.store.tables import specs_of
 
+        file, parquet = opened.file, opened.parquet
         for column, spec in specs_of(parquet.schema_arrow).items():
             if self._specs.get(column, spec) != spec:
                 raise SchemaMismatch(
@@ -180,60 +142,6 @@ class ShardReader:
         if parquet.metadata.num_rows != file.rows:
             found = parquet.metadata.num_rows
             raise StoreError(f"{self._files.url}/{file.path} has {found} rows, the log says {file.rows}")
-
-
-def _table(opened: OpenFile, file: DataFile, fields: Sequence[str], rows: np.ndarray) -> pa.Table:
-    import pyarrow as pa
-
-    groups, which = np.unique(np.searchsorted(opened.starts, rows, side="right") - 1, return_inverse=True)
-    stored = [field for field in fields if field != "source"]
-    table = opened.parquet.read_row_groups(groups.tolist(), columns=stored, use_threads=False)
-    if len(rows) < table.num_rows:
-        counts = np.diff(opened.starts)[groups]
-        moved = np.cumsum(counts) - counts - opened.starts[groups]  # from the file's row numbers to the table's
-        table = table.take(pa.array(rows + moved[which]))
-    if "source" in fields:  # the log knows it, not the file
-        table = table.append_column("source", pa.array([file.source] * len(rows), pa.string()))
-    return table.combine_chunks()
-
-
-def _copied(opened: OpenFile, column: Column, held: Held, rows: np.ndarray, first: int) -> bool:
-    """Copy a column's rows straight from the file; False when they don't lie there as they are in memory."""
-    if not isinstance(held, FixedRows) or column.spec is None or not column.spec.item_bytes:
-        return False
-    number, width = opened.columns().get(column.name), column.spec.item_bytes
-    if number is None:
-        return False
-    pieces: list[tuple[Stretch, np.ndarray]] = []
-    for group in np.unique(np.searchsorted(opened.starts, rows, side="right") - 1).tolist():
-        stretches = opened.stretches(group, number, width)
-        if stretches is None:
-            return False
-        start = int(opened.starts[group])
-        for stretch in stretches:
-            low, high = np.searchsorted(rows, [start + stretch.row, start + stretch.row + stretch.rows])
-            if low < high:
-                pieces.append((stretch, rows[low:high] - start - stretch.row))
-    for stretch, wanted in pieces:
-        room = held.room(first, len(wanted))
-        if room is None:
-            return False
-        _copy(opened.fd, stretch, wanted, room)
-        first += len(wanted)
-    return True
-
-
-def _copy(fd: int | None, stretch: Stretch, rows: np.ndarray, room: np.ndarray) -> None:
-    """Read ascending rows of a stretch; those between them, too, where they don't lie side by side."""
-    from mmdata.store.pages import read_into
-
-    if fd is None:
-        return
-    low, high = int(rows[0]), int(rows[-1]) + 1
-    span = room if high - low == len(rows) else np.empty(high - low, room.dtype)
-    read_into(fd, span.view(np.uint8).data, stretch.offset + low * room.dtype.itemsize)
-    if span is not room:
-        np.take(span, rows - low, out=room, mode="clip")
 
 
 class Window:
@@ -247,6 +155,11 @@ class Window:
         self._held = held
         self._order = order
         self._parts = parts
+
+    @property
+    def n_rows(self) -> int:
+        """How many places it has."""
+        return len(self._order)
 
     def pieces(self, places: np.ndarray) -> dict[str, Piece]:
         """The rows at some places of each column, once all is there. Raises what reading raised."""
@@ -287,6 +200,10 @@ class WindowReader:
         for window in wanted:
             if window not in self._windows:
                 self._windows[window] = self._begin(window)
+
+    def window(self, window: WindowId) -> Window:
+        """A window that is wanted; it can be used for longer than it is."""
+        return self._windows[window]
 
     def pieces(self, window: WindowId, places: np.ndarray) -> dict[str, Piece]:
         """Rows of a window that is wanted, by column; waits until they are there."""

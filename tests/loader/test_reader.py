@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import StoreError
 from mmdata.loader import reader as reader_module
-from mmdata.loader.columns import column_of
+from mmdata.loader.columns import Column, Fixed, column_of
 from mmdata.loader.reader import ShardReader
 from mmdata.store.files import Files
 from mmdata.store.layout import DataFile
@@ -29,8 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def file(number: int, rows: int = 100) -> DataFile:
-    return DataFile("x", f"{number}.parquet", "0" * 16, "f" * 16, "k" * 12, rows, 0, "", source="toy")
+def file(folder: Path, number: int, rows: int = 100) -> DataFile:
+    path = folder / f"{number}.parquet"
+    return DataFile("x", path.name, "0" * 16, "f" * 16, "k" * 12, rows, path.stat().st_size, "", source="toy")
 
 
 @given(rows=st.sets(st.integers(0, 99), min_size=1))
@@ -38,7 +39,7 @@ def file(number: int, rows: int = 100) -> DataFile:
 def test_any_rows_are_read_whatever_row_groups_they_lie_in(folder: Path, rows: set[int]) -> None:
     wanted = np.array(sorted(rows))
     reader = ShardReader(Files.at(folder), ())
-    table = reader.read(file(2), ("x", "y", "source"), wanted)
+    table = reader.read(file(folder, 2), ("x", "y", "source"), wanted)
     reader.close()
     assert table["x"].to_pylist() == (wanted + 2000).tolist()
     assert table["y"].to_pylist() == [str(row) for row in wanted]
@@ -50,7 +51,7 @@ def test_no_more_files_are_kept_open_than_allowed(folder: Path, monkeypatch: pyt
     monkeypatch.setattr(reader_module, "FILES_KEPT", 2)
     reader = ShardReader(Files.at(folder), ())
     for number in (0, 1, 2, 0, 3, 3):
-        assert reader.read(file(number), ("x",), np.array([5]))["x"].to_pylist() == [1000 * number + 5]
+        assert reader.read(file(folder, number), ("x",), np.array([5]))["x"].to_pylist() == [1000 * number + 5]
     kept = list(reader._idle.values())
     assert list(reader._idle) == ["0.parquet", "3.parquet"]
     reader.close()
@@ -59,7 +60,12 @@ def test_no_more_files_are_kept_open_than_allowed(folder: Path, monkeypatch: pyt
 
 def test_a_file_with_other_rows_than_the_log_says_is_named(folder: Path) -> None:
     with pytest.raises(StoreError, match=r"1\.parquet has 100 rows, the log says 99"):
-        ShardReader(Files.at(folder), ()).read(file(1, rows=99), ("x",), np.array([0]))
+        ShardReader(Files.at(folder), ()).read(file(folder, 1, rows=99), ("x",), np.array([0]))
+
+
+def gathered(column: Column) -> Fixed:
+    assert isinstance(column, Fixed)
+    return column
 
 
 SPEC = ArraySpec(dims=("feature",), sizes={"feature": 6})
@@ -85,11 +91,11 @@ def test_tensors_are_the_same_past_pyarrow_and_through_it(vectors: Path, rows: s
     columns = [column_of(name, "x", SPEC) for name in ("whole", "holed")]
     held = [column.hold(first + len(wanted)) for column in columns]
     reader = ShardReader(Files.at(vectors), columns)
-    reader.fill(file(0), list(zip(columns, held, strict=True)), wanted, part=0, first=first)
+    reader.fill(file(vectors, 0), list(zip(columns, held, strict=True)), wanted, part=0, first=first)
     reader.close()
     order = np.arange(first, first + len(wanted))
     for column, rows_held in zip(columns, held, strict=True):
-        made = column.batch([(rows_held, order)])
+        made = gathered(column).batch([(rows_held, order)])
         there = np.ones(len(wanted), bool) if column.name == "whole" else ~np.isin(wanted, (40, 41))
         np.testing.assert_array_equal(made[f"{column.name}.mask"], there)
         expected = (wanted[:, None] + np.arange(6, dtype=np.float32)) * there[:, None]
@@ -101,8 +107,9 @@ def test_a_file_that_was_cut_under_the_reader_is_named(vectors: Path, tmp_path: 
     path.write_bytes((vectors / "0.parquet").read_bytes())
     column = column_of("whole", "x", SPEC)
     reader = ShardReader(Files.at(tmp_path), [column])
-    reader.fill(file(0), [(column, column.hold(1))], np.array([0]), part=0, first=0)
+    whole = file(tmp_path, 0)
+    reader.fill(whole, [(column, column.hold(1))], np.array([0]), part=0, first=0)
     os.truncate(path, 100)
     with pytest.raises(StoreError, match=r"can't read .*0\.parquet.*mmdata verify"):
-        reader.fill(file(0), [(column, column.hold(ROWS))], np.arange(ROWS), part=0, first=0)
+        reader.fill(whole, [(column, column.hold(ROWS))], np.arange(ROWS), part=0, first=0)
     reader.close()
