@@ -354,4 +354,4 @@ class _Compiler:
 
 def _decodes(placed: Placed) -> bool:
     """Whether a step only decodes: a part that is merely decoded still has its own bytes."""
-    return placed.step.takes is Blob
+    return placed.step.takes is Blob and placed.step.gives is not Blob

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Gt
 
-from mmdata.codec.image.headers import READERS, Header, png_chunks, read_header
+from mmdata.codec.image.headers import READERS, Header, png_chunks, read_header, unturned_tiff
 from mmdata.codec.image.profiles import Profile, profile_of
 from mmdata.codec.limits import MAX_EXPANSION, MIB, expands_within, read_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
@@ -67,6 +67,8 @@ class DecodeImage(Map[Blob, Image]):
         header = read_header(data, kind)
         if header is None:
             raise DecodeError(_unread(data, blob.name, kind))
+        if kind == "image/tiff" and header.orientation != 1:
+            data = unturned_tiff(data)
         n_pixels = header.width * header.height
         within("pixels", n_pixels, "max_pixels", self.max_pixels)
         expands_within(3 * n_pixels, data, self.max_expansion)

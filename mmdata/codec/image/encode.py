@@ -19,7 +19,7 @@ def png_bytes(image: Image) -> bytes:
     data = _encoded(".png", image, [*quick, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB])
     if image.orientation == 1:
         return data
-    body = b"eXIf" + _exif(image.orientation)
+    body = b"eXIf" + exif(image.orientation)
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return data[:33] + chunk + data[33:]  # after the signature and IHDR
 
@@ -29,7 +29,7 @@ def jpeg_bytes(image: Image, quality: int) -> bytes:
     data = _encoded(".jpg", image, [opencv().IMWRITE_JPEG_QUALITY, quality])
     if image.orientation == 1:
         return data
-    body = b"Exif\0\0" + _exif(image.orientation)
+    body = b"Exif\0\0" + exif(image.orientation)
     return data[:2] + struct.pack(">BBH", 0xFF, 0xE1, len(body) + 2) + body + data[2:]
 
 
@@ -39,14 +39,14 @@ def webp_bytes(image: Image, quality: int) -> bytes:
     if image.orientation == 1:
         return data
     size = (image.width - 1).to_bytes(3, "little") + (image.height - 1).to_bytes(3, "little")
-    exif = _exif(image.orientation)
+    turn = exif(image.orientation)
     body = (
-        b"WEBPVP8X" + struct.pack("<II", 10, 0x08) + size + data[12:] + struct.pack("<4sI", b"EXIF", len(exif)) + exif
+        b"WEBPVP8X" + struct.pack("<II", 10, 0x08) + size + data[12:] + struct.pack("<4sI", b"EXIF", len(turn)) + turn
     )
     return struct.pack("<4sI", b"RIFF", len(body)) + body
 
 
-def _exif(orientation: int) -> bytes:
+def exif(orientation: int) -> bytes:
     """EXIF that holds the orientation and nothing else (CIPA DC-008, tag 274)."""
     return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 274, 3, 1, orientation, 0, 0)
 

@@ -175,6 +175,21 @@ def _tiff(data: bytes) -> Header:
     )
 
 
+def unturned_tiff(data: bytes) -> bytes:
+    """A TIFF that says it is upright, with the same pixels: OpenCV turns TIFFs, whatever it is asked."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+    first, size, value = (at + 8, 20, 12) if big else (at + 2, 12, 8)
+    for entry in range(first, first + size * count, size):
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if tag == _TIFF_TURN and kind in (3, 4):
+            one = struct.pack(order + {3: "H", 4: "I"}[kind], 1)
+            return data[: entry + value] + one + data[entry + value + len(one) :]
+    return data
+
+
 def _tiff_tags(data: bytes) -> dict[int, int]:
     """The first values of the first directory's numeric tags."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
@@ -211,7 +226,16 @@ def _avif(data: bytes) -> Header:
     if not sizes:
         raise DecodeError("its AVIF header gives no size")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
-    return Header(width, height, alpha=b":auxiliary:alpha\0" in data[:65536])
+    return Header(width, height, _avif_orientation(data), alpha=b":auxiliary:alpha\0" in data[:65536])
+
+
+def _avif_orientation(data: bytes) -> int:
+    """EXIF's number for the boxes `irot` (quarter turns counterclockwise), then `imir` (ISO/IEC 23008-12, 6.5)."""
+    turns = next((data[at + 4] & 3 for at in _every(data, b"irot")), 0)
+    axis = next((data[at + 4] & 1 for at in _every(data, b"imir")), None)
+    if axis is None:
+        return (1, 8, 3, 6)[turns]
+    return ((4, 5, 2, 7), (2, 7, 4, 5))[axis][turns]  # 0 swaps top and bottom, 1 left and right
 
 
 def _every(data: bytes, name: bytes) -> Iterator[int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from mmdata.codec.image import DecodeImage
 from mmdata.codec.image.decode import fitted, opencv
 from mmdata.core.sample import Blob, Image
 from mmdata.errors import DecodeError
+from mmdata.kernels.image import turn_upright
 from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.damage import bomb_bytes
 from mmdata.testing.media import jpeg_bytes, png_bytes
@@ -138,9 +140,23 @@ def test_grey_is_one_channel() -> None:
 def test_orientation_is_passed_on_and_not_applied(orientation: int) -> None:
     exif = PIL.Image.Exif()
     exif[274] = orientation
-    for form in ("JPEG", "PNG"):
-        image = decoded(saved(picture().pixels, "RGB", form, exif=exif))
-        assert (image.orientation, image.pixels.shape) == (orientation, (48, 64, 3))
+    for form in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+        data = saved(picture().pixels, "RGB", form, exif=exif)
+        image = decoded(data)
+        assert (image.orientation, image.pixels.shape) == (orientation, (48, 64, 3)), form
+        with PIL.Image.open(io.BytesIO(data)) as file:  # Pillow turns TIFF and AVIF itself
+            theirs = np.asarray(PIL.ImageOps.exif_transpose(file).convert("RGB")).astype(int)
+        assert np.abs(turn_upright(image.pixels, orientation)[0] - theirs).mean() < 4, form  # two decoders of chroma
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_a_tiff_of_every_kind_is_read_as_its_pixels_lie(mode: str, big: bool) -> None:
+    pixels = rgba()[..., 0] if mode == "L" else rgba()
+    made = [saved(pixels, mode, "TIFF", big_tiff=big, tiffinfo={274: turn}) for turn in (1, 6)]
+    upright, turned = (decoded(data) for data in made)
+    assert np.array_equal(upright.pixels, turned.pixels)
+    assert turned.orientation == 6
 
 
 @pytest.mark.parametrize(
