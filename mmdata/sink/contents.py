@@ -239,9 +239,7 @@ def _wanted(
         return parts, features
     there = [*parts, *features]
     faults = [
-        f"columns: {place} has no part or feature {name!r}{guess(name, there) or f'; there are {_listed(there)}'}"
-        for name in columns
-        if name not in there
+        f"columns: {place} has no part or feature {name!r}{guess(name, there)}" for name in columns if name not in there
     ]
     if faults:
         raise ConfigError("export", faults)
@@ -249,10 +247,6 @@ def _wanted(
         {name: form for name, form in parts.items() if name in columns},
         {name: found for name, found in features.items() if name in columns},
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _row_bytes(shard: ShardView, parts: Mapping[str, int], names: Sequence[str], families: set[str]) -> float:

@@ -71,7 +71,7 @@ def file_stem(key: str) -> str:
     ('photos/a%2Eb/%2Dc', '%2E%2E/x', '%63on/é%20')
     """
     name = "/".join(_component(part) for part in safe_key(key).split("/"))
-    return name if len(name.encode()) <= PATH_BYTES else f"long/{_digest(key)}"
+    return name if len(name.encode()) <= PATH_BYTES else f"%long/{_digest(key)}"
 
 
 def _component(part: str) -> str:
@@ -81,7 +81,7 @@ def _component(part: str) -> str:
         part = f"{part[:-1]}%20"
     if len(part.encode()) <= COMPONENT_BYTES:
         return part
-    return part.encode()[: COMPONENT_BYTES - 33].decode(errors="ignore") + "~" + _digest(part)
+    return part.encode()[: COMPONENT_BYTES - 34].decode(errors="ignore") + "%~" + _digest(part)  # no code of a letter
 
 
 def _digest(text: str) -> str:

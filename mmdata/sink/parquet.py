@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -112,13 +114,11 @@ class Parquet:
     def write(self, output: Output, batches: Iterator[Batch], place: Place) -> Written:
         """Write a table, a row group in memory at a time."""
         path = self.path(output)
-        with place.new(path) as file:
-            groups = _Groups(file, self.schema)
+        with place.new(path) as file, _Groups(file, self.schema) as groups:
             for batch in batches:
                 for start, stop in _cuts(batch.rows):
                     part = batch.cut(start, stop)
                     groups.add(self._table(part), sum(row.n_bytes for row in part.rows))
-            groups.close()
         return Written.of(path, output.split, output.n_rows, file)
 
     def _table(self, batch: Batch) -> pa.Table:
@@ -219,7 +219,14 @@ class _Groups:
             self._writer.write_table(table, row_group_size=self._rows)
         self._waiting, self._rows, self._bytes = [], 0, 0
 
-    def close(self) -> None:
-        """Write what waits, and the file's end."""
-        self._flush()
-        self._writer.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Write what waits, and the file's end; after an error, only let go of the file."""
+        if kind is None:
+            self._flush()
+            self._writer.close()
+        else:
+            with suppress(OSError):  # a full disk must not hide the error that led here
+                self._writer.close()
