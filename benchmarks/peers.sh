@@ -9,6 +9,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 declare -A peers=(
+  [datatrove]="datatrove==0.10.1 ftfy nltk spacy tldextract regex"
+  [juicer]="py-data-juicer==1.6.1 aiohttp"
+  [rensa]="rensa==0.5.0"
   [straightforward]="ftfy librosa numpy opencv-python-headless pyarrow pyloudnorm scikit-learn soundfile webdataset torch==2.13.0"
 )
 

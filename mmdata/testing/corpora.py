@@ -1,4 +1,4 @@
-"""Real media for tests, the demo and benchmarks, fetched as Debian packages: signed, versioned, and free to have.
+"""Real media and texts for tests, demo and benchmarks, fetched as Debian packages: signed, versioned, free to have.
 
     python -m mmdata.testing.corpora            # all of them, and where they lie
     python -m mmdata.testing.corpora NAME ...
@@ -78,6 +78,33 @@ CORPORA: Mapping[str, Corpus] = MappingProxyType(
             least_bytes=8_000,
             deb_bytes=23_000,
             unpacked_bytes=70_000,
+        ),
+        "anarchism": Corpus(
+            media="usr/share/doc/anarchism/markdown",
+            about="143 long texts, packed Markdown",
+            licence="GFDL and GPL-2",
+            least_files=140,
+            least_bytes=4_000_000,
+            deb_bytes=6_900_000,
+            unpacked_bytes=9_200_000,
+        ),
+        "dict-foldoc": Corpus(
+            media="usr/share/dictd",
+            about="the Free On-line Dictionary of Computing: 12,000 short texts",
+            licence="GFDL-1.2",
+            least_files=2,
+            least_bytes=2_300_000,
+            deb_bytes=2_400_000,
+            unpacked_bytes=2_600_000,
+        ),
+        "dict-jargon": Corpus(
+            media="usr/share/dictd",
+            about="the Jargon File: 2,300 short texts",
+            licence="public domain",
+            least_files=2,
+            least_bytes=500_000,
+            deb_bytes=620_000,
+            unpacked_bytes=800_000,
         ),
     }
 )

@@ -227,14 +227,15 @@ class KeepGopherRepetition(Filter[Text]):
 
     def _grams(self, text: str) -> str | None:
         tokens = tokenize(text)
+        most_n = max(n for n, _ in (*self.top_grams, *self.repeated_grams, (1, 0)))
+        grams = dict(enumerate(gram_codes(tokens.codes, most_n), start=1))
         for n, most in self.top_grams:
-            grams = gram_codes(tokens.codes, n)
             # an n-gram's words are parted by single blanks
-            if len(grams) and top_gram_chars(grams, window_sums(tokens.lengths, n) + n - 1) > most * len(text):
+            chars = window_sums(tokens.lengths, n) + n - 1
+            if len(grams[n]) and top_gram_chars(grams[n], chars) > most * len(text):
                 return f"top_{n}_gram"
         for n, most in self.repeated_grams:
-            grams = gram_codes(tokens.codes, n)
-            if repeated_gram_chars(grams, window_sums(tokens.lengths, n), n) > most * len(text):
+            if repeated_gram_chars(grams[n], window_sums(tokens.lengths, n), n) > most * len(text):
                 return f"duplicated_{n}_n_grams"
         return None
 

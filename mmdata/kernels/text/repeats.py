@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mmdata.kernels.hashing import mix
+from mmdata.kernels.hashing import BASE
 
 
 def repeated(pieces: Sequence[str]) -> tuple[int, int]:
@@ -19,20 +19,20 @@ def repeated(pieces: Sequence[str]) -> tuple[int, int]:
     return len(pieces) - len(once), sum(map(len, pieces)) - sum(map(len, once))
 
 
-def gram_codes(codes: np.ndarray, n: int) -> np.ndarray:
-    """A number for each run of n tokens, equal for equal runs: uint64 [max(0, token - n + 1)].
+def gram_codes(codes: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """A number for each run of n tokens, equal for equal runs: uint64 [max(0, token - n + 1)], for n = 1, 2 ... `most`.
+
+    A polynomial modulo 2**64, one multiplication a step. Codes are hashes already, so nothing more is to be mixed.
 
     Args:
         codes: uint64 [token], of `Tokens.codes`.
-        n: tokens a run, at least 1.
+        most: the largest n.
     """
-    last = len(codes) - n + 1
-    if last <= 0:
-        return codes[:0]
-    grams = mix(codes[:last])
-    for place in range(1, n):
-        grams = mix(grams + codes[place : place + last])
-    return grams
+    grams = codes
+    yield grams
+    for n in range(1, most):
+        grams = grams[:-1] * BASE + codes[n:]
+        yield grams
 
 
 def top_gram_chars(grams: np.ndarray, lengths: np.ndarray) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 
 MOST_KEPT = 1 << 17  # stretches, and tokens, whose cuts and marks are remembered: some 30 MB
 LONGEST_KEPT = 64  # characters of a stretch that is remembered
+LONGEST_CUT = 2000  # characters of a stretch that rules are tried on; a longer one is no writing, and cut at every mark
 LARGEST_KEPT = 1 << 20  # characters of a text whose tokens are kept for the step that comes next
 
 SYMBOL, ALPHA = 1, 2
@@ -49,7 +50,7 @@ def tokenize(text: str) -> Tokens:
 
     The rules are those of spaCy's English tokenizer (Honnibal et al. 2020; `lang/punctuation.py`): marks come off
     both ends, contractions fall in two, hyphens and slashes between letters stand alone, abbreviations keep their
-    stops. Of its special cases the common contractions and abbreviations are here, smileys are not.
+    stops. Of its special cases the contractions, abbreviations and smileys that occur are here.
 
     The last texts' tokens are kept, as one rule after another asks for them.
 
@@ -60,20 +61,22 @@ def tokenize(text: str) -> Tokens:
 
 
 def count_sentences(text: str) -> int:
-    """How many sentences the tokens make: one ends where a token follows a stop, and more marks of punctuation.
+    """How many sentences a text has: one ends where a stop, and what punctuation follows, is followed by more.
 
-    The rule of spaCy's sentencizer, for scripts whose stops are one character.
+    The rule of spaCy's sentencizer, for scripts whose stops are one character. More than one blank counts as what
+    follows, too.
 
     >>> count_sentences('He said: "Stop." Nobody did! Why?')
     3
     """
-    words = tokenize(text).words
-    n_sentences, seen_stop = min(len(words), 1), False
-    for word in words:
-        if word in STOPS:
-            seen_stop = True
-        elif seen_stop and not _is_punctuation(word):
-            n_sentences, seen_stop = n_sentences + 1, False
+    n_sentences, seen_stop = 0, False
+    for stretch in STRETCH.findall(text):
+        for word in (" ",) if stretch.isspace() else _CUTS[stretch]:
+            n_sentences = n_sentences or 1
+            if word in STOPS:
+                seen_stop = True
+            elif seen_stop and not _is_punctuation(word):
+                n_sentences, seen_stop = n_sentences + 1, False
     return n_sentences
 
 
@@ -136,17 +139,21 @@ _ENDS = re.escape(PUNCTUATION)
 PREFIX = re.compile(rf"§|%|=|—|–|\+(?![0-9])|\.\.+|US\$|C\$|A\$|[{_ENDS}{re.escape(CURRENCY)}]|{ICON}")
 SUFFIX = re.compile(
     rf"(?:\.\.+|['’][sS]|—|–|(?<=[0-9])\+|(?<=°[FfCcKk])\.|(?<=[0-9])[{re.escape(CURRENCY)}]|(?<=[0-9])(?:{UNITS})"
-    rf"|(?<=[0-9{LOWER}%²\-\+{re.escape(QUOTES)}])\.|(?<=[{UPPER}][{UPPER}])\.|[{_ENDS}]|{ICON})\Z"
+    rf"|(?<=[0-9{LOWER}%²\-\+|{_ENDS}])\.|(?<=[{UPPER}][{UPPER}])\.|[{_ENDS}]|{ICON})\Z"
 )
 INFIX = re.compile(
     rf"\.\.+|…|{ICON}|(?<=[0-9])[+\-*^](?=[0-9-])|(?<=[{LOWER}{re.escape(QUOTES)}])\.(?=[{UPPER}{re.escape(QUOTES)}])"
-    rf"|(?<={LETTER}),(?={LETTER})|(?<={LETTER})(?:--+|---+|[-–—~]|——+)(?={LETTER})|(?<=[^\W_])[:<>=/](?={LETTER})"
+    rf"|(?<={LETTER}),(?={LETTER})|(?<=[^\W_])(?:--+|[-–—~]|——+)(?={LETTER})|(?<=[^\W_])[:<>=/](?={LETTER})"
 )
 URL = re.compile(
     r"(?:[\w+\-.]{2,}://)?(?:[^\s@]+@)?(?:[1-9]\d{0,2}(?:\.\d{1,3}){3}|(?:[A-Za-z0-9\u00a1-\uffff][\w\u00a1-\uffff-]{0,62}\.)+"
     r"[a-z\u00e0-\uffff]{2,63})(?::\d{2,5})?(?:[/?#]\S*)?(?<=[\w/])\Z"
 )
 
+SMILEYS = (
+    ":) :-) :)) :-)) (: (-: =) (= :] :-] [: [-: :} :-} 8) 8-) ;) ;-) (; (-; :( :-( :(( ): )-: =( >:( :') :'-) :'( :'-( "
+    ":/ :-/ =/ =| :| :-| :* :-* :> :-> <3 </3 ^_^ -_- ._. >.< <.<"
+)
 STOPPED = (
     "Mt. Ak. Ala. Apr. Ariz. Ark. Aug. Calif. Colo. Conn. Dec. Del. Feb. Fla. Ga. Ia. Id. Ill. Ind. Jan. Jul. Jun. "
     "Kan. Kans. Ky. La. Mar. Mass. Mich. Minn. Miss. N.C. N.D. N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. Nov. Oct. Okla. "
@@ -159,7 +166,7 @@ STOPPED = (
 
 def _specials() -> dict[str, tuple[str, ...]]:
     """Stretches that no rule of marks cuts right."""
-    whole = [*STOPPED.split(), *(f"{chr(code)}." for code in range(ord("a"), ord("z") + 1))]
+    whole = [*SMILEYS.split(), *STOPPED.split(), *(f"{chr(code)}." for code in range(ord("a"), ord("z") + 1))]
     found: dict[str, tuple[str, ...]] = {stretch: (stretch,) for stretch in whole}
     people = ("i", "you", "he", "she", "it", "we", "they")
     askers = ("who", "what", "when", "where", "why", "how", "there", "that")
@@ -182,8 +189,12 @@ def _specials() -> dict[str, tuple[str, ...]]:
     return found
 
 
-NO_CONTRACTIONS = {"ill", "its", "hell", "shell", "shed", "were", "well", "id", "lets", "whore"}
+STRETCH = re.compile(r"\S+|(?<=\s)\s|[^\S ]")  # a blank alone parts words and is none itself
+PIECE = re.compile(r"\w+|[^\w\s]")
+NO_CONTRACTIONS = {"ill", "its", "hell", "shell", "shed", "were", "well", "lets", "whore"}
 SPECIALS = _specials()
+MERGED = {stretch for stretch in (*SMILEYS.split(), *SPECIALS) if not stretch.isalnum() and len(SPECIALS[stretch]) == 1}
+LONGEST_MERGED = 4  # tokens: ":'-("
 LONGEST_SPECIAL = max(map(len, SPECIALS))
 LONGEST_SUFFIX = 8
 
@@ -194,6 +205,11 @@ def _cut(stretch: str) -> tuple[str, ...]:
         return SPECIALS[stretch]
     if stretch.isalpha():
         return (stretch,)
+    if len(stretch) > LONGEST_CUT:
+        return tuple(PIECE.findall(stretch))
+    word, mark = stretch[:-1], stretch[-1]
+    if mark in ",;:!?)" and word.isalpha():  # most of what is left
+        return (*SPECIALS.get(word, (word,)), mark)
     before, after, start, end = [], [], 0, len(stretch)
     while start < end:
         if end - start <= LONGEST_SPECIAL and stretch[start:end] in SPECIALS:
@@ -210,7 +226,20 @@ def _cut(stretch: str) -> tuple[str, ...]:
             end = last
         elif first is None:
             break
-    return (*before, *_middle(stretch[start:end]), *reversed(after))
+    return _merged([*before, *_middle(stretch[start:end]), *reversed(after)])
+
+
+def _merged(tokens: list[str]) -> tuple[str, ...]:
+    """Put together again what makes a smiley or an abbreviation: "(n.)" has the token "n."."""
+    found, place = [], 0
+    while place < len(tokens):
+        for size in range(min(LONGEST_MERGED, len(tokens) - place), 0, -1):
+            joined = tokens[place] if size == 1 else "".join(tokens[place : place + size])
+            if size == 1 or joined in MERGED:
+                found.append(joined)
+                place += size
+                break
+    return tuple(found)
 
 
 def _suffix_start(stretch: str, start: int, end: int) -> int:
