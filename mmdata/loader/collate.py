@@ -4,15 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
-from mmdata.loader.columns import Batch, Column
-from mmdata.loader.order import Taken
+from mmdata.loader.assembling import Decoders, Held, MediaBatch
+from mmdata.loader.columns import Column, Gathered, Piece
+from mmdata.loader.media import Medium
+from mmdata.loader.order import Taken, WindowId
 from mmdata.loader.reader import WindowReader
+from mmdata.loader.replacing import Replaced
 
 Output = Literal["numpy", "torch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A batch.
+
+    Args:
+        batch: arrays and lists by name. replaced: the samples that it should have held, and does not.
+        n_bytes: of its arrays.
+    """
+
+    batch: dict[str, Any]
+    replaced: tuple[Replaced, ...] = ()
+    n_bytes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A batch whose rows are there, or are being decoded."""
+
+    taken: Sequence[Taken]
+    windows: Sequence[Held]
+    media: MediaBatch | None
+
+
+class Pieces(Protocol):
+    """Rows by window."""
+
+    def pieces(self, window: WindowId, places: np.ndarray) -> dict[str, Piece]:
+        """The rows at some places of a window, by column."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """A window of rows, none of which stands in for another."""
+
+    windows: Pieces
+    window: WindowId
+    n_rows: int = 0
+
+    def pieces(self, places: np.ndarray) -> dict[str, Piece]:
+        return self.windows.pieces(self.window, places)
 
 
 @dataclass(frozen=True)
@@ -28,18 +73,39 @@ class Collator:
     output: Output
     marks_real: bool
 
-    def __call__(self, taken: Sequence[Taken], windows: WindowReader) -> dict[str, Any]:
-        pieces = [windows.pieces(one.window, one.places) for one in taken]
-        batch: Batch = {}
-        for column in self.columns:
-            batch.update(column.batch([piece[column.name] for piece in pieces]))
-        if self.marks_real:
-            batch["real"] = np.repeat([one.real for one in taken], [len(one.places) for one in taken])
-        return self._finished(batch)
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The columns that are decoded."""
+        return tuple(column for column in self.columns if isinstance(column, Medium))
 
-    def _finished(self, batch: Batch) -> dict[str, Any]:
+    def __call__(self, taken: Sequence[Taken], windows: Pieces, decoders: Decoders | None = None) -> dict[str, Any]:
+        """A batch of rows that are there, made in one go; a bad one is not replaced. Raises as `finish` does."""
+        held = [_Whole(windows, one.window) for one in taken]
+        return self.finish(Begun(taken, held, None if decoders is None else decoders.begin(taken, held))).batch
+
+    def begin(self, taken: Sequence[Taken], windows: WindowReader, decoders: Decoders | None) -> Begun:
+        """Have a batch's media decoded, once its windows say where they lie."""
+        held = [windows.window(one.window) for one in taken]
+        return Begun(taken, held, None if decoders is None else decoders.begin(taken, held))
+
+    def finish(self, begun: Begun) -> Made:
+        """The batch. Raises what reading and decoding raised."""
+        arrays, replaced = ({}, []) if begun.media is None else begun.media.finish()
+        places = [one.places for one in begun.taken] if begun.media is None else begun.media.places
+        pieces = [window.pieces(rows) for window, rows in zip(begun.windows, places, strict=True)]
+        batch: dict[str, Any] = {}
+        for column in self.columns:
+            if not isinstance(column, Medium):
+                batch.update(cast(Gathered, column).batch([piece[column.name] for piece in pieces]))
+        batch.update(arrays)
+        if self.marks_real:
+            batch["real"] = np.repeat([one.real for one in begun.taken], [len(one.places) for one in begun.taken])
+        n_bytes = sum(values.nbytes for values in batch.values() if isinstance(values, np.ndarray))
+        return Made(self._finished(batch), tuple(replaced), n_bytes)
+
+    def _finished(self, batch: dict[str, Any]) -> dict[str, Any]:
         if self.output == "numpy":
-            return dict(batch)
+            return batch
         import torch
 
         return {

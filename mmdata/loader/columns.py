@@ -206,7 +206,7 @@ class WordRows:
         self.values[first : first + rows.num_rows] = self._column.values(rows)
 
 
-def column_of(name: str, family: str, spec: ArraySpec) -> Column:
+def column_of(name: str, family: str, spec: ArraySpec) -> Gathered:
     """The column of a feature."""
     return Varying(name, family, spec) if spec.varying else Fixed(name, family, spec)
 

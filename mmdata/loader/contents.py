@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ import numpy as np
 from mmdata.core.fingerprint import fingerprint
 from mmdata.errors import ConfigError, Incomplete
 from mmdata.loader.columns import Column
+from mmdata.loader.media import ROW_BYTES, MediaSettings, Medium
 from mmdata.loader.names import columns_of
 from mmdata.loader.reader import Chunk
+from mmdata.loader.tars import MediaFiles
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -39,6 +41,7 @@ class Contents:
         row_bytes: about how much memory a row takes.
         digests: of the selected rows, and of the files of each family.
         snapshot: the name of the store's snapshot that is read; None for what was newest.
+        media: how media are decoded.
     """
 
     place: str
@@ -48,6 +51,7 @@ class Contents:
     row_bytes: float
     digests: Mapping[str, str]
     snapshot: str | None = None
+    media: MediaSettings = field(default_factory=MediaSettings)
 
     @property
     def n_rows(self) -> int:
@@ -58,9 +62,20 @@ class Contents:
         """Shards that have selected rows."""
         return len({chunk.files[SAMPLES].shard for chunk in self.chunks})
 
+    def media_files(self) -> MediaFiles:
+        """What reads the samples' media."""
+        tars = {file.media.path: file.media for chunk in self.chunks if (file := chunk.files[SAMPLES]).media}
+        settings = self.media
+        return MediaFiles(self.files, tars, check_digests=settings.check_digests, fetch=settings.fetch)
+
 
 def contents_of(
-    store: Store, names: Sequence[str], *, selection: str | None, split: str | Sequence[str] | None
+    store: Store,
+    names: Sequence[str],
+    *,
+    selection: str | None,
+    split: str | Sequence[str] | None,
+    media: MediaSettings | None = None,
 ) -> Contents:
     """Look up columns and rows in a store; reads its log, and the keys when there is a selection.
 
@@ -72,7 +87,8 @@ def contents_of(
 
     files = Files.at(store.url, store.storage_options)
     view = store.view()
-    columns = columns_of(store, names)
+    media = media or MediaSettings()
+    columns = columns_of(store, names, media)
     families = list(dict.fromkeys(column.family for column in columns))
     shards = [{SAMPLES: shard.samples, **shard.features} for shard in view.shards if shard.rows]
     chosen = _rows(store, shards, selection, split)
@@ -88,9 +104,10 @@ def contents_of(
         files=files,
         columns=columns,
         chunks=tuple(chunks),
-        row_bytes=sum(_row_bytes(column, needed) for column in columns),
+        row_bytes=sum(row_bytes(column, needed) for column in columns),
         digests={"rows": _digest(shards, chosen), **digests},
         snapshot=store.pinned,
+        media=media,
     )
 
 
@@ -153,8 +170,10 @@ def _chunks(files: Mapping[str, DataFile], rows: np.ndarray) -> list[Chunk]:
     return [Chunk(dict(files), part) for part in np.split(rows, cuts) if len(part)]
 
 
-def _row_bytes(column: Column, shards: Sequence[Mapping[str, DataFile]]) -> float:
-    """About what a row of a column takes in memory; what varies is judged by its files' sizes."""
+def row_bytes(column: Column, shards: Sequence[Mapping[str, DataFile]]) -> float:
+    """About what a row of a column takes in a window; what varies is judged by its files' sizes."""
+    if isinstance(column, Medium):
+        return ROW_BYTES
     if column.spec is None:
         return 100.0
     if column.spec.item_bytes is not None:

@@ -109,7 +109,8 @@ def decoding(part: str, kind: type, steps: Sequence[Step], *, seed: int) -> Deco
     """How a part becomes an array.
 
     Args:
-        part: its name. kind: what it is stored as, `Image` or `Audio`.
+        part: its name.
+        kind: what it is stored as, `Image` or `Audio`.
         steps: what is done, in order. The first may be a decoder with settings of its own, the last an `Extract`.
         seed: of the random steps.
 

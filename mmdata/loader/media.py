@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
+from mmdata.core.step import Step
 from mmdata.loader.decoding import Decoding
-from mmdata.loader.tars import Place
+from mmdata.loader.tars import Fetch, Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_BYTES = 400.0  # about what a window holds of a row: a place, a key and a pointer
+
+
+@dataclass(frozen=True, eq=False)
+class MediaSettings:
+    """How media are streamed.
+
+    Args:
+        steps: by column, what is done with what was decoded; a decoder may stand first.
+        seed: of random steps and of replacements.
+        max_consecutive_bad: most samples in a row that may be bad: one, and those that should take its place.
+        check_digests: compare each local tar with the log before its first use.
+        fetch: reads parts that are in their source only.
+    """
+
+    steps: Mapping[str, Sequence[Step]] = field(default_factory=dict)
+    seed: int = 0
+    max_consecutive_bad: int = 16
+    check_digests: bool = False
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mmdata.errors import ConfigError
+from mmdata.codec.sniff import HEAD_BYTES, media_type, modality, modality_of_name
+from mmdata.core.sample import Audio, Image
+from mmdata.errors import ConfigError, DataError
 from mmdata.loader.columns import Column, Words, column_of
+from mmdata.loader.decoding import decoding
+from mmdata.loader.media import MediaSettings, Medium
 
 if TYPE_CHECKING:
     from mmdata.store import Store
+    from mmdata.store.read import StoredBlob
 
+KINDS: Mapping[str, type] = MappingProxyType({"image": Image, "audio": Audio})  # of parts that become one array
+BYTES = ".bytes"
 TEXTS = ("key", "label", "source", "parent")
 LOOKED_AT = 100  # samples of each source, to say which parts and metadata there are
 
 
-def columns_of(store: Store, names: Sequence[str]) -> tuple[Column, ...]:
+def columns_of(store: Store, names: Sequence[str], media: MediaSettings) -> tuple[Column, ...]:
     """The columns by name, `key` among them.
 
     Raises:
-        ConfigError: names that the store does not have, all at once; says what there is.
+        ConfigError: names that the store does not have, all at once; says what there is. Or steps that don't fit.
     """
     specs = store.families
     columns: list[Column] = []
     unknown = []
+    faults = [f"steps: {name!r} is no column that was asked for" for name in media.steps if name not in names]
+    seen = Seen(store)
     for name in dict.fromkeys([*names, "key"]):
         first, _, within = name.partition(".")
         if name in specs:
@@ -34,26 +45,44 @@ def columns_of(store: Store, names: Sequence[str]) -> tuple[Column, ...]:
             columns.append(Words(name, name))
         elif first in ("text", "meta") and within:
             columns.append(Words(name, first, within))
+        elif name.removesuffix(BYTES) in seen.kinds and seen.kinds[name.removesuffix(BYTES)] != "text":
+            try:
+                columns.append(_medium(name, seen.kinds, media))
+            except ValueError as error:
+                faults.append(f"{'steps' if name in media.steps else 'columns'}: {name!r}: {error}")
         else:
             unknown.append(name)
-    if unknown:
-        raise ConfigError("stream", list(_faults(store, unknown, list(specs))))
+    if unknown or faults:
+        raise ConfigError("stream", [*_faults(store, seen, unknown, list(specs)), *faults])
     return tuple(columns)
 
 
-def _faults(store: Store, unknown: Sequence[str], features: Sequence[str]) -> Iterator[str]:
+def _medium(name: str, kinds: Mapping[str, str], media: MediaSettings) -> Medium:
+    """The column of a part. Raises ValueError when it can't be decoded to one array, or its steps don't fit."""
+    part = name.removesuffix(BYTES)
+    kind = KINDS.get(kinds[part])
+    if name != part:
+        if name in media.steps:
+            raise ValueError("bytes are given as they are, without steps")
+        return Medium(name, part, None)
+    if kind is None:
+        raise ValueError(f"{kinds[part]} is not decoded to one array; {name + BYTES!r} gives its bytes")
+    return Medium(name, part, decoding(part, kind, media.steps.get(name, ()), seed=media.seed))
+
+
+def _faults(store: Store, seen: Seen, unknown: Sequence[str], features: Sequence[str]) -> Iterator[str]:
     """Why each name is none, and what may have been meant."""
-    kinds, fields = _seen(store)
+    if not unknown:
+        return
+    kinds, fields = seen.kinds, seen.fields
     texts = [*TEXTS, *(f"text.{part}" for part, kind in kinds.items() if kind == "text")]
-    there = ", ".join([*features, *texts, *(f"meta.{field}" for field in fields)])
+    media = [part for part, kind in kinds.items() if kind in KINDS]
+    there = ", ".join([*features, *media, *texts, *(f"meta.{field}" for field in fields)])
     for name in unknown:
         start = f"columns: {store.url} has no column {name!r}"
-        near = difflib.get_close_matches(name, [*features, *texts], n=1)
+        near = difflib.get_close_matches(name, [*features, *media, *texts], n=1)
         if kinds.get(name) == "text":
             yield f"{start}, did you mean 'text.{name}'?"
-        elif name in kinds:
-            made = ", ".join(feature for feature in features if feature.startswith(f"{name}.")) or "none so far"
-            yield f"{start}: {name!r} is a part of samples; parts are not streamed, their features are: {made}"
         elif name in fields:
             yield f"{start}, did you mean 'meta.{name}'?"
         else:
@@ -61,15 +90,41 @@ def _faults(store: Store, unknown: Sequence[str], features: Sequence[str]) -> It
             yield f"{start}{guess} there are {there}"
 
 
-def _seen(store: Store) -> tuple[dict[str, str], list[str]]:
-    """The kind of each part by its name, and the fields of the metadata, as the first samples of each source have."""
-    from mmdata.store.read import StoredBlob
+class Seen:
+    """What the first samples of each source have; they are read when that is asked for."""
 
-    firsts = {shard.source: shard for shard in reversed(store.view().shards) if shard.rows}
-    kinds: dict[str, str] = {}
-    fields: dict[str, None] = {}
-    for shard in reversed(firsts.values()):
-        for sample in islice(store.read_samples(shard), LOOKED_AT):
-            kinds.update({name: part.kind for name, part in sample.parts.items() if isinstance(part, StoredBlob)})
-            fields.update(dict.fromkeys(sample.meta))
-    return dict(sorted(kinds.items())), sorted(set(fields) - set(TEXTS))
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each part by its name; of one that was never decoded, what its bytes are."""
+        return self._found[0]
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of the metadata."""
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[dict[str, str], list[str]]:
+        from mmdata.store.read import StoredBlob
+
+        firsts = {shard.source: shard for shard in reversed(self._store.view().shards) if shard.rows}
+        blobs: dict[str, StoredBlob] = {}
+        fields: dict[str, None] = {}
+        for shard in reversed(firsts.values()):
+            for sample in islice(self._store.read_samples(shard), LOOKED_AT):
+                blobs |= {name: part for name, part in sample.parts.items() if isinstance(part, StoredBlob)}
+                fields.update(dict.fromkeys(sample.meta))
+        return {name: _kind(blobs[name]) for name in sorted(blobs)}, sorted(set(fields) - set(TEXTS))
+
+
+def _kind(blob: StoredBlob) -> str:
+    """What a part is: as it is stored, or by its bytes."""
+    if blob.kind != "blob":
+        return blob.kind
+    try:
+        return modality(media_type(blob.data()[:HEAD_BYTES])) or "blob"
+    except DataError:  # it is in its source only
+        return modality_of_name(blob.name) or "blob"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from mmdata.core.rng import rng_for
 from mmdata.errors import SchemaMismatch
@@ -64,10 +64,14 @@ class Report:
         """JSON values: the count, and the last few."""
         return {"count": self.count, "last": [asdict(one) for one in list(self._last)[-IN_STATE:]]}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state. Raises SchemaMismatch when it is none."""
-        try:
-            count, last = int(state["count"]), [Replaced(**one) for one in state["last"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise SchemaMismatch(f"the stream's state is damaged: replaced is {state!r}") from error
-        self.count, self._last = count, deque(last, maxlen=REMEMBERED)
+    @classmethod
+    def of(cls, state: Mapping[str, Any] | None) -> Self:
+        """The report of a state; a new one where it has none. Raises SchemaMismatch when it can't be one."""
+        made = cls()
+        if state is not None:
+            try:
+                made.count = int(state["count"])
+                made._last.extend(Replaced(**one) for one in state["last"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise SchemaMismatch(f"the stream's state is damaged: replaced is {state!r}") from error
+        return made

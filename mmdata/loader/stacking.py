@@ -75,15 +75,13 @@ class Stack:
         first = self._first
         if first is None:
             return np.zeros((len(self._mask), *shape), self._dtype)
-        if first.shape[1:] == shape:
-            values = first
-        else:
-            values = self._buffers.empty((len(self._mask), *shape), self._dtype)
+        usual = first.shape[1:] == shape
+        values = first if usual else self._buffers.empty((len(self._mask), *shape), self._dtype)
         for row in range(len(self._mask)):
             array = self._others.get(row, first[row] if self._mask[row] else None)
             if array is None:
                 values[row] = 0
-            elif values is not first or row in self._others:
+            elif not usual or row in self._others:
                 if array.shape != shape:
                     values[row] = 0
                 values[row][tuple(map(slice, array.shape))] = array

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from mmdata.core.arrays import ArraySpec
+from mmdata.core.step import Step
 from mmdata.errors import ConfigError, SchemaMismatch
-from mmdata.loader.collate import Collator, Output
+from mmdata.loader.assembling import Decoders
+from mmdata.loader.collate import Collator, Made, Output
 from mmdata.loader.contents import Contents, contents_of
+from mmdata.loader.flight import Flight
+from mmdata.loader.media import MediaSettings
 from mmdata.loader.order import EpochOrder, Order, PlanOrder, Taken, WindowId
 from mmdata.loader.plan import Plan, Tail
 from mmdata.loader.reader import Part, ShardReader, WindowReader
+from mmdata.loader.replacing import Replaced, Report
 from mmdata.loader.state import Place, place_of, state_of
+from mmdata.loader.tars import Fetch
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -40,6 +45,10 @@ def stream(
     threads: int = 2,
     max_bytes: int = 2 * GIB,
     output: Output = "numpy",
+    steps: Mapping[str, Sequence[Step]] | None = None,
+    max_consecutive_bad: int = 16,
+    check_digests: bool = False,
+    fetch: Fetch | None = None,
 ) -> Stream:
     """Stream columns of a store, batch by batch; iterating gives what is left of one epoch.
 
@@ -68,6 +77,12 @@ def stream(
         threads: how many read.
         max_bytes: bound of what is held and read ahead.
         output: arrays of numpy, or tensors of torch.
+        steps: by column of media, what is done with what was decoded: steps that take one picture or sound, random ones
+            with a generator of their own for each seed, epoch and key; a decoder with other settings may stand first,
+            an `Extract` last.
+        max_consecutive_bad: most samples in a row that may be bad: one, and those that should take its place.
+        check_digests: compare each local tar with the log before its first use; reads it once more.
+        fetch: reads parts that the store only points to, by their pointer.
 
     Raises:
         ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
@@ -83,7 +98,10 @@ def stream(
         raise ConfigError("stream", [f"epoch: must be at least 0, not {epoch}"])
     if output not in ("numpy", "torch"):
         raise ConfigError("stream", [f"output: must be numpy or torch, not {output!r}"])
-    contents = contents_of(store, columns, selection=selection, split=split)
+    if max_consecutive_bad < 0:
+        raise ConfigError("stream", [f"max_consecutive_bad: must be at least 0, not {max_consecutive_bad}"])
+    media = MediaSettings(dict(steps or {}), seed, max_consecutive_bad, check_digests, fetch)
+    contents = contents_of(store, columns, selection=selection, split=split, media=media)
     try:
         plan = Plan(
             chunk_rows=tuple(len(chunk.rows) for chunk in contents.chunks),
@@ -159,6 +177,8 @@ class Stream:
         self.epoch = epoch
         self.step = 0
         self._threads = threads
+        self._max_bytes = max_bytes
+        self._report = Report()
         self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real)
         self._ahead = _reads_ahead(parts, order, rank, world, max_bytes)
 
@@ -197,10 +217,21 @@ class Stream:
 
     def __iter__(self) -> Iterator[Any]:
         epoch = self.epoch
-        for step, batch in self.batches(epoch, start=self.step):
+        for step, made in self.made(epoch, start=self.step):
             self.step = step + 1
-            yield batch
+            self._report.add(made.replaced)
+            yield made.batch
         self.seek(epoch=epoch + 1)
+
+    @property
+    def n_replaced(self) -> int:
+        """How many bad samples of this rank were replaced so far, counted on by the state."""
+        return self._report.count
+
+    @property
+    def replaced(self) -> list[Replaced]:
+        """The last of them, oldest first: at most 1,000."""
+        return self._report.last()
 
     def seek(self, *, epoch: int, step: int = 0) -> None:
         """Go to a place. Raises ValueError when there is none."""
@@ -214,25 +245,42 @@ class Stream:
 
         What a worker is given: worker w of W makes the batches w, w + W, ...
         """
+        for step, made in self.made(epoch, start=start, stride=stride):
+            yield step, made.batch
+
+    def made(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[tuple[int, Made]]:
+        """As `batches`, with what was replaced beside each batch."""
         n_steps = self.order.n_steps(epoch)
         if start >= n_steps:
             return
         order = self.order.begin(epoch)
         windows = WindowReader(order, self._readers(), threads=self._threads)
-        taken, batch = self._taken(order, start), None
-        maker = ThreadPoolExecutor(1, thread_name_prefix="mmdata-batch")
+        flight = Flight(self._collate, windows, self._decoders(), max_bytes=self._max_bytes)
+        steps = iter(range(start, n_steps, stride))
         try:
-            for step in range(start, n_steps, stride):
-                coming = self._taken(order, step + stride)
-                windows.want(self._wanted(order, taken, coming, step + stride))
-                made = (batch or maker.submit(self._collate, taken, windows)).result()
-                # the next batch is made while the caller is busy with this one
-                batch = maker.submit(self._collate, coming, windows) if coming else None
-                yield step, made
-                taken = coming
+            for _ in range(start, n_steps, stride):
+                # the next batches are made while the caller is busy with this one
+                while flight.has_room and (step := next(steps, None)) is not None:
+                    taken = self._taken(order, step)
+                    windows.want(self._wanted(order, [*flight.taken, *taken], step))
+                    flight.begin(step, taken)
+                yield flight.land()
         finally:
-            maker.shutdown(cancel_futures=True)
+            flight.close()
             windows.close()
+
+    def _decoders(self) -> Decoders | None:
+        media = self.contents.media
+        if not self._collate.media:
+            return None
+        return Decoders(
+            self._collate.media,
+            [part.media_files() for part in self.parts],
+            seed=media.seed,
+            threads=self._threads,
+            max_bytes=self._max_bytes // 3,  # a batch is made, padded, and with the caller
+            max_consecutive_bad=media.max_consecutive_bad,
+        )
 
     def _readers(self) -> list[Part]:
         return [Part(part.chunks, part.columns, ShardReader(part.files, part.columns)) for part in self.parts]
@@ -240,11 +288,9 @@ class Stream:
     def _taken(self, order: EpochOrder, step: int) -> list[Taken]:
         return order.taken(step, rank=self.rank, world=self.world)
 
-    def _wanted(
-        self, order: EpochOrder, taken: Sequence[Taken], coming: Sequence[Taken], step: int
-    ) -> dict[WindowId, None]:
-        """Windows of this step, then those to read ahead: of the next step, and what comes after it."""
-        wanted = dict.fromkeys(one.window for one in (*taken, *coming))
+    def _wanted(self, order: EpochOrder, taken: Sequence[Taken], step: int) -> dict[WindowId, None]:
+        """Windows of the steps that are under way, then what comes after the last of them."""
+        wanted = dict.fromkeys(one.window for one in taken)
         wanted |= dict.fromkeys(order.kept(step, rank=self.rank, world=self.world))
         ahead = order.ahead(step, rank=self.rank, world=self.world) if self._ahead else []
         return wanted | dict.fromkeys(ahead)
@@ -254,7 +300,8 @@ class Stream:
 
         Taken in a loop's body, it says that the batch in hand is done.
         """
-        return state_of(Place(self.epoch, self.step), self.order.settings(), self.parts)
+        place = state_of(Place(self.epoch, self.step), self.order.settings(), self.parts)
+        return {**place, "replaced": self._report.state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the place of a state that a stream of the same order saved, with whatever ranks, workers and columns.
@@ -264,10 +311,12 @@ class Stream:
                 changed.
         """
         place = place_of(state, self.order.settings(), self.parts, world=self.world)
+        report = Report.of(state.get("replaced"))
         try:
             self.seek(epoch=place.epoch, step=place.step)
         except ValueError as error:
             raise SchemaMismatch(f"the stream's state is damaged: {error}") from error
+        self._report = report
 
 
 def _reads_ahead(parts: Sequence[Contents], order: Order, rank: int, world: int, max_bytes: int) -> bool:

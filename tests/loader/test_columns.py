@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdata.core.arrays import ArraySpec
-from mmdata.loader.columns import Column, Words, column_of
+from mmdata.loader.columns import Gathered, Words, column_of
 
 VECTOR = ArraySpec(dims=("feature",), sizes={"feature": 3})
 FRAMES = ArraySpec(dims=("time", "mel"), sizes={"mel": 2})
@@ -27,7 +27,7 @@ def varying(rows: list[np.ndarray | None], spec: ArraySpec = FRAMES) -> pa.Table
     return pa.table(columns)
 
 
-def batch(column: Column, table: pa.Table, rows: list[int] | None = None) -> dict[str, np.ndarray | list[str | None]]:
+def batch(column: Gathered, table: pa.Table, rows: list[int] | None = None) -> dict[str, np.ndarray | list[str | None]]:
     """A batch of the table's rows, in that order; of all of them unless said."""
     held = column.hold(table.num_rows)
     held.put(0, 0, table)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmdata.core.ports import Encoded
-from mmdata.core.sample import Audio, Blob, Image, Part, Sample, Text
+from mmdata.core.sample import Audio, Blob, Image, Part, Sample, Text, Video
 from mmdata.errors import ConfigError
 from mmdata.loader.stream import stream
 from mmdata.store import Store
@@ -15,12 +15,13 @@ from mmdata.store.write import ShardWriter
 
 Build = Callable[..., Store]
 PIXELS, SOUND = np.zeros((2, 2, 3), np.uint8), np.zeros((1, 8), np.float32)
-PARTS: dict[str, Part] = {"text": Text("a"), "image": Image(PIXELS), "song": Audio(SOUND, 8000)}
+FILM = Video(Blob.of(b"x"), 2, 2, 8.0, 1.0)
+PARTS: dict[str, Part] = {"text": Text("a"), "image": Image(PIXELS), "song": Audio(SOUND, 8000), "film": FILM}
 
 
 @pytest.fixture
 def store(build: Build) -> Store:
-    """Samples with a caption, and one of another source with three parts and a name."""
+    """Samples with a caption, and one of another source with four parts and a name."""
     store = build(4)
     with ShardWriter(store.url, shard="f" * 16, fp="f" * 16, source="other") as writer:
         encoded = {name: Encoded(Blob.of(b"x"), "bin", part) for name, part in PARTS.items()}
@@ -34,17 +35,15 @@ def store(build: Build) -> Store:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        (
-            "image",
-            "'image' is a part of samples; parts are not streamed, their features are: image.embedding, image.",
-        ),
-        ("song", "'song' is a part of samples; parts are not streamed, their features are: none so far"),
+        ("imege", "did you mean 'image'?"),
+        ("song.byte", "did you mean"),
+        ("film", "'film': video is not decoded to one array; 'film.bytes' gives its bytes"),
         ("text", "did you mean 'text.text'?"),
         ("caption", "did you mean 'text.caption'?"),
         ("author", "did you mean 'meta.author'?"),
         ("lable", "did you mean 'label'? there are image.embedding"),
         ("image.embeding", "did you mean 'image.embedding'?"),
-        ("zzz", "'zzz'; there are image.embedding, image.sharpness, speech.mfcc, key, label, source, parent, "),
+        ("zzz", "'zzz'; there are image.embedding, image.sharpness, speech.mfcc, image, song, key, label, source, "),
         ("zzz", "parent, text.caption, text.text, meta.author, meta.n"),
         ("text.", "there are image.embedding"),
     ],

@@ -1,0 +1,84 @@
+"""Batches that are being made while the caller is busy, in the order of their steps and within a bound of memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mmdata.loader.assembling import Decoders
+from mmdata.loader.collate import Begun, Collator, Made
+from mmdata.loader.order import Taken
+from mmdata.loader.reader import WindowReader
+
+MOST = 4  # batches of media at once: more keep no core busier
+BESIDE = 2  # further batches in memory: the one that the caller has, and the one that is being padded
+
+
+@dataclass(frozen=True, eq=False)
+class Flying:
+    """A batch that is on its way."""
+
+    step: int
+    taken: Sequence[Taken]
+    made: Future[Made]
+
+
+class Flight:
+    """Makes batches.
+
+    Args:
+        collate: makes one. windows: where rows come from. decoders: of media; None where there are none.
+        max_bytes: most that all of them may take, besides the windows.
+    """
+
+    def __init__(self, collate: Collator, windows: WindowReader, decoders: Decoders | None, *, max_bytes: int) -> None:
+        self._collate, self._windows, self._decoders, self._max_bytes = collate, windows, decoders, max_bytes
+        self._flying: deque[Flying] = deque()
+        self._largest = 0
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="mmdata-batch")
+        self._finisher = ThreadPoolExecutor(1, thread_name_prefix="mmdata-finish")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another batch may be begun."""
+        if self._decoders is None:
+            return len(self._flying) < 2
+        if not self._largest:
+            return len(self._flying) < 2
+        fit = self._max_bytes // self._largest - BESIDE
+        return len(self._flying) < max(1, min(MOST, fit))
+
+    @property
+    def taken(self) -> Iterator[Taken]:
+        """What all batches under way take."""
+        return (one for flying in self._flying for one in flying.taken)
+
+    def begin(self, step: int, taken: Sequence[Taken]) -> None:
+        """Begin a batch; its windows are wanted by now."""
+        if self._decoders is None:
+            made = self._maker.submit(lambda: self._collate.finish(self._begun(taken)))
+        else:
+            begun = self._maker.submit(self._begun, taken)
+            made = self._finisher.submit(lambda: self._collate.finish(begun.result()))
+        self._flying.append(Flying(step, taken, made))
+
+    def _begun(self, taken: Sequence[Taken]) -> Begun:
+        return self._collate.begin(taken, self._windows, self._decoders)
+
+    def land(self) -> tuple[int, Made]:
+        """The next batch, with its step, once it is there. Raises what making it raised."""
+        flying = self._flying.popleft()
+        made = flying.made.result()
+        self._largest = max(self._largest, made.n_bytes)
+        return flying.step, made
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._maker.shutdown(wait=False, cancel_futures=True)
+        self._finisher.shutdown(wait=False, cancel_futures=True)
+        if self._decoders is not None:
+            self._decoders.close()
+        self._maker.shutdown()
+        self._finisher.shutdown()
