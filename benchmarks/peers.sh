@@ -11,8 +11,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 declare -A peers=(
   [datatrove]="datatrove==0.10.1 ftfy nltk spacy tldextract regex"
   [juicer]="py-data-juicer==1.6.1 aiohttp"
+  [litdata]="torch==2.13.0 boto3 filelock lightning-utilities numpy obstore pillow requests tifffile urllib3"
+  [mosaicml]="torch==2.13.0 boto3 brotli catalogue matplotlib numpy<2.2 paramiko pillow python-snappy requests tqdm xxhash zstd"
   [rensa]="rensa==0.5.0"
   [straightforward]="ftfy librosa numpy opencv-python-headless pyarrow pyloudnorm scikit-learn soundfile webdataset torch==2.13.0"
+  [webdataset]="webdataset==1.0.2 torch==2.13.0 numpy opencv-python-headless==5.0.0.93 pillow"
+)
+# installed without what they ask for: torchvision is not needed for what is measured, nor are clients of clouds
+declare -A bare=(
+  [litdata]="litdata==0.2.76"
+  [mosaicml]="mosaicml-streaming==0.13.0"
 )
 
 if [ $# -eq 0 ]; then
@@ -24,5 +32,7 @@ for name in "$@"; do
   "${PYTHON:-python3.11}" -m venv --clear "out/peers/$name"
   # shellcheck disable=SC2086  # the requirements are words
   "out/peers/$name/bin/python" -m pip install --quiet --no-compile ${peers[$name]}
+  # shellcheck disable=SC2086
+  [ -z "${bare[$name]:-}" ] || "out/peers/$name/bin/python" -m pip install --quiet --no-compile --no-deps ${bare[$name]}
   echo "out/peers/$name"
 done
