@@ -13,12 +13,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmdata.api import open, run, stream  # noqa: A004  the name that users look for
+    from mmdata.api import open, rows, run, stream  # noqa: A004  the name that users look for
     from mmdata.sink.export import export
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "export", "open", "run", "stream"]
-_PLACES = {"export": "mmdata.sink.export", "open": "mmdata.api", "run": "mmdata.api", "stream": "mmdata.api"}
+__all__ = ["__version__", "export", "open", "rows", "run", "stream"]
+_PLACES = {"export": "mmdata.sink.export", **dict.fromkeys(("open", "rows", "run", "stream"), "mmdata.api")}
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""The public surface in Python: `mmdata.run`, `mmdata.open`, `mmdata.stream`. Everything else may change."""
+"""The public surface in Python: `mmdata.run`, `open`, `stream` and `rows`. Everything else may change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from mmdata.core.ports import Executor
     from mmdata.engine.options import Sieve
     from mmdata.engine.report import RunReport, Watcher
+    from mmdata.loader.rows import Rows
     from mmdata.loader.stream import Stream
     from mmdata.store.store import Store
     from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 
-__all__ = ["open", "run", "stream"]
+__all__ = ["open", "rows", "run", "stream"]
 
 SELECT = ("name", "where", "split")  # the settings of a selection
 
@@ -91,6 +92,35 @@ def stream(
 
     opened = open(store, storage_options=storage_options) if isinstance(store, str | os.PathLike) else store
     return stream_(opened, columns, **settings)
+
+
+def rows(
+    store: Store | str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    storage_options: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Rows:
+    """A store's samples by number, in stored order, as a map-style dataset of torch. See docs/streaming.md.
+
+    `data[3]` is one sample, `data[[3, 1]]` a batch, in the form that `stream` gives. A `DataLoader` gathers batches
+    with `collate_fn=data.collate`.
+
+    Args:
+        store: an open store, or where it is.
+        columns: as `stream` takes them.
+        storage_options: as `open` takes them, where `store` is a place.
+        settings: by name, as `stream` takes them: selection, split, threads, output, and of media steps, seed,
+            check_digests and fetch. max_bytes (int = 2 GiB) bounds what each process keeps.
+
+    Raises:
+        ConfigError: a setting is out of range or an unknown name, or there are no rows.
+        Incomplete: a shard with selected samples lacks a feature that is asked for.
+    """
+    from mmdata.loader.rows import rows as rows_
+
+    opened = open(store, storage_options=storage_options) if isinstance(store, str | os.PathLike) else store
+    return rows_(opened, columns, **settings)
 
 
 def run(

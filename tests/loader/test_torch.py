@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mmdata.errors import SchemaMismatch
 from mmdata.loader.stream import Stream, stream
@@ -94,6 +95,52 @@ def test_a_dataset_keeps_its_place_and_takes_it_up(small: Store) -> None:
     assert len(other) == 7
     other.set_epoch(0)
     assert keys(other) == whole
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_agree_on_what_comes_after_an_epoch_that_was_left(small: Store, persistent: bool) -> None:
+    reference = opened(small)
+    first, second, third = keys(reference), keys(reference), keys(reference)
+    data = StreamDataset(opened(small))
+    loader = DataLoader(
+        data,
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context="fork",
+        prefetch_factor=3,
+        persistent_workers=persistent,
+    )
+    next(iter(loader))  # the workers are ahead of it: one has made all its batches, perhaps, and the other has not
+    assert keys(loader) == (second if persistent else first)
+    data.set_epoch(2)
+    assert keys(loader) == third
+
+
+def test_without_workers_an_epoch_that_was_left_goes_on(small: Store) -> None:
+    loader = DataLoader(StreamDataset(opened(small)), batch_size=None)
+    taken = [list(batch["key"]) for _, batch in zip(range(3), loader, strict=False)]
+    assert taken + keys(loader) == keys(opened(small))
+
+
+def stateful(store: Store, workers: int) -> StatefulDataLoader[Any]:
+    data = StreamDataset(opened(store))
+    context = "fork" if workers else None
+    return StatefulDataLoader(data, batch_size=None, num_workers=workers, multiprocessing_context=context)
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+@pytest.mark.parametrize("stop", [1, 4, 7])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_torchdatas_loader_is_taken_up_where_it_stopped(small: Store, workers: int, stop: int) -> None:
+    whole, loader = keys(opened(small)), stateful(small, workers)
+    taken = []
+    for batch in loader:
+        taken.append(list(batch["key"]))
+        if len(taken) == stop:
+            break
+    other = stateful(small, workers)
+    other.load_state_dict(loader.state_dict())
+    assert taken + keys(other) == whole
 
 
 class Info:
