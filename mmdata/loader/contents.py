@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ import numpy as np
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.errors import ConfigError, Incomplete
+from mmdata.loader.cache import Cache, Copies, Wanted, copies
 from mmdata.loader.columns import Column
 from mmdata.loader.media import ROW_BYTES, MediaSettings, Medium
 from mmdata.loader.names import columns_of
-from mmdata.loader.reader import Chunk
+from mmdata.loader.reader import Chunk, ShardReader
 from mmdata.loader.tars import MediaFiles
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Contents:
         digests: of the selected rows, and of the files of each family.
         snapshot: the name of the store's snapshot that is read; None for what was newest.
         media: how media are decoded.
+        cache: keeps copies of the files on this machine.
     """
 
     place: str
@@ -52,6 +55,7 @@ class Contents:
     digests: Mapping[str, str]
     snapshot: str | None = None
     media: MediaSettings = field(default_factory=MediaSettings)
+    cache: Cache | None = None
 
     @property
     def n_rows(self) -> int:
@@ -61,6 +65,32 @@ class Contents:
     def n_shards(self) -> int:
         """Shards that have selected rows."""
         return len({chunk.files[SAMPLES].shard for chunk in self.chunks})
+
+    def through(self, cache: Cache | str | os.PathLike[str] | None) -> Contents:
+        """The same, read through a cache, or a folder for one. Raises ConfigError when it can't be used."""
+        if cache is None:
+            return self
+        cache = cache if isinstance(cache, Cache) else Cache(cache)
+        cache.prepare()
+        return replace(self, cache=cache)
+
+    def copies(self) -> Copies:
+        """Where copies of the files are that this reads, if there are any."""
+        return copies(self.files, self.cache, self._wanted)
+
+    def _wanted(self) -> Iterator[Wanted]:
+        families = dict.fromkeys(column.family for column in self.columns)
+        with_tars = any(isinstance(column, Medium) for column in self.columns)
+        for chunk in self.chunks:
+            for family in families:
+                file = chunk.files[family]
+                yield Wanted(file.path, file.size_bytes, file.digest)
+            if with_tars and (tar := chunk.files[SAMPLES].media):
+                yield Wanted(tar.path, tar.size_bytes, tar.digest)
+
+    def reader(self) -> ShardReader:
+        """What reads the rows."""
+        return ShardReader(self.files, self.columns, self.copies())
 
     def media_files(self) -> MediaFiles:
         """What reads the samples' media."""

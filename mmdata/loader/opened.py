@@ -208,6 +208,6 @@ def check_size(files: Files, file: DataFile, size_bytes: int) -> None:
     if size_bytes != file.size_bytes:
         url = files.url
         raise StoreError(
-            f"{url}/{file.path} has {size_bytes} bytes, the log says {file.size_bytes}: it was cut or replaced; "
-            f"`mmdata verify {url} --forget` takes it out, and the next `mmdata run` makes it again"
+            f"{url}/{file.path} has {size_bytes} bytes, the log says {file.size_bytes}: it was cut or replaced; put "
+            f"the right one back; `mmdata verify {url}` checks all files"
         )

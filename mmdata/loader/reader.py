@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdata.errors import SchemaMismatch, StoreError
+from mmdata.errors import SchemaMismatch, StoreError, Unreachable, Unreadable
 from mmdata.loader.buffers import Buffers
+from mmdata.loader.cache import Copies, Wanted
 from mmdata.loader.columns import Column, Held, Piece
-from mmdata.loader.opened import OpenFile, open_file
+from mmdata.loader.opened import OpenFile, open_copy, open_file
 from mmdata.loader.order import EpochOrder, WindowId
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mmdata.store.layout import DataFile
 
 FILES_KEPT = 256  # open, as opening costs as much as reading a row group; well below the usual limit of 1,024
+TRIES = 3  # of a copy that is evicted before it is opened
 KEPT_BYTES = 1 << 40  # of memory for windows: all that is in use, and what was left by those before
 
 
@@ -46,10 +48,17 @@ class Chunk:
 
 
 class ShardReader:
-    """Reads rows of data files, and keeps files open. Safe to use from several threads."""
+    """Reads rows of data files, and keeps files open. Safe to use from several threads.
 
-    def __init__(self, files: Files, columns: Sequence[Column]) -> None:
+    Args:
+        files: the store's folder.
+        columns: what is read, for their promises.
+        copies: of the files on this machine; without, each is read where it lies.
+    """
+
+    def __init__(self, files: Files, columns: Sequence[Column], copies: Copies | None = None) -> None:
         self._files = files
+        self._copies = copies or Copies(files)
         self._specs = {column.name: column.spec for column in columns if column.spec is not None}
         self._buffers = Buffers(KEPT_BYTES)
         self._idle: OrderedDict[str, OpenFile] = OrderedDict()  # a file that is in use is not in it
@@ -92,8 +101,15 @@ class ShardReader:
             except BaseException:
                 opened.close()
                 raise
-        except (OSError, EOFError, pa.ArrowException) as error:
+        except Unreachable:  # no file is to blame
+            raise
+        except (OSError, EOFError, Unreadable, pa.ArrowException) as error:
             url = self._files.url
+            if isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError):
+                raise StoreError(
+                    f"{url}/{file.path} is gone: put it back; or, if the store was changed and cleaned (`mmdata gc`) "
+                    f"meanwhile, open it anew; `mmdata verify {url}` checks all files"
+                ) from error
             raise StoreError(
                 f"can't read {url}/{file.path}: {error}; `mmdata verify {url}` checks all files"
             ) from error
@@ -121,13 +137,22 @@ class ShardReader:
             other.close()
 
     def _open(self, file: DataFile) -> OpenFile:
-        opened = open_file(self._files, file)
+        opened = self._open_copy(file) or open_file(self._files, file)
         try:
             self._check(opened)
         except BaseException:
             opened.close()
             raise
         return opened
+
+    def _open_copy(self, file: DataFile) -> OpenFile | None:
+        wanted = Wanted(file.path, file.size_bytes, file.digest)
+        for _ in range(TRIES):
+            if (path := self._copies.path(wanted)) is None:
+                return None
+            with suppress(FileNotFoundError):  # another process has evicted it this moment
+                return open_copy(path, file)
+        return None
 
     def _check(self, opened: OpenFile) -> None:
         from mmdata.store.tables import specs_of

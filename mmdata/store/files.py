@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import unquote
 
@@ -64,9 +64,13 @@ class Files:
     def at(cls, url: str | os.PathLike[str], options: Mapping[str, str] | None = None) -> Files:
         return cls(os.fspath(url), tuple(sorted((options or {}).items())))
 
-    @cached_property
+    @property
     def _place(self) -> tuple[Any, str]:
-        return open_place(self.url, dict(self.options))
+        process, place = self.__dict__.get("_opened", (0, None))
+        if process != os.getpid():  # clients of object stores work in the process that made them, and in no fork of it
+            place = open_place(self.url, dict(self.options))
+            self.__dict__["_opened"] = (os.getpid(), place)
+        return cast(tuple[Any, str], place)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"url": self.url, "options": self.options}  # an open file system holds the environment's secrets, too
