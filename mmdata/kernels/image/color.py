@@ -60,6 +60,15 @@ def colorfulness(pixels: np.ndarray) -> float:
     return float(spread + 0.3 * offset)
 
 
+def turn_hue(pixels: np.ndarray, turns: float) -> np.ndarray:
+    """RGB with every hue turned by a share of the whole circle, in steps of 1/256: uint8 [row, column, 3]."""
+    import cv2
+
+    hsv = as_array(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV_FULL))
+    hsv[..., 0] += np.uint8(round(turns * 256) % 256)  # wraps around, as hues do
+    return as_array(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL))
+
+
 def as_array(value: object) -> np.ndarray:
     """What OpenCV returned, typed as numpy types it."""
     return np.asarray(value)

@@ -81,3 +81,12 @@ def non_local_means(pixels: np.ndarray, *, strength: float) -> np.ndarray:
     if pixels.shape[2] == 1:
         return as_array(cv2.fastNlMeansDenoising(pixels, h=strength)).reshape(pixels.shape)
     return as_array(cv2.fastNlMeansDenoisingColored(pixels, h=strength, hColor=strength))
+
+
+def jpeg_artefacts(pixels: np.ndarray, *, quality: int) -> np.ndarray:
+    """What is left of a picture that was a baseline JPEG: chroma at half size, `quality` from 1 to 100."""
+    import cv2
+
+    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    flags = cv2.IMREAD_GRAYSCALE if pixels.shape[2] == 1 else cv2.IMREAD_COLOR_RGB
+    return as_array(cv2.imdecode(data, flags)).reshape(pixels.shape)
