@@ -42,6 +42,7 @@ class Destination:
         self._told_s = 0.0
         self.complete: dict[str, Written] = {}
         self.is_done = False
+        self._made: set[str] = set()  # folders
 
     @contextmanager
     def new(self, path: str) -> Iterator[HashedFile]:
@@ -71,11 +72,15 @@ class Destination:
 
     def put(self, path: str, data: bytes) -> None:
         """A small file."""
-        if self._files.is_local:
-            with self.new(path) as file:
-                file.write(data)
-        else:
+        if not self._files.is_local:
             self._files.replace(path, data)
+            return
+        folder, _, _ = path.rpartition("/")
+        if folder not in self._made:
+            os.makedirs(self._files.full(folder), exist_ok=True)
+            self._made.add(folder)
+        with open(self._files.full(path), "wb", buffering=0) as file:
+            file.write(data)
 
     def read(self, path: str) -> bytes:
         """A file of the export."""

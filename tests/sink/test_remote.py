@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mmdata
+from mmdata.core.storage import open_place
 from mmdata.errors import ConfigError, StoreError
 from mmdata.sink.destination import MARKER
 
@@ -64,6 +65,24 @@ def test_an_interrupted_one_says_so_and_goes_on(known: Known, place: str, form: 
     assert told["state"] == "done"
     assert sum(each["rows"] for each in told["files"]) == 22
     assert not any(path.startswith("tmp/") for path in contents(place))
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["webdataset", "files"])
+def test_a_bucket_holds_the_very_files_of_a_folder(known: Known, bucket: str, tmp_path: Path, form: str) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    settings: dict[str, Any] = {"format": form, "shard_bytes": 30_000, "columns": ["image", "text", "image.grid"]}
+    with pytest.raises(KeyboardInterrupt):
+        mmdata.export(known.store, f"{bucket}/out", watch=stop, **settings)
+    assert mmdata.export(known.store, f"{bucket}/out", **settings).state == "done"
+    mmdata.export(known.store, tmp_path / "out", **settings)
+    system, root = open_place(f"{bucket}/out")
+    there = {path.removeprefix(f"{root}/"): system.cat_file(path) for path in system.find(root)}
+    folder = tmp_path / "out"
+    assert there == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_file_of_other_bytes_is_not_written_over(known: Known, place: str) -> None:
