@@ -6,8 +6,11 @@ says; so everyone has who makes samples.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @contextmanager
@@ -20,7 +23,11 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def one_blas_thread_for_good() -> None:
-    """Hold them to one thread from now on: for processes that do nothing else, from many threads perhaps."""
+    """Hold them to one thread from now on: for processes that do nothing else, from many threads perhaps.
+
+    Libraries that are loaded later, as SciPy's, read the environment.
+    """
     from threadpoolctl import threadpool_limits
 
+    os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))
     threadpool_limits(limits=1, user_api="blas")

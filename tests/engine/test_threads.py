@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,8 +53,8 @@ def test_a_process_that_makes_samples_has_one_thread_for_good() -> None:
         "import numpy, threading\n"
         "from mmdata.engine.threads import one_blas_thread_for_good as hold\n"
         "from tests.engine.test_threads import blas_threads\n"
-        "threading.Thread(target=hold).start(); hold(); print(blas_threads())"
+        "threading.Thread(target=hold).start(); hold(); import scipy.linalg; print(blas_threads())"
     )
-    root = Path(__file__).parents[2]
-    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    root, env = Path(__file__).parents[2], {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, env=env, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "{1}"
