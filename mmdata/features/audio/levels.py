@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Le, Lt
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio
 from mmdata.core.step import Extract
+from mmdata.kernels.audio.clipping import clipped_share
+from mmdata.kernels.audio.quality import bandwidth_hz, silent_share, snr_db
 from mmdata.kernels.loudness import GATE_LUFS, loudness_lufs, loudness_track
 
 
@@ -56,6 +60,41 @@ class LoudnessTrack(Extract[Audio]):
         n_tenths = 4 if self.over == "momentary" else 30
         lufs: np.ndarray = loudness_track(audio.samples, rate_hz=audio.rate_hz, n_tenths=n_tenths)
         return np.asarray(np.maximum(lufs, GATE_LUFS), np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioQuality(Extract[Audio]):
+    """What is wrong with a recording: five float32 scalars, to choose by instead of dropping.
+
+    `.snr_db`, an estimate that needs pauses; `.clipped` and `.silent`, shares of 0 to 1; `.bandwidth_hz`, the highest
+    frequency that holds anything; `.offset`, the greatest of the channels' means, of full scale. What each is say
+    `kernels.audio.quality` and `kernels.audio.clipping`; the filters `clean.audio.Keep...` decide by the same numbers.
+
+    Args:
+        silence_db: a frame is silent at or below it (dB re full scale).
+        floor_db: what the mean spectrum has below this, re its greatest, is nothing.
+    """
+
+    extra: ClassVar[str | None] = "audio"
+
+    on: str = "audio"
+    into: str = "audio.quality"
+    silence_db: Annotated[float, Ge(-100), Le(0)] = -50.0
+    floor_db: Annotated[float, Ge(-120), Lt(0)] = -70.0
+
+    def spec(self) -> Mapping[str, ArraySpec]:
+        return dict.fromkeys(("snr_db", "clipped", "silent", "bandwidth_hz", "offset"), ArraySpec())
+
+    def extract(self, audio: Audio) -> Mapping[str, np.ndarray]:
+        samples, rate_hz = audio.samples, audio.rate_hz
+        numbers = {
+            "snr_db": snr_db(samples, rate_hz=rate_hz),
+            "clipped": clipped_share(samples),
+            "silent": silent_share(samples, rate_hz=rate_hz, floor_db=self.silence_db),
+            "bandwidth_hz": bandwidth_hz(samples, rate_hz=rate_hz, floor_db=self.floor_db),
+            "offset": float(np.abs(samples.mean(axis=1, dtype=np.float64)).max()) if audio.n_samples else 0.0,
+        }
+        return {name: np.asarray(value, np.float32) for name, value in numbers.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
