@@ -32,8 +32,8 @@ STEPS: list[RandomMap[Image, Image]] = [
 
 # other values of settings than any step here has
 OTHERS: dict[str, object] = {
-    "p": 0.25, "color": (1, 2, 3), "min_scale": 0.6, "shift": 0.5, "max_share": 0.4, "min_share": 0.2, "min_aspect": 0.5,
-    "width_px": 9, "height_px": 9,
+    "p": 0.25, "color": (1, 2, 3), "min_scale": 0.6, "shift": 0.5, "max_share": 0.4, "min_share": 0.2,
+    "min_aspect": 0.5, "width_px": 9, "height_px": 9,
 }  # fmt: skip
 
 

@@ -1,0 +1,81 @@
+"""Colours, and a picture in small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.sample import Image
+from mmdata.core.step import Extract
+from mmdata.kernels.image.color import Space, color_histogram, colorfulness, rgb
+from mmdata.kernels.image.sizes import resize
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorHistogram(Extract[Image]):
+    """The share of pixels in each cell of a colour space: float32 [bin] of n_bins ** 3, sum 1.
+
+    Args:
+        n_bins: cells an axis.
+        space: "rgb", "hsv" or "lab".
+    """
+
+    extra: ClassVar[str | None] = "image"
+
+    on: str = "image"
+    into: str = "image.colors"
+    n_bins: Annotated[int, Ge(2), Le(16)] = 4
+    space: Space = "hsv"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec(dims=("bin",), sizes={"bin": self.n_bins**3})
+
+    def extract(self, image: Image) -> np.ndarray:
+        return color_histogram(image.pixels, n_bins=self.n_bins, space=self.space)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colorfulness(Extract[Image]):
+    """How colourful a picture looks: a float32 scalar, 0 for grey, 15 for slightly, 45 for quite, 80 for highly.
+
+    See `kernels.image.color.colorfulness`.
+    """
+
+    extra: ClassVar[str | None] = "image"
+
+    on: str = "image"
+    into: str = "image.colorfulness"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec()
+
+    def extract(self, image: Image) -> np.ndarray:
+        return np.asarray(colorfulness(image.pixels), np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyImage(Extract[Image]):
+    """The picture stretched to a small square, RGB: uint8 [row, column, channel].
+
+    After Torralba, Fergus and Freeman, "80 million tiny images" (2008): 32 px are enough to tell scenes apart.
+
+    Args:
+        size_px: its side.
+    """
+
+    extra: ClassVar[str | None] = "image"
+
+    on: str = "image"
+    into: str = "image.tiny"
+    size_px: Annotated[int, Gt(0)] = 16
+
+    def spec(self) -> ArraySpec:
+        sizes = {"row": self.size_px, "column": self.size_px, "channel": 3}
+        return ArraySpec(dims=("row", "column", "channel"), sizes=sizes, dtype="uint8")
+
+    def extract(self, image: Image) -> np.ndarray:
+        return rgb(resize(image.pixels, width=self.size_px, height=self.size_px))
