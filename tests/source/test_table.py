@@ -53,6 +53,31 @@ def values(source: Table) -> list[dict[str, bytes]]:
     return [data(sample) for sample in source.read(source.scan().entries)]
 
 
+@pytest.mark.parametrize(
+    ("value", "meta"),
+    [
+        ({"n": 1, "label": "cat"}, {"n": 1, "label": "cat"}),
+        ('{"n": 1, "é": null}', {"n": 1, "é": None}),
+        (None, {}),
+        ("{}", {}),
+        ("[1]", "bad_metadata"),
+        ("{", "bad_metadata"),
+        ('{"n": NaN}', "bad_metadata"),
+        (7, "bad_metadata"),
+        ("", "bad_metadata"),
+    ],
+)
+def test_one_column_may_be_all_of_the_metadata(tmp_path: Path, value: object, meta: Any) -> None:
+    table = jsonl(tmp_path, {"image": "a.png", "other": 5, "meta": value}, {"image": "a.png", "meta": {}})
+    found = Table(table, parts={"image": "image"}, metadata="meta").scan()
+    if isinstance(meta, str):
+        assert faults(found) == {"t/000000000": meta}
+    else:
+        assert (faults(found), found.entries[0].meta) == ({}, meta)
+    with pytest.raises(ConfigError, match="no column 'mta'"):
+        Table(table, parts={"image": "image"}, metadata="mta").scan()
+
+
 def test_paths_and_texts_and_metadata(tmp_path: Path) -> None:
     row = {"image": "a.png", "text": "é", "n": 1, "deep": {"x": [None]}, "none": None, "kind": "cat"}
     source = Table(jsonl(tmp_path, row), parts=PARTS, label="kind")

@@ -50,6 +50,27 @@ def test_members_group_up_to_the_first_dot(tmp_path: Path) -> None:
     assert found.unmatched == ["t.tar#c.npy"]
 
 
+def test_what_was_exported_says_its_key_and_metadata_itself(tmp_path: Path) -> None:
+    own = b'{"mmdata": 1, "path": "x.y/\xc3\xa9", "key": "s/x.y/\xc3\xa9", "meta": {"n": 1, "label": 4}, "parts": {}}'
+    other = b'{"mmdata": 1, "path": "x.y/z", "meta": 7}'
+    nameless = b'{"mmdata": 1, "path": null, "meta": {}}'
+    found = scan(
+        tmp_path, ("x%2Ey/a.jpg", b""), ("x%2Ey/a.json", own), ("b.jpg", b""), ("b.json", other), ("c.json", nameless),
+        ("c.jpg", b""),
+    )  # fmt: skip
+    assert [(entry.key, entry.meta) for entry in found.entries] == [
+        ("t/b", {"mmdata": 1, "path": "x.y/z", "meta": 7}),
+        ("t/c", {}),
+        ("t/x.y/é", {"n": 1, "label": 4}),
+    ]
+
+
+def test_two_that_say_the_same_key_are_a_collision(tmp_path: Path) -> None:
+    own = b'{"mmdata": 1, "path": "same", "meta": {}}'
+    found = scan(tmp_path, ("a.jpg", b""), ("a.json", own), ("b.jpg", b""), ("b.json", own))
+    assert (found.entries, faults(found)) == ([], {"t/same": "collision"})
+
+
 def test_metadata_and_labels_are_read(tmp_path: Path) -> None:
     found = scan(
         tmp_path, ("a.cls", b"3\n"), ("a.jpg", b""), ("a.json", b'{"x": "\xc3\xa9", "label": 4}'), ("b.json", b"{}")
