@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmdata.api import open, rows, run, stream  # noqa: A004  the name that users look for
+    from mmdata.loader.parts import Part
     from mmdata.sink.export import export
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "export", "open", "rows", "run", "stream"]
-_PLACES = {"export": "mmdata.sink.export", **dict.fromkeys(("open", "rows", "run", "stream"), "mmdata.api")}
+__all__ = ["Part", "__version__", "export", "open", "rows", "run", "stream"]
+_PLACES = {
+    "Part": "mmdata.loader.parts",
+    "export": "mmdata.sink.export",
+    **dict.fromkeys(("open", "rows", "run", "stream"), "mmdata.api"),
+}
 
 
 def __getattr__(name: str) -> object:

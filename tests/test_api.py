@@ -33,8 +33,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_public_names_are_these() -> None:
-    assert sorted(mmdata.__all__) == ["__version__", "export", "open", "rows", "run", "stream"]
-    assert all(callable(getattr(mmdata, name)) for name in ("export", "open", "rows", "run", "stream"))
+    assert sorted(mmdata.__all__) == ["Part", "__version__", "export", "open", "rows", "run", "stream"]
+    assert all(callable(getattr(mmdata, name)) for name in ("Part", "export", "open", "rows", "run", "stream"))
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         _ = mmdata.nope
 

@@ -67,11 +67,13 @@ class Collator:
     Args:
         columns: what a batch holds. output: arrays of numpy, or tensors of torch.
         marks_real: give the batch `real`, bool [batch], False for rows that fill up.
+        marks_part: give the batch `part`, int64 [batch], which part of the data each row is of.
     """
 
     columns: tuple[Column, ...]
     output: Output
     marks_real: bool
+    marks_part: bool = False
 
     @property
     def media(self) -> tuple[Medium, ...]:
@@ -100,6 +102,9 @@ class Collator:
         batch.update(arrays)
         if self.marks_real:
             batch["real"] = np.repeat([one.real for one in begun.taken], [len(one.places) for one in begun.taken])
+        if self.marks_part:
+            parts = np.array([one.window.part for one in begun.taken], np.int64)
+            batch["part"] = np.repeat(parts, [len(one.places) for one in begun.taken])
         n_bytes = sum(values.nbytes for values in batch.values() if isinstance(values, np.ndarray))
         return Made(self._finished(batch), tuple(replaced), n_bytes)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.loader.contents import Contents, contents_of
+from mmdata.loader.media import MediaSettings
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -35,6 +36,29 @@ class Part:
     weight: float | None = None
     epochs: float | None = None
     name: str | None = None
+
+
+def parts_of(store: Store | Sequence[Part], *, selection: str | None, split: str | Sequence[str] | None) -> list[Part]:
+    """The parts of what `stream` was given, with their stores opened.
+
+    Raises:
+        ConfigError: there is no part, or a selection is given beside parts, which have their own.
+    """
+    from mmdata.store import Store
+
+    if not isinstance(store, Sequence):
+        return [Part(store, selection, split)]
+    given = {"selection": selection, "split": split}
+    faults = [f"{name}: each part has its own: Part(store, {name}=...)" for name, value in given.items() if value]
+    if not store:
+        faults.append("store: there is no part")
+    if faults:
+        raise ConfigError("stream", faults)
+    is_place = (str, os.PathLike)
+    return [
+        replace(part, store=Store.open(os.fspath(part.store))) if isinstance(part.store, is_place) else part
+        for part in store
+    ]
 
 
 def named(parts: Sequence[Part]) -> list[str]:
@@ -87,26 +111,28 @@ def _faults(parts: Sequence[Part]) -> Iterator[str]:
         yield f"{without}: has no weight, as others do: give all parts weights, or numbers of epochs"
 
 
-def contents_of_parts(parts: Sequence[Part], columns: Sequence[str]) -> list[Contents]:
+def contents_of_parts(parts: Sequence[Part], columns: Sequence[str], *, media: MediaSettings) -> list[Contents]:
     """Look up the columns and rows of all parts.
 
+    Args:
+        parts: with their stores opened.
+        columns: names of what a batch holds.
+        media: how media are decoded.
+
     Raises:
-        ConfigError: there is no part; a name is unknown or a part has no rows: of all parts at once.
+        ConfigError: a name is unknown or a part has no rows: of all parts at once.
         Incomplete: a shard with selected rows lacks a family.
         SchemaMismatch: the parts promise different forms of a column; says all that differ.
     """
-    from mmdata.store import Store
-
-    if not parts:
-        raise ConfigError("stream", ["parts: there is nothing to mix"])
     found: list[Contents] = []
     faults: list[str] = []
     for number, part in enumerate(parts):
-        store = Store.open(os.fspath(part.store)) if isinstance(part.store, str | os.PathLike) else part.store
+        store: Store = part.store  # type: ignore[assignment]  # it is open
         try:
-            found.append(contents_of(store, columns, selection=part.selection, split=part.split))
+            found.append(contents_of(store, columns, selection=part.selection, split=part.split, media=media))
         except ConfigError as error:
-            faults += [f"parts[{number}]: {fault}" for fault in error.faults]
+            start = f"parts[{number}]: " if len(parts) > 1 else ""
+            faults += [f"{start}{fault}" for fault in error.faults]
     if faults:
         raise ConfigError("stream", faults)
     if differing := list(_differing(found, named(parts))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,18 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.step import Step
 from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.loader.assembling import Decoders
+from mmdata.loader.cache import Cache
 from mmdata.loader.collate import Collator, Made, Output
-from mmdata.loader.contents import Contents, contents_of
+from mmdata.loader.contents import Contents
 from mmdata.loader.flight import Flight
 from mmdata.loader.media import MediaSettings
-from mmdata.loader.order import EpochOrder, Order, PlanOrder, Taken, WindowId
+from mmdata.loader.mix import Batches, Until
+from mmdata.loader.order import EpochOrder, Order, Taken, WindowId
+from mmdata.loader.ordering import OrderSettings, is_mixture, order_of
+from mmdata.loader.parts import Part, contents_of_parts, named, parts_of
 from mmdata.loader.plan import Plan, Tail
-from mmdata.loader.reader import Part, ShardReader, WindowReader
+from mmdata.loader.reader import Part as ReadPart
+from mmdata.loader.reader import WindowReader
 from mmdata.loader.replacing import Replaced, Report
 from mmdata.loader.state import Place, place_of, state_of
 from mmdata.loader.tars import Fetch
@@ -27,7 +33,7 @@ GIB = 1 << 30
 
 
 def stream(
-    store: Store,
+    store: Store | Sequence[Part],
     columns: Sequence[str],
     *,
     selection: str | None = None,
@@ -42,6 +48,11 @@ def stream(
     tail: Tail = "drop",
     lanes: int = 8,
     window_rows: int = 4096,
+    until: Until | None = None,
+    batches: Batches | None = None,
+    length: str | None = None,
+    budget: float | None = None,
+    shares: int | None = None,
     threads: int = 2,
     max_bytes: int = 2 * GIB,
     output: Output = "numpy",
@@ -49,6 +60,7 @@ def stream(
     max_consecutive_bad: int = 16,
     check_digests: bool = False,
     fetch: Fetch | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
 ) -> Stream:
     """Stream columns of a store, batch by batch; iterating gives what is left of one epoch.
 
@@ -58,7 +70,8 @@ def stream(
     there. Batches are the caller's own.
 
     Args:
-        store: an open store; its content as it is now is what the stream holds to.
+        store: an open store; its content as it is now is what the stream holds to. Or several parts, `Part(store, ...)`
+            each, to be mixed; a batch then has `part`, int64 [batch], which says where each row is from.
         columns: names of features and of the texts above.
         selection: only samples of that selection.
         split: only samples of that split of the selection, or of those splits.
@@ -74,6 +87,14 @@ def stream(
             array `real` [batch] in each batch that tells them apart.
         lanes: how many windows a batch is drawn from. Part of the order. Ranks read least when the world divides it.
         window_rows: about how many rows are shuffled among each other in a window. Part of the order.
+        until: where a mixture's epoch ends: before the "first" of its parts would be gone through again (or more often
+            than its `epochs`), which it does unless said; or when "all" were gone through.
+        batches: in a mixture, each step's rows are "mixed", which they are unless said, or of a "single" part.
+        length: for batches of similar length: a feature that varies along one axis, NAME#AXIS, or one of one number.
+        budget: with a length: most rows x longest that a share of a step may have. `batch_size` is then the most rows
+            that a rank's batch may have; there is no bound unless it is given.
+        shares: with a budget: of how many equal shares a step has, a multiple of `world`; `world` unless said. Part of
+            the order. Each rank gives as many; all are of the same number of rows and of about the same length.
         threads: how many read.
         max_bytes: bound of what is held and read ahead.
         output: arrays of numpy, or tensors of torch.
@@ -83,13 +104,16 @@ def stream(
         max_consecutive_bad: most samples in a row that may be bad: one, and those that should take its place.
         check_digests: compare each local tar with the log before its first use; reads it once more.
         fetch: reads parts that the store only points to, by their pointer.
+        cache: a folder on a disk of this machine for copies of the store's files, or a `Cache`, which says how large it
+            may grow; for stores that are far away.
 
     Raises:
         ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
         Incomplete: a shard with selected samples lacks a feature that is asked for.
         SchemaMismatch: shards hold different forms of a column.
     """
-    size = _global_size(batch_size, global_batch_size, world)
+    if world < 1:
+        raise ConfigError("stream", [f"world: must be at least 1, not {world}"])
     if not 0 <= rank < world:
         raise ConfigError("stream", [f"rank: there is no rank {rank} in a world of {world}"])
     if threads < 1:
@@ -101,50 +125,35 @@ def stream(
     if max_consecutive_bad < 0:
         raise ConfigError("stream", [f"max_consecutive_bad: must be at least 0, not {max_consecutive_bad}"])
     media = MediaSettings(dict(steps or {}), seed, max_consecutive_bad, check_digests, fetch)
-    contents = contents_of(store, columns, selection=selection, split=split, media=media)
-    try:
-        plan = Plan(
-            chunk_rows=tuple(len(chunk.rows) for chunk in contents.chunks),
-            global_batch_size=size,
-            seed=seed,
-            shuffle=shuffle,
-            window_rows=window_rows,
-            lanes=lanes,
-            tail=tail,
-        )
-    except ValueError as error:
-        raise ConfigError("stream", [str(error)]) from error
-    if not plan.n_steps:
-        raise ConfigError(
-            "stream", [f"tail: {plan.n_rows} rows fill no batch of {size}: take a smaller one, or 'short'"]
-        )
+    asked = OrderSettings(
+        world=world,
+        batch_size=batch_size,
+        global_batch_size=global_batch_size,
+        seed=seed,
+        shuffle=shuffle,
+        tail=tail,
+        lanes=lanes,
+        window_rows=window_rows,
+        until=until,
+        batches=batches,
+        length=length,
+        budget=budget,
+        shares=shares,
+    )
+    asked.check()
+    parts = parts_of(store, selection=selection, split=split)
+    found = [contents.through(cache) for contents in contents_of_parts(parts, columns, media=media)]
     return Stream(
-        [contents],
-        PlanOrder(plan),
+        found,
+        order_of(parts, found, asked, threads=threads),
         rank=rank,
         world=world,
         epoch=epoch,
         threads=threads,
         max_bytes=max_bytes,
         output=output,
+        names=named(parts) if is_mixture(parts) else (),
     )
-
-
-def _global_size(batch_size: int | None, global_batch_size: int | None, world: int) -> int:
-    if batch_size is not None and batch_size < 1:
-        raise ConfigError("stream", [f"batch_size: must be at least 1, not {batch_size}"])
-    if world < 1:
-        raise ConfigError("stream", [f"world: must be at least 1, not {world}"])
-    if global_batch_size is None:
-        return (256 if batch_size is None else batch_size) * world
-    if batch_size is not None and batch_size * world != global_batch_size:
-        raise ConfigError(
-            "stream",
-            [f"batch_size: {world} ranks of {batch_size} rows are not global_batch_size={global_batch_size}: give one"],
-        )
-    if global_batch_size % world:
-        raise ConfigError("stream", [f"global_batch_size: {world} ranks can't share {global_batch_size} rows equally"])
-    return global_batch_size
 
 
 class Stream:
@@ -155,7 +164,7 @@ class Stream:
 
     Attributes:
         epoch: the epoch that is under way, or comes next. step: how many of its batches were given.
-        parts: what is read. order: in which order.
+        parts: what is read. order: in which order. names: of the parts of a mixture; none where there is one.
     """
 
     def __init__(
@@ -169,9 +178,11 @@ class Stream:
         threads: int,
         max_bytes: int,
         output: Output,
+        names: Sequence[str] = (),
     ) -> None:
         self.parts = tuple(parts)
         self.order = order
+        self.names = tuple(names)
         self.rank = rank
         self.world = world
         self.epoch = epoch
@@ -179,7 +190,7 @@ class Stream:
         self._threads = threads
         self._max_bytes = max_bytes
         self._report = Report()
-        self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real)
+        self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real, marks_part=bool(names))
         self._ahead = _reads_ahead(parts, order, rank, world, max_bytes)
 
     @property
@@ -282,8 +293,8 @@ class Stream:
             max_consecutive_bad=media.max_consecutive_bad,
         )
 
-    def _readers(self) -> list[Part]:
-        return [Part(part.chunks, part.columns, ShardReader(part.files, part.columns)) for part in self.parts]
+    def _readers(self) -> list[ReadPart]:
+        return [ReadPart(part.chunks, part.columns, part.reader()) for part in self.parts]
 
     def _taken(self, order: EpochOrder, step: int) -> list[Taken]:
         return order.taken(step, rank=self.rank, world=self.world)

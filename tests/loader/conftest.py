@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,19 @@ def write_shard(url: str, shard: str, numbers: Sequence[int], source: str) -> tu
         return writer.close(), keys_digest(writer.keys)
 
 
-def write_feature(url: str, family: str, shard: str, numbers: Sequence[int], keys: str, spec: ArraySpec) -> DataFile:
+def write_feature(
+    url: str,
+    family: str,
+    shard: str,
+    numbers: Sequence[int],
+    keys: str,
+    spec: ArraySpec,
+    bent: Mapping[int, float],
+) -> DataFile:
     writer = FeatureWriter(url, family, {family: spec}, shard=shard, fp=FP)
     arrays = [array_of(family, number) for number in numbers]
+    if family == "image.sharpness":
+        arrays = [np.array(bent.get(number, array), np.float32) for number, array in zip(numbers, arrays, strict=True)]
     if spec != FAMILIES[family]:
         arrays = [np.zeros([spec.sizes[dim] for dim in spec.dims], np.float32) for _ in numbers]
     writer.add([key_of(number) for number in numbers], {family: arrays})
@@ -64,10 +74,13 @@ def make(
     lacking: tuple[str, int] | None = None,
     odd: tuple[str, int] | None = None,
     sources: Sequence[str] = (),
+    forms: Mapping[str, ArraySpec] | None = None,
+    bent: Mapping[int, float] | None = None,
 ) -> Store:
     """A store with a shard for each size; `lacking` is a family and a shard without it, `odd` one of another form.
 
-    `sources` names the source of each shard, "toy" unless said.
+    `sources` names the source of each shard, "toy" unless said. `forms` gives families other forms in all shards, and
+    `bent` samples another sharpness.
     """
     url = str(folder)
     store = Store.create(url)
@@ -79,11 +92,11 @@ def make(
         first += size
         files, keys = write_shard(url, shard, numbers, sources[shard_number] if sources else "toy")
         added["samples"] += files
-        for family, spec in FAMILIES.items():
+        for family, spec in {**FAMILIES, **(forms or {})}.items():
             form = ArraySpec(dims=("feature",), sizes={"feature": 5}) if odd == (family, shard_number) else spec
             if lacking != (family, shard_number):
-                added[family].append(write_feature(url, family, shard, numbers, keys, form))
-    specs = {family: {family: spec} for family, spec in FAMILIES.items()}
+                added[family].append(write_feature(url, family, shard, numbers, keys, form, bent or {}))
+    specs = {family: {family: spec} for family, spec in {**FAMILIES, **(forms or {})}.items()}
     store.commit([Change(family, columns=specs.get(family, {}), add=files) for family, files in added.items()])
     return Store.open(url)
 
@@ -96,6 +109,12 @@ def build(tmp_path: Path) -> Build:
         return make(tmp_path / "store", sizes, **options)
 
     return built
+
+
+@pytest.fixture(scope="session")
+def make_store() -> Build:
+    """Makes a store in a folder: `make` itself."""
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@
             return StreamCase(opened, st.fixed_dictionaries({"global_batch_size": st.sampled_from([1, 4, 12])}))
 
 The heart of it: whatever ranks and workers read, their union in rank order is the same, before and after a stop at any
-step, also where another number of them goes on.
+step, also where another number of them goes on. That holds for plain streams, mixtures and batches by length alike: a
+case says what its settings are, and `worlds_of` how many ranks can share its steps.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class StreamCase:
 
     Args:
         opened: gives the stream of one rank of a world; with settings beside.
-        settings: what hypothesis may draw for them; `global_batch_size` must be one.
+        settings: what hypothesis may draw for them; `global_batch_size` must be one, or `shares`.
     """
 
     opened: Callable[..., Streamed]
@@ -75,11 +76,11 @@ class StreamContract:
     def case(self) -> StreamCase:
         raise NotImplementedError("a subclass of StreamContract gives a fixture `case` that returns a StreamCase")
 
-    @settings(CONTRACT, max_examples=60)
+    @settings(CONTRACT, max_examples=40)
     @given(data=st.data())
     def test_any_topology_takes_up_any_other_at_any_step(self, case: StreamCase, data: st.DataObject) -> None:
         drawn = data.draw(case.settings)
-        worlds = st.sampled_from(topologies(drawn["global_batch_size"]))
+        worlds = st.sampled_from(worlds_of(drawn))
         before, after, workers = data.draw(worlds), data.draw(worlds), data.draw(st.integers(1, 3))
         reference = keys_of(case.opened(0, 1, **drawn))
         stop = data.draw(st.integers(0, len(reference)))
@@ -97,11 +98,41 @@ class StreamContract:
             stop:
         ]
 
+    @settings(CONTRACT, max_examples=2)
+    @given(data=st.data())
+    def test_every_world_goes_on_from_every_step(self, case: StreamCase, data: st.DataObject) -> None:
+        drawn = data.draw(case.settings)
+        one = case.opened(0, 1, **drawn)
+        epoch, reference, states = one.epoch, [], [json.dumps(one.state_dict())]
+        for batch in one:
+            reference.append(list(batch["key"]))
+            states.append(json.dumps(one.state_dict()))
+        for world in worlds_of(drawn):
+            ranks = [case.opened(rank, world, **drawn) for rank in range(world)]
+            for step, keys in enumerate(reference):
+                for rank in ranks:
+                    rank.load_state_dict(json.loads(states[step]))
+                    assert (rank.epoch, rank.step) == (epoch, step)
+                assert [key for rank in ranks for key in next(iter(rank))["key"]] == keys
+
+    @CONTRACT
+    @given(data=st.data())
+    def test_epochs_follow_each_other_on_any_topology(self, case: StreamCase, data: st.DataObject) -> None:
+        drawn = data.draw(case.settings)
+        one = case.opened(0, 1, **drawn)
+        first, second = keys_of(one), keys_of(one)
+        world = data.draw(st.sampled_from(worlds_of(drawn)))
+        ranks = [case.opened(rank, world, **drawn) for rank in range(world)]
+        given_out = [[*keys_of(rank), *keys_of(rank)] for rank in ranks]
+        assert [
+            [key for rank in given_out for key in rank[step]] for step in range(len(given_out[0]))
+        ] == first + second
+
     @CONTRACT
     @given(data=st.data())
     def test_every_rank_has_as_many_steps(self, case: StreamCase, data: st.DataObject) -> None:
         drawn = data.draw(case.settings)
-        world = data.draw(st.sampled_from(topologies(drawn["global_batch_size"])))
+        world = data.draw(st.sampled_from(worlds_of(drawn)))
         steps = {len(keys_of(case.opened(rank, world, **drawn))) for rank in range(world)}
         assert steps == {len(keys_of(case.opened(0, 1, **drawn)))}
 
@@ -134,9 +165,10 @@ class StreamContract:
         assert (one.epoch, one.step) == (epoch + 1, 0)
 
 
-def topologies(global_batch_size: int) -> list[int]:
-    """Every number of ranks that can share a batch equally."""
-    return [world for world in range(1, global_batch_size + 1) if global_batch_size % world == 0]
+def worlds_of(drawn: Mapping[str, Any]) -> list[int]:
+    """Every number of ranks that can share a step equally."""
+    shares = drawn.get("shares") or drawn["global_batch_size"]
+    return [world for world in range(1, shares + 1) if shares % world == 0]
 
 
 def keys_of(batches: Iterable[Batch]) -> list[list[str]]:
