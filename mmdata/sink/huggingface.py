@@ -91,10 +91,10 @@ class HuggingFace(Parquet):
         """The type of a part's column."""
         return _CELL
 
-    def media(self, row: Row, part: str) -> Any:
+    def media(self, row: Row, part: str, data: bytes) -> Any:
         """A part's cell; the path is a hint of what the bytes are."""
         extension = row.about["parts"][part]["extension"]
-        return {"bytes": row.data(part), "path": f"{file_stem(row.key)}.{part}.{extension}".rpartition("/")[2]}
+        return {"bytes": data, "path": f"{file_stem(row.key)}.{part}.{extension}".rpartition("/")[2]}
 
     def has_fixed_lists(self, spec: ArraySpec) -> bool:
         """Whether an array's axes of one size are lists of that size: `datasets` has its arrays as lists of any."""

@@ -10,7 +10,7 @@ own dtype. `parts` (JSON) says of each part what the store knows, and `errors` (
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,9 +98,9 @@ class Parquet:
         """The type of a part's column."""
         return pa.binary()
 
-    def media(self, row: Row, part: str) -> Any:
+    def media(self, row: Row, part: str, data: bytes) -> Any:  # noqa: ARG002
         """A part's cell."""
-        return row.data(part)
+        return data
 
     def has_fixed_lists(self, spec: ArraySpec) -> bool:  # noqa: ARG002
         """Whether an array's axes of one size are lists of that size."""
@@ -129,8 +129,9 @@ class Parquet:
         for name in ("meta", "parts"):
             made[name] = [_JSON.encode(about[name]) for about in abouts]
         made["errors"] = [_JSON.encode(about["errors"]) if about["errors"] else None for about in abouts]
+        data = [self._data(row) for row in batch.rows]  # in order of the rows: of the tar
         for name, form in self.contents.parts.items():
-            made |= self._texts(name, batch) if form.is_text else self._media(name, batch)
+            made |= self._texts(name, batch, data) if form.is_text else self._media(name, batch, data)
         for name in self.contents.features:
             made |= self._feature(name, batch)
         arrays = [
@@ -139,24 +140,31 @@ class Parquet:
         ]
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
-    def _texts(self, name: str, batch: Batch) -> dict[str, Any]:
+    def _data(self, row: Row) -> dict[str, bytes]:
+        """A row's parts that are needed as bytes."""
+        for name, part in row.parts.items():
+            if part.size > CELL_BYTES:
+                raise Unreadable(f"{row.key!r}: part {name!r} has over 2 GiB, which no cell holds: export other parts")
+        parts = self.contents.parts
+        return {name: row.data(name) for name in row.parts if name in self.columns.raw or not parts[name].is_text}
+
+    def _texts(self, name: str, batch: Batch, data: Sequence[Mapping[str, bytes]]) -> dict[str, Any]:
         """A text part, and its own bytes where they are others than the text's UTF-8."""
-        texts = [row.text(name) for row in batch.rows]
+        texts = [row.text(name, each.get(name)) for row, each in zip(batch.rows, data, strict=True)]
         made: dict[str, Any] = {self.columns.parts[name]: texts}
         if name in self.columns.raw:
-            cells: list[bytes | None] = []
-            for row, text in zip(batch.rows, texts, strict=True):
-                data = row.data(name) if name in row.parts else None
-                cells.append(None if text is not None and data == text.encode() else data)
-            made[self.columns.raw[name]] = cells
+            own = [each.get(name) for each in data]
+            made[self.columns.raw[name]] = [
+                None if text is not None and each == text.encode() else each
+                for text, each in zip(texts, own, strict=True)
+            ]
         return made
 
-    def _media(self, name: str, batch: Batch) -> dict[str, Any]:
-        cells = []
-        for row in batch.rows:
-            if name in row.parts and row.parts[name].size > CELL_BYTES:
-                raise Unreadable(f"{row.key!r}: part {name!r} has over 2 GiB, which no cell holds: export other parts")
-            cells.append(self.media(row, name) if name in row.parts else None)
+    def _media(self, name: str, batch: Batch, data: Sequence[Mapping[str, bytes]]) -> dict[str, Any]:
+        cells = [
+            self.media(row, name, each[name]) if name in each else None
+            for row, each in zip(batch.rows, data, strict=True)
+        ]
         return {self.columns.parts[name]: cells}
 
     def _feature(self, name: str, batch: Batch) -> dict[str, Any]:

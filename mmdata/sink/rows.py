@@ -16,6 +16,7 @@ from mmdata.codec.decoders import decode
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Blob, Text
 from mmdata.errors import DecodeError, SchemaMismatch, StoreError, Unreadable
+from mmdata.sink.ahead import Ahead
 from mmdata.sink.contents import Contents, Output, Piece
 from mmdata.sink.names import below
 from mmdata.store import read
@@ -33,11 +34,12 @@ class Row:
     Args:
         about: JSON values: key, path, source, parent, split, weight, label, meta, text (by part), parts (of each its
             kind, extension, encoding, bytes, where it came from and how it was moved) and errors (of features).
-        parts: the stored parts that go out, by name.
+        parts: the stored parts that go out, by name. ahead: reads those that lie in the store.
     """
 
     about: dict[str, Any]
     parts: Mapping[str, StoredBlob]
+    ahead: Ahead | None = None
 
     @property
     def key(self) -> str:
@@ -48,23 +50,26 @@ class Row:
         """Of all parts."""
         return sum(part.size for part in self.parts.values())
 
-    def text(self, part: str) -> str | None:
-        """A text part's text; None where there is none, or its bytes are no text."""
-        if part in self.about["text"] or part not in self.parts:
+    def text(self, part: str, data: bytes | None) -> str | None:
+        """A text part's text, where these are its bytes; None where there is none, or its bytes are no text."""
+        if part in self.about["text"] or data is None:
             found: str | None = self.about["text"].get(part)
             return found
         try:
-            decoded = decode(Blob.of(self.data(part)), Text)
+            decoded = decode(Blob.of(data), Text)
         except DecodeError:
             return None
         return decoded.text if isinstance(decoded, Text) else None
 
     def data(self, part: str) -> bytes:
-        """A part's bytes. Raises Unreadable when they can't be had, and says what can be done."""
+        """A part's bytes, which are not kept. Raises Unreadable when they can't be had, and says what can be done."""
+        blob = self.parts[part]
+        if blob.encoding != "reference" and self.ahead is not None:
+            return self.ahead.read(blob.pointer.offset, blob.size)
         try:
-            return self.parts[part].data()
+            return blob.load()
         except Unreadable as error:
-            if self.parts[part].encoding != "reference":
+            if blob.encoding != "reference":
                 raise
             hint = f"give the export its source, or leave {part!r} out by naming the other columns"
             raise Unreadable(f"{str(error).rstrip('.')}; {hint}") from error
@@ -138,8 +143,19 @@ def _of_piece(contents: Contents, output: Output, piece: Piece, fetch: Fetch | N
             told = samples.rows(start, stop).take(within).to_pylist()
             weights = piece.weights[low:high].tolist() if piece.weights is not None else [None] * len(told)
             errors = _errors(tables, len(told))
-            rows = [_row(contents, output, piece, *each, fetch) for each in zip(told, weights, errors, strict=True)]
+            ahead = _ahead(contents, piece, told)
+            rows = [
+                _row(contents, output, piece, *each, fetch, ahead) for each in zip(told, weights, errors, strict=True)
+            ]
             yield Batch(rows, tables, contents.features)
+
+
+def _ahead(contents: Contents, piece: Piece, told: Sequence[Mapping[str, Any]]) -> Ahead | None:
+    """What reads the parts of some rows that lie in the store."""
+    parts = [part for row in told for part in row["parts"] if part["name"] in contents.parts]
+    media = piece.shard.samples.media
+    ranges = [(part["offset"], part["length"]) for part in parts if part["offset"] is not None]
+    return Ahead(contents.files, media.path, ranges) if media is not None else None
 
 
 def _checked(file: Any, family: str, specs: Mapping[str, ArraySpec], shard: str) -> list[str]:
@@ -203,6 +219,7 @@ def _row(
     weight: float | None,
     errors: dict[str, str],
     fetch: Fetch | None,
+    ahead: Ahead | None,
 ) -> Row:
     shard = piece.shard
     blobs = read.blobs(contents.files, shard.samples, told, fetch)
@@ -220,7 +237,7 @@ def _row(
         "parts": {part["name"]: _part(part) for part in told["parts"] if part["name"] in contents.parts},
         "errors": errors,
     }
-    return Row(about, parts)
+    return Row(about, parts, ahead)
 
 
 def _part(told: Mapping[str, Any]) -> dict[str, Any]:
