@@ -1,20 +1,23 @@
-"""How well an order mixes, in two numbers that a full shuffle gives a scale to.
+"""How well an order mixes, in numbers that a full shuffle gives a scale to.
 
 Neighbours in training should be far from each other in storage, and a batch should draw on many shards: what was stored
-together was often recorded together.
+together was often recorded together. In a mixture, both are asked of each part's own rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from mmdata.loader.plan import Epoch, Plan
+from mmdata.loader.budgets import BudgetOrder
+from mmdata.loader.order import EpochOrder, Order, Taken, WindowId
+from mmdata.loader.plan import Plan
 
 STEPS_LOOKED_AT = 200  # of an epoch, evenly spread
+WINDOWS_HELD = 512  # orders of rows, 32 kB each
 
 
 @dataclass(frozen=True)
@@ -22,56 +25,88 @@ class Quality:
     """What was found in the batches looked at.
 
     Args:
-        neighbour_distance: mean distance, in stored rows, of rows that follow each other in a batch; as a share of what
-            a full shuffle has, a third of all rows. 1 is as good, 0 is the stored order.
+        neighbour_distance: mean distance, in stored rows, of rows of a part that follow each other in a batch; as a
+            share of what a full shuffle has, a third of the part's rows. 1 is as good, 0 is the stored order.
         shard_entropy: mean entropy of the shards that a global batch draws on, in bits.
-        shard_entropy_full: the same where batches are drawn from all rows alike.
+        shard_entropy_full: the same where as many rows of each part are drawn from all its rows alike.
         steps: how many batches were looked at.
+        part_shares: of each part, its share of the rows.
+        padding: of batches by length, the share of rows x longest that is padding; 0 for other orders.
     """
 
     neighbour_distance: float
     shard_entropy: float
     shard_entropy_full: float
     steps: int
+    part_shares: tuple[float, ...] = (1.0,)
+    padding: float = 0.0
 
 
-def quality(plan: Plan, shards: Sequence[str], *, epoch: int = 0) -> Quality:
+def quality(order: Order, shards: Sequence[Sequence[str]], *, epoch: int = 0) -> Quality:
     """Look at batches of an epoch.
 
     Args:
-        plan: the order.
-        shards: of each chunk, the shard that it lies in.
+        order: of the rows.
+        shards: of each part, for each of its chunks, the shard that it lies in.
         epoch: which.
     """
-    order = plan.epoch(epoch)
-    window = lru_cache(maxsize=4 * plan.n_lanes)(lambda number: _stored(order, number))
-    starts = np.concatenate([[0], np.cumsum(plan.chunk_rows)])
-    numbers = np.unique(np.asarray(shards), return_inverse=True)[1]
+    begun = order.begin(epoch)
+    window = lru_cache(maxsize=WINDOWS_HELD)(lambda window: _stored(order.plans[window.part], begun, window))
+    labels = _labels(order.plans, shards)
     full = np.random.default_rng(0)
-    distances, entropies, of_full = [], [], []
-    steps = np.unique(np.linspace(0, plan.n_steps - 1, min(plan.n_steps, STEPS_LOOKED_AT)).astype(int)).tolist()
+    counts = np.zeros(len(order.plans), np.int64)
+    distances, entropies, of_full, real, padded = [], [], [], 0.0, 0.0
+    n_steps = order.n_steps(epoch)
+    steps = np.unique(np.linspace(0, n_steps - 1, min(n_steps, STEPS_LOOKED_AT)).astype(int)).tolist()
     for step in steps:
-        pieces = [piece for run in plan.share(step) for piece in order.pieces(run)]
-        rows = np.concatenate([window(number)[start:stop] for number, start, stop in pieces])
-        distances.append(np.abs(np.diff(rows)))
-        entropies.append(_entropy(_shards(rows, starts, numbers)))
-        of_full.append(_entropy(_shards(full.integers(0, plan.n_rows, len(rows)), starts, numbers)))
+        taken = begun.taken(step, rank=0, world=1)
+        rows = _by_part(taken, window, len(order.plans))
+        counts += [len(part) for part in rows]
+        distances += [
+            np.abs(np.diff(part)) / ((plan.n_rows + 1) / 3) for part, plan in zip(rows, order.plans, strict=True)
+        ]
+        entropies.append(_entropy(np.concatenate([label[part] for label, part in zip(labels, rows, strict=True)])))
+        drawn = [label[full.integers(0, len(label), len(part))] for label, part in zip(labels, rows, strict=True)]
+        of_full.append(_entropy(np.concatenate(drawn)))
+        if isinstance(order, BudgetOrder):
+            lengths = order.lengths[rows[0]]
+            real, padded = real + float(lengths.sum()), padded + float(lengths.max(initial=0) * len(lengths))
     apart = np.concatenate(distances)
-    share = float(apart.mean()) / ((plan.n_rows + 1) / 3) if len(apart) else 1.0
-    return Quality(share, float(np.mean(entropies)), float(np.mean(of_full)), len(steps))
+    return Quality(
+        neighbour_distance=float(apart.mean()) if len(apart) else 1.0,
+        shard_entropy=float(np.mean(entropies)),
+        shard_entropy_full=float(np.mean(of_full)),
+        steps=len(steps),
+        part_shares=tuple((counts / max(1, counts.sum())).tolist()),
+        padding=1 - real / padded if padded else 0.0,
+    )
 
 
-def _stored(order: Epoch, window: int) -> np.ndarray:
-    """The stored rows, counted over all shards, in a window's order: int64 [row]."""
-    chunks, rows = order.window(window)
-    counts = np.array(order.plan.chunk_rows, np.int64)
+def _labels(plans: Sequence[Plan], shards: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    """Of each part, a number for the shard of each stored row, another one in each part: int64 [row]."""
+    found, first = [], 0
+    for plan, names in zip(plans, shards, strict=True):
+        numbers = np.unique(np.asarray(names), return_inverse=True)[1] + first
+        found.append(np.repeat(numbers, plan.chunk_rows))
+        first = int(numbers.max()) + 1
+    return found
+
+
+def _stored(plan: Plan, epoch: EpochOrder, window: WindowId) -> np.ndarray:
+    """The stored rows of a part, counted over all shards, in a window's order: int64 [row]."""
+    chunks, order = epoch.window(window)
+    counts = np.array(plan.chunk_rows, np.int64)
     starts = np.cumsum(counts) - counts
     stored = [np.arange(starts[chunk], starts[chunk] + counts[chunk]) for chunk in chunks]
-    return np.asarray(np.concatenate(stored)[rows])
+    return np.asarray(np.concatenate(stored)[order])
 
 
-def _shards(rows: np.ndarray, starts: np.ndarray, shards: np.ndarray) -> np.ndarray:
-    return np.asarray(shards[np.searchsorted(starts, rows, side="right") - 1])
+def _by_part(taken: Sequence[Taken], window: Callable[[WindowId], np.ndarray], n_parts: int) -> list[np.ndarray]:
+    """The stored rows of each part in a batch, in the batch's order: int64 [row] each."""
+    rows: list[list[np.ndarray]] = [[np.empty(0, np.int64)] for _ in range(n_parts)]
+    for one in taken:
+        rows[one.window.part].append(window(one.window)[one.places])
+    return [np.concatenate(part) for part in rows]
 
 
 def _entropy(labels: np.ndarray) -> float:

@@ -382,3 +382,16 @@ def test_stream_of_fewer_samples_than_a_batch_comes_as_its_message_says(mmdata: 
     whole = mmdata("stream", made.store, "--tail", "short", "--json").json
     assert (whole["steps"], whole["samples"] > 0) == (1, True)
     assert mmdata("stream", made.store, "--tail", "odd").code == 2
+
+
+def test_stream_mixes_stores_and_makes_batches_by_length(mmdata: Mmdata, made: Any) -> None:
+    asked = ("stream", made.store, "key", "--batch-size", 4, "--describe")
+    mixed = mmdata(*asked, "--weight", 3, "--mix", f"{made.store}=1", "--json").json
+    assert list(mixed["part_shares"].values()) == pytest.approx([0.75, 0.25], abs=0.1)
+    assert "parts: 7" in mmdata(*asked, "--weight", 3, "--mix", f"{made.store}=1").out
+    refused = mmdata(*asked, "--mix", made.store)
+    assert refused.code == 2
+    assert "STORE=WEIGHT" in refused.err
+    assert "length: needs budget, too" in mmdata(*asked, "--length", "image.sharpness").err
+    by_length = mmdata(*asked, "--length", "image.sharpness", "--budget", 1e9, "--json").json
+    assert (by_length["batch_size"], 0 <= by_length["padding"] < 1) == (None, True)
