@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from mmdata.loader.follow import FollowingStream
 from mmdata.loader.stream import Stream
 
 Place = Mapping[str, Any]
@@ -29,7 +30,7 @@ class StreamDataset(IterableDataset[Place]):
     number of workers; `WorkerStream`'s holds on any number.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream | FollowingStream) -> None:
         self.stream = stream
         self._begun = False  # in a worker: a pass over the data
         self._first: int | None = None  # the step that this worker begins with, where a state said so
@@ -85,7 +86,7 @@ class WorkerStream:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: Stream | FollowingStream,
         *,
         workers: int,
         ahead: int = 2,

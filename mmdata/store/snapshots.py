@@ -47,16 +47,24 @@ class Snapshot:
         return [*self.view.files(), *self.selections]
 
 
-def make(
-    files: Files, name: str, view: StoreView, recipes: Sequence[Recipe], selections: Sequence[DataFile] = ()
-) -> Snapshot:
-    """Pin a picture. Raises StoreError when the name is taken, or can't be one."""
-    snapshot = Snapshot(checked_snapshot(name), datetime.now(UTC).isoformat(), view, tuple(recipes), tuple(selections))
+def of(name: str, view: StoreView, recipes: Sequence[Recipe], selections: Sequence[DataFile] = ()) -> Snapshot:
+    """A picture as a snapshot that is not kept. Raises StoreError when the name can't be one."""
+    return Snapshot(checked_snapshot(name), datetime.now(UTC).isoformat(), view, tuple(recipes), tuple(selections))
+
+
+def keep(files: Files, snapshot: Snapshot) -> Snapshot:
+    """Pin it. Raises StoreError when the name is taken."""
     try:
-        files.create(_path(name), _text(snapshot))
+        files.create(_path(snapshot.name), _text(snapshot))
     except FileExistsError:
+        name = snapshot.name
         raise StoreError(f"there is a snapshot {name!r} already, and they never change: take another name") from None
     return snapshot
+
+
+def delete(files: Files, name: str) -> None:
+    """Let go of what a snapshot pins; none of that name is no error."""
+    files.delete(_path(checked_snapshot(name)))
 
 
 def replace(files: Files, snapshot: Snapshot) -> None:

@@ -81,8 +81,26 @@ class Store(Reading):
 
     def snapshot(self, name: str) -> Snapshot:
         """Pin the newest picture and all selections under a name. Raises StoreError when a snapshot has that name."""
+        return snapshots.keep(self._files, self._picture_as(name))
+
+    def frozen(self, name: str) -> Store:
+        """The store as a snapshot of that name would show it from now on; `keep` makes it one.
+
+        Raises:
+            StoreError: the name can't be a snapshot's.
+        """
+        return Store(self._files, self._picture_as(name))
+
+    def keep(self) -> None:
+        """Pin what this frozen store shows. Raises StoreError when a snapshot has its name by now."""
+        if self._pinned is None:
+            raise StoreError(f"{self.url!r} is not frozen: `snapshot` pins its newest picture")
+        snapshots.keep(self._files, self._pinned)
+
+    def _picture_as(self, name: str) -> Snapshot:
+        self._writable()
         view = self.view()
-        return snapshots.make(self._files, name, view, self._recipes, selections.pins(self._files))
+        return snapshots.of(name, view, self._recipes, selections.pins(self._files))
 
     def snapshots(self) -> list[str]:
         """The names of all snapshots."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from mmdata.api.reading import open, rows, stream  # noqa: A004  the name that users look for
 
 if TYPE_CHECKING:
     from mmdata.config.load import PipelineFile
@@ -15,112 +17,11 @@ if TYPE_CHECKING:
     from mmdata.core.ports import Executor
     from mmdata.engine.options import Sieve
     from mmdata.engine.report import RunReport, Watcher
-    from mmdata.loader.rows import Rows
-    from mmdata.loader.stream import Stream
-    from mmdata.store.store import Store
     from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 
 __all__ = ["open", "rows", "run", "stream"]
 
 SELECT = ("name", "where", "split")  # the settings of a selection
-
-
-def open(  # noqa: A001  the name that users look for: mmdata.open
-    url: str | os.PathLike[str], *, snapshot: str | None = None, storage_options: Mapping[str, str] | None = None
-) -> Store:
-    """Open a store, to read it.
-
-    Args:
-        url: a folder, or any URL that fsspec and deltalake both reach.
-        snapshot: the name of a snapshot: the store is then as it was when that was made.
-        storage_options: credentials and endpoint of object storage, by the names of environment variables, which they
-            take the place of: see docs/storage.md.
-
-    Raises:
-        StoreError: there is no store, or no such snapshot.
-        SchemaMismatch: a newer mmdata made it.
-        OSError: the place can't be reached, or refuses; `Unreachable` and PermissionError are.
-        ConfigError: a storage option is unknown, or a package for such URLs is missing.
-    """
-    from mmdata.store.store import Store
-
-    return Store.open(url, snapshot=snapshot, storage_options=storage_options)
-
-
-def stream(
-    store: Store | str | os.PathLike[str],
-    columns: Sequence[str],
-    *,
-    storage_options: Mapping[str, str] | None = None,
-    **settings: Any,
-) -> Stream:
-    """Stream columns of a store, batch by batch; iterating gives what is left of one epoch. See docs/streaming.md.
-
-    A batch is a dict. A feature of one shape is NAME: [batch, *shape]; one that varies is padded with zeros and has
-    NAME.length: int64 [batch] beside it. Each feature has NAME.mask: bool [batch], False (and zeros) where a sample
-    has none. Texts are lists of str or None; `key` is always there. The stream's `state_dict` and `load_state_dict`
-    take it up anywhere, with the same global batch.
-
-    Args:
-        store: an open store, or where it is.
-        columns: features, and the texts key, label, source, parent, text.PART and meta.NAME:
-            ["image.embedding", "speech.mfcc", "label"].
-        storage_options: as `open` takes them, where `store` is a place.
-        settings: any of these, by name.
-            selection (str): only samples of that selection.
-            split (str or several): only samples of those splits of the selection.
-            batch_size (int = 256): rows of a rank's batch.
-            global_batch_size (int): rows of a step over all ranks, instead of `batch_size`.
-            seed (int = 0): fixes the order, with the epoch. epoch (int = 0): the first one.
-            rank, world (int = 0, 1): which part of each global batch this stream gives, of how many equal parts.
-            shuffle (bool = True): without it, the stored order, which costs every rank the reading of all.
-            tail (str = "drop"): what becomes of rows that don't fill a last batch: "drop" leaves them out, "short"
-                gives a shorter batch, "repeat" fills up with other rows, "mask" does so and has a bool array `real`
-                [batch] that tells them apart.
-            lanes (int = 8): how many windows a batch is drawn from. Part of the order.
-            window_rows (int = 4096): about how many rows are shuffled among each other. Part of the order.
-            threads (int = 2): how many read.
-            max_bytes (int = 2 GiB): bound of what is held and read ahead.
-            output (str = "numpy"): arrays of numpy, or tensors of "torch".
-
-    Raises:
-        ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
-        Incomplete: a shard with selected samples lacks a feature that is asked for.
-        SchemaMismatch: shards hold different forms of a column.
-    """
-    from mmdata.loader.stream import stream as stream_
-
-    opened = open(store, storage_options=storage_options) if isinstance(store, str | os.PathLike) else store
-    return stream_(opened, columns, **settings)
-
-
-def rows(
-    store: Store | str | os.PathLike[str],
-    columns: Sequence[str],
-    *,
-    storage_options: Mapping[str, str] | None = None,
-    **settings: Any,
-) -> Rows:
-    """A store's samples by number, in stored order, as a map-style dataset of torch. See docs/streaming.md.
-
-    `data[3]` is one sample, `data[[3, 1]]` a batch, in the form that `stream` gives. A `DataLoader` gathers batches
-    with `collate_fn=data.collate`.
-
-    Args:
-        store: an open store, or where it is.
-        columns: as `stream` takes them.
-        storage_options: as `open` takes them, where `store` is a place.
-        settings: by name, as `stream` takes them: selection, split, threads, output, and of media steps, seed,
-            check_digests and fetch. max_bytes (int = 2 GiB) bounds what each process keeps.
-
-    Raises:
-        ConfigError: a setting is out of range or an unknown name, or there are no rows.
-        Incomplete: a shard with selected samples lacks a feature that is asked for.
-    """
-    from mmdata.loader.rows import rows as rows_
-
-    opened = open(store, storage_options=storage_options) if isinstance(store, str | os.PathLike) else store
-    return rows_(opened, columns, **settings)
 
 
 def run(
