@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -260,6 +261,23 @@ def test_media_that_is_cut_short_ends_the_export_and_says_where(own: Known, tmp_
     assert not (tmp_path / "out").exists()
     tar.write_bytes(whole)
     assert mmdata.export(own.store, tmp_path / "out", format="webdataset", shard_bytes=9_000).state == "done"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_that_finds_no_room_ends_the_export_which_goes_on_later(known: Known, tmp_path: Path, form: str) -> None:
+    """A limit on files' sizes fails a write as a full disk does, in the midst of it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            mmdata.export(known.store, tmp_path / "out", format=form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "out").exists()
+    assert json.loads((tmp_path / "out.part" / MARKER).read_text())["state"] == "unfinished"
+    assert mmdata.export(known.store, tmp_path / "out", format=form).state == "done"
+    mmdata.export(known.store, tmp_path / "whole", format=form)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_the_marker_says_nothing_of_this_machine(known: Known, tmp_path: Path) -> None:
