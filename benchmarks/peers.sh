@@ -9,10 +9,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 declare -A peers=(
+  [datasets]="datasets==5.2.0 numpy torch==2.13.0"
   [datatrove]="datatrove==0.10.1 ftfy nltk spacy tldextract regex"
   [juicer]="py-data-juicer==1.6.1 aiohttp"
-  [litdata]="torch==2.13.0 boto3 filelock lightning-utilities numpy obstore pillow requests tifffile urllib3"
-  [mosaicml]="torch==2.13.0 boto3 brotli catalogue matplotlib numpy<2.2 paramiko pillow python-snappy requests tqdm xxhash zstd"
+  [litdata]="torch==2.13.0 boto3 filelock lightning-utilities numpy obstore opencv-python-headless==5.0.0.93 pillow requests tifffile urllib3"
+  [mosaicml]="torch==2.13.0 boto3 brotli catalogue matplotlib numpy<2.2 paramiko<4 pillow python-snappy requests tqdm transformers<5 xxhash<4 zstd"
   [rensa]="rensa==0.5.0"
   [straightforward]="ftfy librosa numpy opencv-python-headless pyarrow pyloudnorm scikit-learn soundfile webdataset torch==2.13.0"
   [webdataset]="webdataset==1.0.2 torch==2.13.0 numpy opencv-python-headless==5.0.0.93 pillow"
