@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mmdata.engine.wanted import check
+
 SIZE = 65_536  # longer than any path
 INGEST, FEATURES = "ingest", "features"  # what a death costs: the sample, or one feature of it
 _HEAD = 12  # how many notes there were, 8 bytes, and the length of the last, 4 bytes
@@ -60,7 +62,12 @@ class Notes:
         self._sheet.on_change = listener
 
     def write(self, entry_key: str, step: str) -> None:
-        """Note that `step` is about to be called for a sample of that entry of the source."""
+        """Note that `step` is about to be called for a sample of that entry of the source.
+
+        Raises:
+            Unwanted: nobody waits for it.
+        """
+        check()
         sheet = self._sheet
         sheet.count += 1
         if bool(entry_key) != sheet.in_call:

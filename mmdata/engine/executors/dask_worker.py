@@ -21,16 +21,13 @@ from typing import Any
 from mmdata.engine.allocation import keep_large_buffers
 from mmdata.engine.sending import RAISED, pack, packed, sendable
 from mmdata.engine.threads import one_blas_thread_for_good
+from mmdata.engine.wanted import Unwanted, begin_anew, tell_off
 
 LACKS, UNWANTED = "lacks", "unwanted"
 WORKS_KEPT = 4  # runs that share a worker
 WATCH_EVERY_S = 0.2
 AGAIN_S = 5.0  # a thread that was told to end has so long to tidy up before it is told again
 WANTED = frozenset({"executing", "long-running"})  # states of a Dask task that somebody waits for
-
-
-class Unwanted(BaseException):
-    """Nobody waits for this item any more. No `except Exception` of a step may hold it up."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,7 @@ class _Process:
         with self.lock:
             self.running.pop(thread, None)
             self.told.pop(thread, None)
+            begin_anew(thread)
         _interrupt(thread, None)  # an end that came too late must not hit this thread's next task
 
     def _watch(self) -> None:
@@ -108,6 +106,7 @@ class _Process:
                     due = now - self.told.get(thread, -AGAIN_S) >= AGAIN_S
                     if due and not task.is_wanted and not _is_importing(thread):
                         self.told[thread] = now
+                        tell_off(thread)
                         _interrupt(thread, Unwanted)
                 self.watched = bool(self.running)
                 if not self.watched:
