@@ -96,7 +96,13 @@ class Contents:
         """What reads the samples' media."""
         tars = {file.media.path: file.media for chunk in self.chunks if (file := chunk.files[SAMPLES]).media}
         settings = self.media
-        return MediaFiles(self.files, tars, check_digests=settings.check_digests, fetch=settings.fetch)
+        return MediaFiles(
+            self.files,
+            tars,
+            check_digests=settings.check_digests,
+            fetch=settings.fetch,
+            copies=self.copies() if self.cache is not None else None,
+        )
 
 
 def contents_of(

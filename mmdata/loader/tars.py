@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from mmdata.core.sample import Pointer
 from mmdata.errors import StoreError, Unreachable, Unreadable
+from mmdata.loader.cache import Copies, Wanted
 
 if TYPE_CHECKING:
     from mmdata.store.files import Files
@@ -64,12 +64,20 @@ class MediaFiles:
         tars: by path, what the log says of each.
         check_digests: read each local tar once before its first part is used, and compare it with the log.
         fetch: reads what the store only points to.
+        copies: where copies of remote tars are on this machine.
     """
 
     def __init__(
-        self, files: Files, tars: Mapping[str, Media], *, check_digests: bool = False, fetch: Fetch | None = None
+        self,
+        files: Files,
+        tars: Mapping[str, Media],
+        *,
+        check_digests: bool = False,
+        fetch: Fetch | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self._files, self._tars, self._check_digests, self._fetch = files, tars, check_digests, fetch
+        self._copies = copies
         self._open: OrderedDict[str, _OpenTar] = OrderedDict()
         self._checked: set[str] = set()
         self._lock = Lock()
@@ -120,34 +128,51 @@ class MediaFiles:
             if self._fetch is None:
                 raise StoreError(
                     f"{place.key!r}: part {place.part!r} is in its source only, not in {self._files.url}: give the "
-                    f"stream `fetch`, which reads {place.pointer!r}, or `source` to `mmdata.stream`"
+                    f"stream `fetch`, a function that reads {place.pointer!r}"
                 )
             return self._fetch(Pointer.parse(place.pointer))
-        if not self.is_local:
+        opened = self._take(place.tar)
+        if opened is None:
             return self._files.read_range(place.tar, place.offset, place.length)
-        with self._opened(place.tar) as fd:
-            data = os.pread(fd, place.length, place.offset)
-        if len(data) != place.length:
-            raise Unreadable(f"it ends at {place.offset + len(data)}, before {place.offset + place.length}")
-        return data
-
-    @contextmanager
-    def _opened(self, tar: str) -> Iterator[int]:
-        with self._lock:
-            found = self._open.get(tar)
-            if found is None:
-                found = self._open[tar] = self._opening(tar)
-                self._close_surplus()
-            self._open.move_to_end(tar)
-            found.users += 1
         try:
-            yield found.fd
+            data = os.pread(opened.fd, place.length, place.offset)
+            while len(data) < place.length:  # one call gives 2 GiB at most
+                more = os.pread(opened.fd, place.length - len(data), place.offset + len(data))
+                if not more:
+                    raise Unreadable(f"it ends at {place.offset + len(data)}, before {place.offset + place.length}")
+                data += more
         finally:
             with self._lock:
-                found.users -= 1
+                opened.users -= 1
+        return data
 
-    def _opening(self, tar: str) -> _OpenTar:
-        fd = os.open(self._files.full(tar), os.O_RDONLY | os.O_CLOEXEC)
+    def _take(self, tar: str) -> _OpenTar | None:
+        """An open tar, of which there is one more user now; None when it is not on this machine."""
+        with self._lock:
+            if (found := self._open.get(tar)) is not None:
+                self._open.move_to_end(tar)
+                found.users += 1
+                return found
+        path = self._path(tar)  # without the lock: who asks for a copy first waits until it is made
+        if path is None:
+            return None
+        with self._lock:
+            found = self._open.get(tar) or self._opening(tar, path)
+            self._open[tar] = found
+            found.users += 1
+            self._close_surplus()
+        return found
+
+    def _path(self, tar: str) -> str | None:
+        if self.is_local:
+            return self._files.full(tar)
+        known = self._tars.get(tar)
+        if self._copies is None or known is None:
+            return None
+        return self._copies.path(Wanted(tar, known.size_bytes, known.digest))
+
+    def _opening(self, tar: str, path: str) -> _OpenTar:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._check(tar, fd)
         except BaseException:
@@ -157,7 +182,7 @@ class MediaFiles:
 
     def _check(self, tar: str, fd: int) -> None:
         known, url = self._tars.get(tar), self._files.url
-        if known is None or tar in self._checked:
+        if known is None or tar in self._checked or not self.is_local:  # a copy was checked as it was made
             return
         size = os.fstat(fd).st_size
         fault = f"has {size} bytes, the log says {known.size_bytes}" if size != known.size_bytes else ""
@@ -172,9 +197,7 @@ class MediaFiles:
 
     def _close_surplus(self) -> None:
         for tar in [tar for tar, opened in self._open.items() if not opened.users]:
-            if len(self._open) <= FILES_KEPT:
-                return
-            if tar != next(reversed(self._open)):
+            if len(self._open) > FILES_KEPT:
                 os.close(self._open.pop(tar).fd)
 
     def close(self) -> None:

@@ -49,7 +49,7 @@ def sounds(number: int) -> bytes | None:
 
 
 def gallery(
-    folder: Path,
+    folder: str | Path,
     sizes: Sequence[int] = (20, 3, 25, 9),
     *,
     image: Bytes = same_size,

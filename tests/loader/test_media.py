@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from mmdata.core.step import Drop, Map
 from mmdata.errors import ConfigError, StepError, StoreError, Unreachable
 from mmdata.features.image import ColorHistogram
 from mmdata.loader.stream import Stream, stream
+from mmdata.loader.tars import Place
 from mmdata.store import Store
+from mmdata.store.layout import Media
 from mmdata.testing.contracts.streams import StreamCase, StreamContract
 from mmdata.testing.damage import bomb_bytes
 from mmdata.testing.media import jpeg_bytes, png_bytes, wav_bytes
@@ -385,6 +388,36 @@ def test_what_can_not_be_reached_is_tried_again_and_then_raised(
 
     with pytest.raises(Unreachable, match="no answer"):
         list(stream(store, ["image"], batch_size=3, fetch=away))
+
+
+@pytest.mark.s3
+def test_media_of_a_bucket_come_by_request_or_from_copies(bucket: str, plain: Store, tmp_path: Path) -> None:
+    store = gallery(f"{bucket}/store")
+    expected = list(stream(plain, ["image"], batch_size=16))
+    for cache in (None, tmp_path / "cache"):
+        found = list(stream(store, ["image"], batch_size=16, cache=cache))
+        assert keys(found) == keys(expected)
+        assert all((a["image"] == b["image"]).all() for a, b in zip(found, expected, strict=True))
+    assert len(list((tmp_path / "cache" / "copies").iterdir())) == 8  # of four shards, rows and tars
+
+
+def test_more_tars_than_may_be_open_are_closed_and_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmdata.loader.tars.FILES_KEPT", 2)
+    store = gallery(tmp_path / "store", [4] * 9)
+    files = stream(store, ["image"], batch_size=4).contents.media_files()
+    places = [Place(key_of(n), "image", media.path, 512, 16) for n, media in enumerate(tars_of(store))]
+    with ThreadPoolExecutor(4) as threads:
+        headers = list(threads.map(files.read, places * 20))
+    assert headers == [files.read(place) for place in places] * 20
+    open_now = [path for path in Path("/proc/self/fd").iterdir() if str(store.url) in str(path.resolve())]
+    assert len(open_now) <= 2
+    files.close()
+
+
+def tars_of(store: Store) -> list[Media]:
+    return [shard.samples.media for shard in store.view().shards if shard.samples.media is not None]
 
 
 def test_a_stream_that_is_left_ends_its_threads_and_closes_its_files(plain: Store) -> None:
