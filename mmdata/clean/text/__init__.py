@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from mmdata.clean.text.characters import KeepLetters, RemoveCharacters, RemoveHidden, ReplacePattern
-from mmdata.clean.text.length import KeepLength, KeepLines
+from mmdata.clean.text.language import KeepLanguage, TellLanguage
+from mmdata.clean.text.length import KeepLength, KeepLines, KeepWordCount, RemoveRepeatedLines, SplitText
+from mmdata.clean.text.lists import DropListedWords, RemoveWords
+from mmdata.clean.text.markup import HtmlToText, MarkdownToText
 from mmdata.clean.text.mend import NormalizeText
 from mmdata.clean.text.private import RedactPrivate
 from mmdata.clean.text.quality import KeepC4Lines, KeepFineWebQuality, KeepGopherQuality, KeepGopherRepetition
 
 __all__ = [
+    "DropListedWords",
+    "HtmlToText",
     "KeepC4Lines",
     "KeepFineWebQuality",
     "KeepGopherQuality",
     "KeepGopherRepetition",
+    "KeepLanguage",
     "KeepLength",
     "KeepLetters",
     "KeepLines",
+    "KeepWordCount",
+    "MarkdownToText",
     "NormalizeText",
     "RedactPrivate",
     "RemoveCharacters",
     "RemoveHidden",
+    "RemoveRepeatedLines",
+    "RemoveWords",
     "ReplacePattern",
+    "SplitText",
+    "TellLanguage",
 ]
