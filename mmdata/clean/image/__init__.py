@@ -1,5 +1,6 @@
 """Mend or drop pictures: their place and size, their pixels, and which are worth keeping."""
 
+from mmdata.clean.image.faces import BlurFaces
 from mmdata.clean.image.filters import (
     DropBlurred,
     DropPlain,
@@ -14,6 +15,7 @@ from mmdata.clean.image.pixels import ConvertToGrey, DenoiseImage, EqualizeImage
 from mmdata.clean.image.regions import MoveRegions
 
 __all__ = [
+    "BlurFaces",
     "ConvertToGrey",
     "CropImage",
     "CutBorders",

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image
 from mmdata.core.step import Drop, Map
 from mmdata.kernels.image.color import grey
@@ -61,6 +62,11 @@ class ResizeImage(Map[Image, Image]):
             new = fitted_size(*old, size_px=self.size_px, side=self.side, enlarge=self.enlarge)
         return resized(image, new)
 
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its pictures, after that of those it takes."""
+        exact = {"height": self.size_px, "width": self.size_px} if self.side == "exact" else {}
+        return ArraySpec(dims=spec.dims, sizes={"channel": spec.sizes["channel"], **exact}, dtype=spec.dtype)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CropImage(Map[Image, Image]):
@@ -97,6 +103,12 @@ class CropImage(Map[Image, Image]):
         left, top = _placed(self.at, image.width - width, image.height - height)
         return cut(image, left, top, left + width, top + height)
 
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its pictures, after that of those it takes."""
+        is_exact = self.resize == "cover" and self.enlarge
+        frame = {"height": self.height_px, "width": self.width_px} if is_exact else {}
+        return ArraySpec(dims=spec.dims, sizes={"channel": spec.sizes["channel"], **frame}, dtype=spec.dtype)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LetterboxImage(Map[Image, Image]):
@@ -129,6 +141,10 @@ class LetterboxImage(Map[Image, Image]):
         frame[:] = in_channels(self.color, frame.shape[2])
         frame[top : top + image.height, left : left + image.width] = image.pixels
         return image.changed(frame, space_map=image.space_map.after(shifting(-left, -top)))
+
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its pictures, after that of those it takes."""
+        return spec.fixed(height=self.height_px, width=self.width_px)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image
 from mmdata.core.step import Drop, Map
 from mmdata.kernels.image.color import grey, rgb
@@ -35,6 +36,10 @@ class ConvertToGrey(Map[Image, Image]):
             return image.changed(levels)
         return image if (image.pixels == levels).all() else image.changed(rgb(levels))
 
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its pictures, after that of those it takes."""
+        return spec.fixed(channel=self.channels)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EqualizeImage(Map[Image, Image]):
@@ -46,6 +51,7 @@ class EqualizeImage(Map[Image, Image]):
     """
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     clip_limit: Annotated[float, Ge(1), Le(256)] = 2.0
@@ -67,6 +73,7 @@ class DenoiseImage(Map[Image, Image]):
     """
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     method: Literal["median", "bilateral", "non_local_means"] = "median"
@@ -90,6 +97,7 @@ class SharpenImage(Map[Image, Image]):
     """Make edges stand out (unsharp masking): add `amount` times what a blur of `radius_px` takes away."""
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     radius_px: Annotated[float, Gt(0), Le(100)] = 1.0

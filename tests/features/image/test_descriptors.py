@@ -217,8 +217,9 @@ def test_moments_are_those_of_scikit_image() -> None:
     disc = shape("star", 90, 70, center_px=(40, 35), radius_px=25).astype(np.uint8) * 255
     moments_hu: Any = measure.moments_hu
     normalized: Any = measure.moments_normalized
+    central: Any = measure.moments_central
     for image in (Image(disc[..., None]), photograph("camera")):
-        theirs = moments_hu(normalized(measure.moments_central(image.pixels[..., 0].astype(float))))
+        theirs = moments_hu(normalized(central(image.pixels[..., 0].astype(float))))
         found = HuMoments().extract(image)
         sure = np.abs(theirs) > 1e-14  # below it is what rounding leaves of a star that is alike from five sides
         np.testing.assert_allclose(found[sure], (-np.sign(theirs) * np.log10(np.abs(theirs)))[sure], rtol=1e-3)
