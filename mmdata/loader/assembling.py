@@ -106,7 +106,8 @@ class MediaBatch:
         self._bytes: dict[str, list[bytes | None]] = {
             medium.name: [None] * len(self._rows) for medium in decoders.media if medium.spec is None
         }
-        self._rates = {medium.name: np.zeros(len(self._rows), np.int64) for medium in decoders.media if _heard(medium)}
+        sounds = [medium.name for medium in decoders.media if is_sound(medium)]
+        self._rates = {name: np.zeros(len(self._rows), np.int64) for name in sounds}
         self._replaced: dict[int, list[Replaced]] = {}
         self._n_raw, self._lock = 0, Lock()
         self._fetched = self._fetch_ahead()
@@ -218,7 +219,8 @@ class MediaBatch:
         return found
 
 
-def _heard(medium: Medium) -> bool:
+def is_sound(medium: Medium) -> bool:
+    """Whether a medium has a rate: sound, as samples over time."""
     decoding = medium.decoding
     return decoding is not None and decoding.kind is Audio and decoding.spec.dims == ("channel", "time")
 
