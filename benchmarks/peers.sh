@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 declare -A peers=(
+  [audio]="kaldi-native-fbank==1.23.0 lhotse==1.33.0 librosa==0.11.0 numpy pyloudnorm soundfile soxr torch==2.13.0"
   [datasets]="datasets==5.2.0 numpy torch==2.13.0"
   [datatrove]="datatrove==0.10.1 ftfy nltk spacy tldextract regex"
   [juicer]="py-data-juicer==1.6.1 aiohttp"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -80,6 +80,8 @@ class CepstrumSettings(MelSettings):
 @dataclass(frozen=True, kw_only=True)
 class MelSpectrum(MelSettings, Framing):
     """What `LogMel`, `Mfcc` and the onsets share: the mel power spectrum, `librosa.feature.melspectrogram`."""
+
+    version: ClassVar[int] = 2  # clips of more than some seconds have other last bits than before
 
     def mels(self, audio: Audio) -> np.ndarray:
         """float32 [time, mel]."""
