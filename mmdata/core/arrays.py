@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -68,6 +68,10 @@ class ArraySpec:
         if self.varying:
             return None
         return int(np.prod([self.sizes[dim] for dim in self.dims], dtype=np.int64)) * self.little_endian.itemsize
+
+    def fixed(self, **sizes: int) -> Self:
+        """The promise with these sizes of axes, too."""
+        return replace(self, sizes={**self.sizes, **sizes})
 
     def fault(self, array: np.ndarray) -> str | None:
         """Why an array does not keep this promise; None when it does."""

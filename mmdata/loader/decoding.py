@@ -121,11 +121,9 @@ def decoding(part: str, kind: type, steps: Sequence[Step], *, seed: int) -> Deco
     decoder = given.pop(0) if given and given[0].takes is Blob else DECODERS[kind]()
     if not isinstance(decoder, Map) or decoder.gives is not kind:
         raise ValueError(f"{decoder.name} gives no {kind.__name__}, which {part!r} is")
-    spec = SPECS[kind]
+    spec = SPECS[kind].fixed(channel=1) if getattr(decoder, "grey", False) else SPECS[kind]
     for number, step in enumerate(given):
         spec = _spec_after(spec, step, kind, is_last=number == len(given) - 1)
-    if getattr(decoder, "grey", False) and kind is Image and spec is SPECS[Image]:
-        spec = ArraySpec(dims=spec.dims, sizes={"channel": 1}, dtype=spec.dtype)
     return Decoding(part, kind, decoder, tuple(given), spec, seed)
 
 
@@ -146,12 +144,14 @@ def _spec_after(spec: ArraySpec, step: Step, kind: type, *, is_last: bool) -> Ar
 
 
 def spec_given(step: Step, spec: ArraySpec) -> ArraySpec:
-    """What a step that changes a part makes of its promise: its method `spec_given`, where it has one, says so.
+    """The promise of a part after a step that changes it: as its `keeps_form` or its method `spec_given` says.
 
     What a step does not say is taken as unknown, but for the channels of pictures, which most steps keep.
     """
+    if step.keeps_form:
+        return spec
     says = getattr(step, "spec_given", None)
     if says is not None:
         return cast(ArraySpec, says(spec))
-    kept = {"channel": spec.sizes["channel"]} if spec.dims[-1:] == ("channel",) and "channel" in spec.sizes else {}
+    kept = {"channel": spec.sizes["channel"]} if "height" in spec.dims else {}
     return ArraySpec(dims=spec.dims, sizes=kept, dtype=spec.dtype)

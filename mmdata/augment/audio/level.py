@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from mmdata.core.step import Drop, RandomMap
 @dataclass(frozen=True, kw_only=True)
 class ChangeGain(RandomMap[Audio, Audio]):
     """Turn a clip up or down by a gain drawn evenly, in dB; never so far up that it passes full scale."""
+
+    keeps_form: ClassVar[bool] = True
 
     on: str = "audio"
     min_db: float = -12.0

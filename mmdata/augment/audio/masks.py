@@ -56,6 +56,8 @@ class MaskTime(RandomMap[Audio, Audio]):
         n_masks: how many. max_s: the longest, each drawn evenly from 0; max_share bounds it for short clips.
     """
 
+    keeps_form: ClassVar[bool] = True
+
     on: str = "audio"
     n_masks: Annotated[int, Ge(1)] = 2
     max_s: Annotated[float, Gt(0)] = 1.0

@@ -28,6 +28,7 @@ class AddNoise(RandomMap[Audio, Audio]):
     """
 
     extra: ClassVar[str | None] = "audio"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "audio"
     min_snr_db: float = 10.0

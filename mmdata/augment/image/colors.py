@@ -30,6 +30,7 @@ class JitterColors(RandomMap[Image, Image]):
     """
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     brightness: Strength = 0.2
@@ -66,6 +67,7 @@ class DropColors(RandomMap[Image, Image]):
     """
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     p: Strength = 0.2

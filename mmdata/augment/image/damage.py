@@ -25,6 +25,8 @@ class AddNoise(RandomMap[Image, Image]):
         max_level: greatest.
     """
 
+    keeps_form: ClassVar[bool] = True
+
     on: str = "image"
     min_level: Annotated[float, Ge(0)] = 2.0
     max_level: Annotated[float, Ge(0)] = 10.0
@@ -49,6 +51,7 @@ class BlurImage(RandomMap[Image, Image]):
     """
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     min_sigma_px: Annotated[float, Gt(0), Le(100)] = 0.3
@@ -75,6 +78,7 @@ class CompressImage(RandomMap[Image, Image]):
     """
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     min_quality: Annotated[int, Ge(1), Le(100)] = 30
@@ -104,6 +108,8 @@ class EraseRectangle(RandomMap[Image, Image]):
         fill: "noise" of random levels, the picture's "mean", or "black".
         p: the share of pictures.
     """
+
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     min_share: Annotated[float, Gt(0), Le(1)] = 0.02

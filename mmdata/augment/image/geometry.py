@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image
 from mmdata.core.step import Drop, RandomMap
 from mmdata.kernels.image.sizes import resize
@@ -29,6 +30,7 @@ class FlipImage(RandomMap[Image, Image]):
     """
 
     extra: ClassVar[str | None] = "image"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "image"
     p: Share = 0.5
@@ -179,6 +181,12 @@ class CropAtRandom(RandomMap[Image, Image]):
             if pixels.shape == image.pixels.shape and space_map == image.space_map
             else image.changed(pixels, space_map=space_map)
         )
+
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its pictures, after that of those it takes."""
+        if self.width_px is not None and self.height_px is not None:
+            return spec.fixed(height=self.height_px, width=self.width_px)
+        return ArraySpec(dims=spec.dims, sizes={"channel": spec.sizes["channel"]}, dtype=spec.dtype)
 
     def _part(self, had_width: int, had_height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Left, top, width and height."""

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio
 from mmdata.core.step import Drop, Map
 from mmdata.kernels.audio import mono, resample
@@ -21,6 +22,10 @@ class MixDown(Map[Audio, Audio]):
 
     def map(self, audio: Audio) -> Audio | Drop:
         return audio if len(audio.samples) == 1 else audio.changed(mono(audio.samples)[None])
+
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its sound, after that of what it takes."""
+        return spec.fixed(channel=1)
 
 
 @dataclass(frozen=True, kw_only=True)
