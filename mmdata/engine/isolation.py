@@ -24,7 +24,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
-from mmdata.engine.allocation import keep_large_buffers
+from mmdata.core.allocation import keep_large_buffers
 from mmdata.engine.guard import OUT_OF_MEMORY, TICK_S, Limits, guarded, held_bytes
 from mmdata.engine.notes import SIZE, Note, Notes, read_count, read_note
 from mmdata.engine.sending import sendable

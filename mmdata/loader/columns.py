@@ -180,7 +180,7 @@ class Words:
         return WordRows(self, n_rows)
 
     def batch(self, pieces: Sequence[Piece]) -> Batch:
-        return {self.name: [text for held, rows in _of(WordRows, pieces) for text in held.values[rows].tolist()]}
+        return {self.name: np.concatenate([held.values[rows] for held, rows in _of(WordRows, pieces)]).tolist()}
 
     def values(self, rows: pa.Table) -> list[str | None]:
         """The texts of rows, in order. A metadata value that is no string is given as JSON."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ from mmdata.loader.collate import Begun, Collator, Made
 from mmdata.loader.order import Taken
 from mmdata.loader.reader import WindowReader
 
+BUSY_S = 3e-4  # a caller that is away for longer gains by another thread; handing a batch over costs some 0.1 ms
 MOST = 4  # batches of media at once: more keep no core busier
 BESIDE = 2  # further batches in memory: the one that the caller has, and the one that is being padded
 
@@ -22,7 +24,7 @@ class Flying:
 
     step: int
     taken: Sequence[Taken]
-    made: Future[Made]
+    made: Future[Made] | None  # None: it is made when it is asked for
 
 
 class Flight:
@@ -37,6 +39,8 @@ class Flight:
         self._collate, self._windows, self._decoders, self._max_bytes = collate, windows, decoders, max_bytes
         self._flying: deque[Flying] = deque()
         self._largest = 0
+        self._landed_s = 0.0
+        self._is_busy = False
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="mmdata-batch")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="mmdata-finish")
 
@@ -57,12 +61,16 @@ class Flight:
 
     def begin(self, step: int, taken: Sequence[Taken]) -> None:
         """Begin a batch; its windows are wanted by now."""
+        made: Future[Made] | None
         if self._decoders is None:
-            made = self._maker.submit(lambda: self._collate.finish(self._begun(taken)))
+            made = self._maker.submit(self._made, taken) if self._is_busy else None
         else:
             begun = self._maker.submit(self._begun, taken)
             made = self._finisher.submit(lambda: self._collate.finish(begun.result()))
         self._flying.append(Flying(step, taken, made))
+
+    def _made(self, taken: Sequence[Taken]) -> Made:
+        return self._collate.finish(self._begun(taken))
 
     def _begun(self, taken: Sequence[Taken]) -> Begun:
         return self._collate.begin(taken, self._windows, self._decoders)
@@ -70,9 +78,14 @@ class Flight:
     def land(self) -> tuple[int, Made]:
         """The next batch, with its step, once it is there. Raises what making it raised."""
         flying = self._flying.popleft()
-        made = flying.made.result()
+        made = self._made(flying.taken) if flying.made is None else flying.made.result()
         self._largest = max(self._largest, made.n_bytes)
+        self._landed_s = time.perf_counter()
         return flying.step, made
+
+    def returned(self) -> None:
+        """The caller is back for the next batch: how long it was away says whether another thread is worth its cost."""
+        self._is_busy = time.perf_counter() - self._landed_s > BUSY_S
 
     def close(self) -> None:
         """Give up what is under way."""

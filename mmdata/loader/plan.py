@@ -80,11 +80,11 @@ class Plan:
     def n_rows(self) -> int:
         return sum(self.chunk_rows)
 
-    @property
+    @cached_property
     def n_lanes(self) -> int:
         return gcd(self.lanes, self.global_batch_size) if self.shuffle else 1
 
-    @property
+    @cached_property
     def n_steps(self) -> int:
         """Steps of an epoch, the same on every rank."""
         spare = 0 if self.tail == "drop" else self.global_batch_size - 1

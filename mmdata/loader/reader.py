@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdata.core.allocation import keep_large_buffers
 from mmdata.errors import SchemaMismatch, StoreError, Unreachable, Unreadable
 from mmdata.loader.buffers import Buffers
 from mmdata.loader.cache import Copies, Wanted
@@ -60,6 +61,7 @@ class ShardReader:
         self._files = files
         self._copies = copies or Copies(files)
         self._specs = {column.name: column.spec for column in columns if column.spec is not None}
+        self._schemas: set[bytes] = set()  # that were found to keep the promises
         self._buffers = Buffers(KEPT_BYTES)
         self._idle: OrderedDict[str, OpenFile] = OrderedDict()  # a file that is in use is not in it
         self._lock = Lock()
@@ -158,7 +160,9 @@ class ShardReader:
         from mmdata.store.tables import specs_of
 
         file, parquet = opened.file, opened.parquet
-        for column, spec in specs_of(parquet.schema_arrow).items():
+        schema = (parquet.metadata.metadata or {}).get(b"ARROW:schema")  # as bytes: most files have the same
+        is_known = schema is not None and schema in self._schemas
+        for column, spec in () if is_known else specs_of(parquet.schema_arrow).items():
             if self._specs.get(column, spec) != spec:
                 raise SchemaMismatch(
                     f"{file.path} of {self._files.url} promises {spec} for {column!r}, other shards "
@@ -167,6 +171,8 @@ class ShardReader:
         if parquet.metadata.num_rows != file.rows:
             found = parquet.metadata.num_rows
             raise StoreError(f"{self._files.url}/{file.path} has {found} rows, the log says {file.rows}")
+        if schema is not None:
+            self._schemas.add(schema)
 
 
 class Window:
@@ -215,6 +221,7 @@ class WindowReader:
         self._epoch = epoch
         self._parts = parts
         self._windows: dict[WindowId, Window] = {}
+        keep_large_buffers()  # or every batch is given new pages, each zeroed first
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mmdata-read")
 
     def want(self, windows: Iterable[WindowId]) -> None:

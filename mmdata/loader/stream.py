@@ -276,6 +276,7 @@ class Stream:
                     windows.want(self._wanted(order, [*flight.taken, *taken], step))
                     flight.begin(step, taken)
                 yield flight.land()
+                flight.returned()
         finally:
             flight.close()
             windows.close()

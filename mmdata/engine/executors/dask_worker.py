@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mmdata.engine.allocation import keep_large_buffers
+from mmdata.core.allocation import keep_large_buffers
 from mmdata.engine.sending import RAISED, pack, packed, sendable
 from mmdata.engine.threads import one_blas_thread_for_good
 from mmdata.engine.wanted import Unwanted, begin_anew, tell_off

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mmdata.engine.allocation import keep_large_buffers
+from mmdata.core.allocation import keep_large_buffers
 from mmdata.engine.threads import one_blas_thread
 
 Item = TypeVar("Item")

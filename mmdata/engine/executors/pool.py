@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
+from mmdata.core.allocation import keep_large_buffers
 from mmdata.core.ports import Died
-from mmdata.engine.allocation import keep_large_buffers
 from mmdata.engine.isolation import answer, end_with_parent, how_it_ended
 
 Item = TypeVar("Item")

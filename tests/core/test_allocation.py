@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmdata.engine.allocation import keep_large_buffers
+from mmdata.core.allocation import keep_large_buffers
 from mmdata.engine.executors.pool import Pool
 
 

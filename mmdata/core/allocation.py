@@ -1,4 +1,5 @@
-"""Large buffers that are used again: a process that decodes pictures all day should not give each one's memory back.
+"""Large buffers that are used again: a process that decodes pictures, or makes batches, should not give each one's
+memory back.
 
 glibc hands what is larger than a threshold back to the system at once, and every page of the next picture is then
 mapped and zeroed anew. Both thresholds follow what a process does, but not far enough for pictures of some megapixels;
