@@ -222,6 +222,19 @@ def test_datasets_knows_pictures_sound_and_arrays_for_what_they_are(known: Known
     assert np.array(rows[1]["image.grid"]).shape == (2, 3)
 
 
+def test_another_engine_sees_native_lists(known: Known, tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    mmdata.export(known.store, tmp_path / "out", format="parquet", selection="v1")
+    sql = """SELECT key, "image.phash", "speech.mfcc", "image.grid.id" FROM read_parquet(?) WHERE split = 'train'"""
+    rows = duckdb.execute(sql, [f"{tmp_path}/out/data/*.parquet"]).fetchall()
+    assert len(rows) == 13
+    for key, *values in rows:
+        for name, value in zip(("image.phash", "speech.mfcc", "image.grid.id"), values, strict=True):
+            told = known.samples[key].arrays[name]
+            assert (value is None) == (told is None)
+            assert told is None or np.array_equal(np.array(value, told.dtype).reshape(told.shape), told)
+
+
 def test_a_manifest_is_ingested_again_with_the_very_keys_metadata_and_bytes(known: Known, tmp_path: Path) -> None:
     mmdata.export(known.store, tmp_path / "out", format="files", selection="few")
     parts = {"image": "image", "text": "text", "label": "part.label", "raw": "raw", "Speech one/two": "Speech one/two"}
