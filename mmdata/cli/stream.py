@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +32,8 @@ def form(spec: ArraySpec) -> str:
 def stream(
     store: StoreArg,
     columns: Annotated[
-        list[str] | None, typer.Argument(metavar="[COLUMN...]", help="Features and texts; all features unless said.")
+        list[str] | None,
+        typer.Argument(metavar="[COLUMN...]", help="Features, media and texts; all features unless said."),
     ] = None,
     selection: Annotated[str | None, typer.Option("--selection", metavar="NAME", help="Only its samples.")] = None,
     split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only this split of it.")] = None,
@@ -108,7 +110,7 @@ def _found(made: Stream, mixed: Quality) -> dict[str, Any]:
         "steps": made.n_steps,
         "batch_size": made.batch_size,
         "world": made.world,
-        "bytes_a_sample": round(max(part.row_bytes for part in made.parts)),
+        "bytes_a_sample": round(max(part.row_bytes + part.media_bytes for part in made.parts)),
         "shards": len(shards),
         "neighbour_distance": round(mixed.neighbour_distance, 4),
         "shard_entropy_bits": round(mixed.shard_entropy, 4),
@@ -125,7 +127,8 @@ def _timed(made: Stream) -> dict[str, Any]:
     for batch in made:
         rows += len(batch["key"])
     seconds = max(perf_counter() - started, 1e-3)
-    return {"seconds": round(seconds, 3), "samples_a_second": round(rows / seconds)}
+    replaced = {"replaced": made.n_replaced} if made.n_replaced else {}
+    return {"seconds": round(seconds, 3), "samples_a_second": round(rows / seconds), **replaced}
 
 
 def _tell(made: Stream, mixed: Quality, found: dict[str, Any]) -> None:
@@ -145,3 +148,7 @@ def _tell(made: Stream, mixed: Quality, found: dict[str, Any]) -> None:
     )
     if "seconds" in found:
         print(f"read in {found['seconds']:.2f} s: {found['samples_a_second']:,} samples/s on this rank")
+    if made.n_replaced:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in Counter(one.kind for one in made.replaced).items())
+        last = made.replaced[-1]
+        print(f"bad samples replaced: {made.n_replaced:,} ({kinds}); the last: {last.key}: {last.error}")

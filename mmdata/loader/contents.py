@@ -92,6 +92,15 @@ class Contents:
         """What reads the rows."""
         return ShardReader(self.files, self.columns, self.copies())
 
+    @property
+    def media_bytes(self) -> float:
+        """About how many bytes of tars a row takes, where media are streamed."""
+        if not any(isinstance(column, Medium) for column in self.columns):
+            return 0.0
+        files = {file.path: file for chunk in self.chunks if (file := chunk.files[SAMPLES]).media}.values()
+        n_bytes = sum(file.media.size_bytes for file in files if file.media)
+        return n_bytes / max(1, sum(file.rows for file in files))
+
     def media_files(self) -> MediaFiles:
         """What reads the samples' media."""
         tars = {file.media.path: file.media for chunk in self.chunks if (file := chunk.files[SAMPLES]).media}
