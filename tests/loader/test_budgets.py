@@ -155,3 +155,15 @@ def test_what_cannot_be_is_refused() -> None:
         order.batch_size(3)
     with pytest.raises(ValueError, match="no rank 2 of 2"):
         order.shares_of(2, 2)
+
+
+def test_the_order_of_batches_by_length_is_the_same_for_ever_and_fillers_are_the_sequences_first_rows() -> None:
+    order = budget([7, 5, 6], 1, most=100, shares=4, tail="mask", window_rows=8, lanes=4)
+    batches = [rows_of(order.begin(0), step) for step in range(order.n_steps(0))]
+    assert [[row for row, _ in batch] for batch in batches] == [
+        [16, 13, 10, 7, 3, 2, 6, 16],
+        [11, 9, 14, 8, 17, 15, 12, 1, 4, 0, 5, 11],
+    ]
+    assert [row for batch in batches for row, real in batch if not real] == [16, 11]
+    chunk, row = order.plan.epoch(0).sequence()
+    assert [(0, 7, 12)[chunk[place]] + row[place] for place in (0, 1)] == [11, 16]

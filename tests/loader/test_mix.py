@@ -205,3 +205,19 @@ def test_a_rare_part_takes_many_steps_and_the_first_question_stays_quick() -> No
     order = mixture([10**7, 50], [1.0, 1e-6], size=256, lanes=8, window_rows=4096, until="all")
     assert order.n_steps(0) == pytest.approx(50 / 1e-6 / 256, rel=0.3)  # 6 or 8 rows a lane
     assert len(order.begin(9).taken(10**5, rank=0, world=1)) >= 8
+
+
+def test_the_order_of_a_mixture_is_the_same_for_ever() -> None:
+    assert [apportion(slots, [2, 1, 1]) for slots in range(5)] == [
+        [0, 0, 0],
+        [1, 0, 0],
+        [1, 1, 0],
+        [2, 1, 0],
+        [2, 1, 1],
+    ]
+    order = mixture([20, 10, 5], [3, 2, 1], size=6, lanes=2)
+    batches = [[(part, at) for part, _, at in rows_of(order.begin(0), step)] for step in range(2)]
+    assert batches == [
+        [(0, 0), (0, 1), (1, 0), (0, 10), (1, 5), (2, 2)],
+        [(0, 2), (1, 1), (2, 0), (0, 11), (0, 12), (1, 6)],
+    ]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mmdata.errors import SchemaMismatch
+from mmdata.loader.ordering import seed_of
+from mmdata.loader.stream import Stream, stream
+from mmdata.store import Store
+
+Build = Callable[..., Store]
+
+
+def opened(store: Store, **settings: Any) -> Stream:
+    return stream(store, ["image.sharpness"], batch_size=4, lanes=2, **settings)
+
+
+def saved(made: Stream) -> dict[str, Any]:
+    """A state after two steps, as it comes back from a file."""
+    for _ in made:
+        if made.step == 2:
+            break
+    state: dict[str, Any] = json.loads(json.dumps(made.state_dict()))
+    return state
+
+
+def test_a_store_that_grew_says_so_and_what_to_do(make_store: Build, tmp_path: Any) -> None:
+    before, after = make_store(tmp_path / "a", (20, 3)), make_store(tmp_path / "b", (20, 3, 25))
+    with pytest.raises(SchemaMismatch) as told:
+        opened(after).load_state_dict(saved(opened(before)))
+    assert "the store is newer: 48 rows in 3 shards, the state saw 23 in 2" in str(told.value)
+    assert "mmdata.open(..., snapshot=NAME)" in str(told.value)
+    with pytest.raises(
+        SchemaMismatch, match="the store is older, or lost samples: 23 rows in 2 shards, the state saw 48"
+    ):
+        opened(before).load_state_dict(saved(opened(after)))
+
+
+def test_a_state_of_a_snapshot_names_it(make_store: Build, tmp_path: Any) -> None:
+    store = make_store(tmp_path / "a", (20, 3))
+    store.snapshot("v1")
+    state = saved(opened(Store.open(store.url, snapshot="v1")))
+    assert state["parts"][0]["snapshot"] == "v1"
+    place = opened(store)
+    place.load_state_dict(state)  # the store still holds the same
+    assert place.step == 2
+    other = make_store(tmp_path / "b", (20, 3, 25))
+    with pytest.raises(SchemaMismatch, match="the state is of snapshot 'v1': open the store with snapshot='v1'"):
+        opened(other).load_state_dict(state)
+
+
+def test_features_that_changed_are_told_from_samples_that_did(small: Store) -> None:
+    state = saved(opened(small))
+    state["parts"][0]["content"]["image.sharpness"] = "0" * 16
+    with pytest.raises(SchemaMismatch, match="the samples are the same, their features are not"):
+        opened(small).load_state_dict(state)
+    state = saved(opened(small))
+    state["parts"][0]["content"]["rows"] = "0" * 16
+    with pytest.raises(SchemaMismatch, match="the rows are as many, but not the same"):
+        opened(small).load_state_dict(state)
+
+
+def test_a_state_of_the_first_version_is_read(small: Store) -> None:
+    state = saved(opened(small))
+    old = {name: state[name] for name in ("epoch", "step", "order")} | {
+        "version": 1,
+        "content": state["parts"][0]["content"],
+    }
+    place = opened(small)
+    place.load_state_dict(old)
+    assert (place.epoch, place.step) == (0, 2)
+    with pytest.raises(SchemaMismatch, match="it lacks its order or content"):
+        place.load_state_dict({**old, "content": None})
+    old["content"]["rows"] = "0" * 16
+    with pytest.raises(SchemaMismatch, match="rows is not what it was"):
+        place.load_state_dict(old)
+
+
+def test_a_state_of_a_newer_version_says_that_this_one_is_old(small: Store) -> None:
+    with pytest.raises(SchemaMismatch, match="a newer mmdata saved it, update this one"):
+        opened(small).load_state_dict({**saved(opened(small)), "version": 3})
+
+
+@pytest.mark.parametrize("parts", [None, 3, "ab", [None], [{}], [{"content": 3}], {"a": 1}])
+def test_damaged_parts_are_refused(small: Store, parts: object) -> None:
+    place = opened(small)
+    with pytest.raises(SchemaMismatch, match="the stream's state is damaged"):
+        place.load_state_dict({**saved(opened(small)), "parts": parts})
+    assert place.step == 0
+
+
+def test_parts_of_a_mixture_have_seeds_of_their_own() -> None:
+    assert len({seed_of(seed, part) for seed in range(3) for part in range(5)}) == 15
+    assert seed_of(7, 0) == 7
