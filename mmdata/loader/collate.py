@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from mmdata.loader.media import Medium
 from mmdata.loader.order import Taken, WindowId
 from mmdata.loader.reader import WindowReader
 from mmdata.loader.replacing import Replaced
+
+if TYPE_CHECKING:
+    import torch
 
 Output = Literal["numpy", "torch"]
 
@@ -68,12 +71,14 @@ class Collator:
         columns: what a batch holds. output: arrays of numpy, or tensors of torch.
         marks_real: give the batch `real`, bool [batch], False for rows that fill up.
         marks_part: give the batch `part`, int64 [batch], which part of the data each row is of.
+        pin: put tensors where a GPU can fetch them by itself; where there is none, they stay where they are.
     """
 
     columns: tuple[Column, ...]
     output: Output
     marks_real: bool
     marks_part: bool = False
+    pin: bool = False
 
     @property
     def media(self) -> tuple[Medium, ...]:
@@ -113,7 +118,12 @@ class Collator:
             return batch
         import torch
 
+        pin = self.pin and torch.cuda.is_available()
         return {
-            name: torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+            name: _tensor(torch.from_numpy(values), pin=pin) if isinstance(values, np.ndarray) else values
             for name, values in batch.items()
         }
+
+
+def _tensor(values: torch.Tensor, *, pin: bool) -> torch.Tensor:
+    return values.pin_memory() if pin else values

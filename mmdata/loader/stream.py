@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmdata.core.arrays import ArraySpec
@@ -61,6 +61,7 @@ def stream(
     check_digests: bool = False,
     fetch: Fetch | None = None,
     cache: Cache | str | os.PathLike[str] | None = None,
+    pin: bool = False,
 ) -> Stream:
     """Stream columns of a store, batch by batch; iterating gives what is left of one epoch.
 
@@ -106,6 +107,8 @@ def stream(
         fetch: reads parts that the store only points to, by their pointer.
         cache: a folder on a disk of this machine for copies of the store's files, or a `Cache`, which says how large it
             may grow; for stores that are far away.
+        pin: put tensors where a GPU can fetch them by itself; does nothing where there is none. Not for worker
+            processes: a `DataLoader` pins what they made.
 
     Raises:
         ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
@@ -122,6 +125,8 @@ def stream(
         raise ConfigError("stream", [f"epoch: must be at least 0, not {epoch}"])
     if output not in ("numpy", "torch"):
         raise ConfigError("stream", [f"output: must be numpy or torch, not {output!r}"])
+    if pin and output != "torch":
+        raise ConfigError("stream", ["pin: arrays of numpy can't be pinned: set output='torch'"])
     if max_consecutive_bad < 0:
         raise ConfigError("stream", [f"max_consecutive_bad: must be at least 0, not {max_consecutive_bad}"])
     media = MediaSettings(dict(steps or {}), seed, max_consecutive_bad, check_digests, fetch)
@@ -152,6 +157,7 @@ def stream(
         threads=threads,
         max_bytes=max_bytes,
         output=output,
+        pin=pin,
         names=named(parts) if is_mixture(parts) else (),
     )
 
@@ -178,6 +184,7 @@ class Stream:
         threads: int,
         max_bytes: int,
         output: Output,
+        pin: bool = False,
         names: Sequence[str] = (),
     ) -> None:
         self.parts = tuple(parts)
@@ -190,7 +197,7 @@ class Stream:
         self._threads = threads
         self._max_bytes = max_bytes
         self._report = Report()
-        self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real, marks_part=bool(names))
+        self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real, marks_part=bool(names), pin=pin)
         self._ahead = _reads_ahead(parts, order, rank, world, max_bytes)
 
     @property
@@ -230,7 +237,7 @@ class Stream:
         epoch = self.epoch
         for step, made in self.made(epoch, start=self.step):
             self.step = step + 1
-            self._report.add(made.replaced)
+            self.note(made.replaced)
             yield made.batch
         self.seek(epoch=epoch + 1)
 
@@ -243,6 +250,10 @@ class Stream:
     def replaced(self) -> list[Replaced]:
         """The last of them, oldest first: at most 1,000."""
         return self._report.last()
+
+    def note(self, replaced: Iterable[Replaced]) -> None:
+        """Count samples that a worker of this rank replaced in a batch that was given."""
+        self._report.add(replaced)
 
     def seek(self, *, epoch: int, step: int = 0) -> None:
         """Go to a place. Raises ValueError when there is none."""
