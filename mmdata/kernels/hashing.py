@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 # An odd number has an inverse modulo 2**64, which lets one running sum serve every stretch of a text.
@@ -62,6 +64,43 @@ def signed_counts(hashes: np.ndarray, n_bins: int) -> np.ndarray:
     bins = (hashes & np.uint64((1 << 63) - 1)) % np.uint64(n_bins)
     signs = 1.0 - 2.0 * (hashes >> np.uint64(63)).astype(np.float64)
     return np.bincount(bins.astype(np.int64), weights=signs, minlength=n_bins).astype(np.float32)
+
+
+def min_hashes(hashes: np.ndarray, n_permutations: int, *, seed: int = 1) -> np.ndarray:
+    """The least of a set's hashes under each of many random orders: MinHash (Broder 1997).
+
+    An order is that of `a * hash + b` modulo 2**32, a odd, of the hashes' upper halves. The share of equal places of
+    two signatures is an estimate of the sets' Jaccard similarity.
+
+    Args:
+        hashes: uint64 [item]; items that occur several times count once.
+        n_permutations: how many orders.
+        seed: decides the orders.
+
+    Returns:
+        uint32 [permutation]; 2**32 - 1 throughout where there is no item.
+    """
+    a, b = _orders(n_permutations, seed)
+    items = (hashes >> np.uint64(32)).astype(np.uint32)
+    least = np.full(n_permutations, np.iinfo(np.uint32).max, np.uint32)
+    ordered = np.empty((n_permutations, min(len(items), CHUNK)), np.uint32)
+    for start in range(0, len(items), CHUNK):
+        some = items[start : start + CHUNK]
+        view = ordered[:, : len(some)]
+        np.multiply(a[:, None], some, out=view)
+        np.add(view, b[:, None], out=view)
+        np.minimum(least, view.min(axis=1), out=least)
+    return least
+
+
+CHUNK = 1024  # items whose orders are computed at once: they stay in the processor's cache
+
+
+@lru_cache(maxsize=8)
+def _orders(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    numbers = mix(np.arange(1, 2 * n + 1, dtype=np.uint64) * BASE + mix(np.array([seed], np.uint64)))
+    short = (numbers >> np.uint64(32)).astype(np.uint32)
+    return short[:n] | np.uint32(1), short[n:]
 
 
 def hamming_bits(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -22,7 +22,12 @@ def split_words(text: str) -> list[str]:
     >>> split_words("Don't panic: हिन्दी, 42!")
     ['Don', 't', 'panic', 'हिन्दी', '42']
     """
+    if text.isascii():
+        return text.translate(ASCII_BLANKS).split()
     return [word for word in SEPARATORS.split(text) if word]
+
+
+ASCII_BLANKS = {code: " " for code in range(128) if SEPARATORS.match(chr(code))}
 
 
 def char_grams(codes: np.ndarray, n_min: int, n_max: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Numbers about texts, without a vocabulary or a model."""
+"""Texts as counts and samples of their n-grams, without a vocabulary."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from annotated_types import Ge
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Text
 from mmdata.core.step import Extract
-from mmdata.kernels.hashing import code_points, hash_spans, signed_counts
-from mmdata.kernels.text import char_grams, split_words, word_grams
-
-INT32 = ArraySpec(dtype="int32")
+from mmdata.kernels.hashing import code_points, hash_spans, min_hashes, signed_counts
+from mmdata.kernels.text.words import char_grams, split_words, word_grams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +56,31 @@ class HashedNgrams(Extract[Text]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextLength(Extract[Text]):
-    """How long a text is: int32 scalars `chars` (code points) and `words` (what stands between separators)."""
+class MinHash(Extract[Text]):
+    """A signature by which near duplicates are found: uint32 [permutation]; see `kernels.hashing.min_hashes`.
+
+    Of two texts the share of equal places is about the share of runs of words that they have in common (Jaccard), with
+    a standard error of at most 0.5 / sqrt(n_permutations). Case and what stands between words make no difference. A
+    text of fewer words than a run counts as one run; one without words has the greatest number in all places.
+
+    Args:
+        n_words: words a run.
+        n_permutations: places; the signature is cut into bands by who looks for duplicates.
+        seed: of the permutations; only signatures of one seed can be compared.
+    """
 
     on: str = "text"
-    into: str = "text.length"
+    into: str = "text.minhash"
+    n_words: Annotated[int, Ge(1)] = 5
+    n_permutations: Annotated[int, Ge(1)] = 128
+    seed: Annotated[int, Ge(0)] = 1
 
-    def spec(self) -> dict[str, ArraySpec]:
-        return {"chars": INT32, "words": INT32}
+    def spec(self) -> ArraySpec:
+        return ArraySpec(dims=("permutation",), sizes={"permutation": self.n_permutations}, dtype="uint32")
 
-    def extract(self, text: Text) -> dict[str, np.ndarray]:
-        counts = {"chars": len(text.text), "words": len(split_words(text.text))}
-        return {name: np.asarray(count, np.int32) for name, count in counts.items()}
+    def extract(self, text: Text) -> np.ndarray:
+        words = split_words(text.text.casefold())
+        codes = code_points(f" {' '.join(words)} " if words else "")
+        n = min(self.n_words, len(words))
+        runs = hash_spans(codes, *word_grams(codes, n, n)) if words else np.zeros(0, np.uint64)
+        return min_hashes(runs, self.n_permutations, seed=self.seed)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from mmdata.core.sample import Text
-from mmdata.features.text import HashedNgrams, TextLength
+from mmdata.features.text import HashedNgrams, MinHash, TextLength
+from mmdata.kernels.hashing import min_hashes
 from mmdata.testing.build import caption
 from mmdata.testing.contracts.steps import Case, StepContract
 
@@ -24,6 +26,8 @@ class TestTextFeatures(StepContract):
             Case(HashedNgrams(), Text("")),
             Case(WORDS, caption(2)),
             Case(HashedNgrams(n_features=3), Text("\ud800 名前 \0")),
+            Case(MinHash(), caption(4)),
+            Case(MinHash(n_permutations=3), Text("")),
             Case(TextLength(), caption(3)),
             Case(TextLength(), Text("")),
         ],
@@ -90,7 +94,7 @@ def test_similarities_are_those_of_scikit_learn() -> None:
 
 def test_counts_are_the_same_in_another_process() -> None:
     code = (
-        "from mmdata.features.text import *; import hashlib;"
+        "from mmdata.core.sample import Text; from mmdata.features.text import HashedNgrams; import hashlib;"
         "print(hashlib.md5(HashedNgrams().extract(Text('A red disc on the wall')).tobytes()).hexdigest())"
     )
     seen = {
@@ -128,3 +132,48 @@ def test_n_grams_in_the_wrong_order_are_refused() -> None:
 def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(settings))):
         TypeAdapter(HashedNgrams).validate_python(settings)
+
+
+def jaccard(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> float:
+    return len(one & other) / len(one | other)
+
+
+@given(st.integers(0, 200), st.integers(0, 10_000))
+def test_equal_places_of_signatures_estimate_what_texts_share(n_common: int, seed: int) -> None:
+    step = MinHash(n_words=2, n_permutations=256)
+    words = [f"word{seed}x{number}" for number in range(400)]
+    one, other = words[: 100 + n_common], words[100:300]
+    true = jaccard(set(pairwise(one)), set(pairwise(other)))
+    signatures = [step.extract(Text(" ".join(each))) for each in (one, other)]
+    estimate = float((signatures[0] == signatures[1]).mean())
+    assert abs(estimate - true) < 5 * 0.5 / 16  # five standard errors
+
+
+def test_signatures_disregard_case_order_of_runs_and_repetition() -> None:
+    step = MinHash(n_words=1)
+    first = step.extract(Text("a red disc, a wall"))
+    assert (step.extract(Text("WALL: disc red a")) == first).all()
+    assert (step.extract(Text("a red disc")) != first).any()
+    assert (MinHash(n_words=1, seed=2).extract(Text("a red disc, a wall")) != first).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [("one two", "one two"), ("one", "ONE!"), ("one two three four five", "one, two three four five.")],
+)
+def test_texts_shorter_than_a_run_have_a_signature(text: str, same: str) -> None:
+    assert (MinHash().extract(Text(text)) == MinHash().extract(Text(same))).all()
+    assert (MinHash().extract(Text(text)) < 2**32 - 1).any()
+    assert (MinHash().extract(Text(f"{text} more")) != MinHash().extract(Text(text))).any()
+
+
+def test_no_words_give_the_greatest_number() -> None:
+    assert (MinHash().extract(Text(" ... ")) == 2**32 - 1).all()
+
+
+def test_signatures_are_those_of_plain_loops_over_many_items() -> None:
+    items = np.arange(3000, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    found = min_hashes(items, 5, seed=3)
+    halves = [min_hashes(items[:1700], 5, seed=3), min_hashes(items[1700:], 5, seed=3)]
+    assert (found == np.minimum(*halves)).all()
+    assert found.dtype == np.uint32
