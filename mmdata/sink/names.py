@@ -36,10 +36,11 @@ class Columns:
 def columns_of(contents: Contents) -> Columns:
     """A part's column is called like it, and a feature's too; a name that is taken gets `part.` or `feature.` before.
 
-    Texts that may have been stored as other bytes than their UTF-8 have a column NAME.bytes.
+    Names that differ in case alone count as one. Texts that may have been stored as other bytes than their UTF-8 have a column NAME.bytes.
     """
     taken = {*ABOUT, *MORE}
-    taken.update(name for column, (_, spec) in contents.features.items() for name in length_columns(column, spec))
+    for column, (_, spec) in contents.features.items():
+        taken.update(name.lower() for name in length_columns(column, spec))
     parts = {name: _free(name, "part", taken) for name in contents.parts}
     features = {name: _free(name, "feature", taken) for name in contents.features}
     own = [name for name, form in contents.parts.items() if form.is_text and form.encodings != {"encoded"}]
@@ -47,9 +48,9 @@ def columns_of(contents: Contents) -> Columns:
 
 
 def _free(name: str, kind: str, taken: set[str]) -> str:
-    while name in taken:
+    while name.lower() in taken:  # engines of SQL take names in any case for the same
         name = f"{kind}.{name}"
-    taken.add(name)
+    taken.add(name.lower())
     return name
 
 

@@ -59,13 +59,13 @@ def test_columns_of_parts_and_features_stay_apart() -> None:
         PartForm("note", {"text"}, {"txt"}, {"encoded"}),
         PartForm("image", {"image"}, {"png"}, own),
     ]
-    columns = columns_of(contents(parts, {"image": ArraySpec(), "part.key": ArraySpec()}))
+    columns = columns_of(contents(parts, {"image": ArraySpec(), "part.key": ArraySpec(), "NOTE": ArraySpec()}))
     assert columns.parts["key"] == "part.key"
     assert columns.parts["text"] == "text"
     assert columns.raw == {"text": "part.text.bytes"}
-    assert columns.features == {"image": "feature.image", "part.key": "feature.part.key"}
+    assert columns.features == {"image": "feature.image", "part.key": "feature.part.key", "NOTE": "feature.NOTE"}
     every = [*columns.parts.values(), *columns.raw.values(), *columns.features.values()]
-    assert len(set(every)) == len(every)
+    assert len({name.lower() for name in every}) == len(every)
 
 
 def test_suffixes_of_features_stay_apart_in_lower_case() -> None:
