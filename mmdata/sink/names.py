@@ -36,7 +36,8 @@ class Columns:
 def columns_of(contents: Contents) -> Columns:
     """A part's column is called like it, and a feature's too; a name that is taken gets `part.` or `feature.` before.
 
-    Names that differ in case alone count as one. Texts that may have been stored as other bytes than their UTF-8 have a column NAME.bytes.
+    Names that differ in case alone count as one. Texts that may have been stored as other bytes than their UTF-8 have a
+    column NAME.bytes.
     """
     taken = {*ABOUT, *MORE}
     for column, (_, spec) in contents.features.items():
