@@ -23,12 +23,13 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.step import Step
 from mmdata.errors import ConfigError
 from mmdata.loader.assembling import Decoders
+from mmdata.loader.cache import Cache
 from mmdata.loader.collate import Begun, Collator, Output
 from mmdata.loader.columns import Column, Held, Piece
 from mmdata.loader.contents import Contents, contents_of, row_bytes
 from mmdata.loader.media import MediaSettings, Medium
 from mmdata.loader.order import Taken, WindowId
-from mmdata.loader.reader import ShardReader, Window
+from mmdata.loader.reader import Window
 from mmdata.loader.tars import Fetch
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def rows(
     seed: int = 0,
     check_digests: bool = False,
     fetch: Fetch | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
 ) -> Rows:
     """A store's samples by number, in stored order.
 
@@ -66,6 +68,7 @@ def rows(
         seed: of random steps, with the epoch and the sample's key.
         check_digests: compare each local tar with the log before its first use.
         fetch: reads parts that the store only points to, by their pointer.
+        cache: a folder on a disk of this machine for copies of the store's files, or a `Cache`, as `stream` takes it.
 
     Raises:
         ConfigError: a setting is out of range or an unknown name, or there are no rows.
@@ -76,7 +79,7 @@ def rows(
     if output not in ("numpy", "torch"):
         raise ConfigError("rows", [f"output: must be numpy or torch, not {output!r}"])
     media = MediaSettings(dict(steps or {}), seed, 0, check_digests, fetch)
-    contents = contents_of(store, columns, selection=selection, split=split, media=media)
+    contents = contents_of(store, columns, selection=selection, split=split, media=media).through(cache)
     return Rows(contents, threads=threads, max_bytes=max_bytes, output=output)
 
 
@@ -302,7 +305,7 @@ class _Reader:
 
     def __init__(self, contents: Contents, *, threads: int, max_bytes: int, output: Output) -> None:  # noqa: ARG002
         self.lock = Lock()
-        self.files = ShardReader(contents.files, contents.columns)
+        self.files = contents.reader()
         self.threads = ThreadPoolExecutor(threads, "mmdata-rows")
         self._contents, self._n_threads, self._max_bytes = contents, threads, max_bytes
 

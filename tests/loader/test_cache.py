@@ -22,6 +22,7 @@ import pytest
 from mmdata.errors import ConfigError, StoreError
 from mmdata.loader import cache as cache_module
 from mmdata.loader.cache import Cache, Wanted
+from mmdata.loader.rows import rows
 from mmdata.loader.stream import stream
 from mmdata.store import Store
 from mmdata.store.files import Files, new_hash
@@ -89,6 +90,14 @@ def test_the_batches_are_the_same_and_the_store_is_needed_once(small: Store, tmp
         path.unlink()
     through.seek(epoch=0)
     assert_same(list(through), expected)
+
+
+@pytest.mark.parametrize("max_bytes", [0, 1 << 30])
+def test_rows_by_number_are_read_through_it_too(small: Store, tmp_path: Path, max_bytes: int) -> None:
+    wanted = [56, 0, 3, 21, 3]
+    expected = rows(small, COLUMNS)[wanted]
+    assert_same([rows(small, COLUMNS, max_bytes=max_bytes, cache=tmp_path)[wanted]], [expected])
+    assert len(copies_in(tmp_path)) > 0
 
 
 def test_a_file_whose_bytes_changed_is_named_and_never_kept(tmp_path: Path) -> None:
