@@ -8,7 +8,7 @@ for as long as its snapshot is there, whatever the store has come to hold: nobod
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmdata.core.arrays import ArraySpec
@@ -17,6 +17,7 @@ from mmdata.loader.state import STATE_VERSION
 from mmdata.loader.stream import Stream, stream
 
 if TYPE_CHECKING:
+    from mmdata.loader.collate import Made
     from mmdata.loader.parts import Part
     from mmdata.loader.replacing import Replaced
     from mmdata.store import Store
@@ -123,6 +124,14 @@ class FollowingStream:
     def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[tuple[int, Any]]:
         """The rank's batches start, start + stride, ... of an epoch, with their steps. Moves nothing."""
         return self.at(epoch).batches(epoch, start=start, stride=stride)
+
+    def made(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[tuple[int, Made]]:
+        """As `batches`, with what was replaced beside each batch."""
+        return self.at(epoch).made(epoch, start=start, stride=stride)
+
+    def note(self, replaced: Iterable[Replaced]) -> None:
+        """Count samples that a worker of this rank replaced in a batch that was given."""
+        self.at(self.epoch).note(replaced)
 
     def state_dict(self) -> dict[str, Any]:
         """The place, and what it is a place in, the epoch's snapshot among it: JSON values, a few hundred bytes.

@@ -28,10 +28,15 @@ class StreamDataset(IterableDataset[Place]):
 
     `state_dict` in a worker says where that worker stands, as torchdata's `StatefulDataLoader` wants it, for the same
     number of workers; `WorkerStream`'s holds on any number.
+
+    Args:
+        stream: what is read.
+        tells: workers give pairs of a batch and what was replaced in it, as `WorkerStream` wants them.
     """
 
-    def __init__(self, stream: Stream | FollowingStream) -> None:
+    def __init__(self, stream: Stream | FollowingStream, *, tells: bool = False) -> None:
         self.stream = stream
+        self._tells = tells
         self._begun = False  # in a worker: a pass over the data
         self._first: int | None = None  # the step that this worker begins with, where a state said so
         self._next: int | None = None  # the step that it makes next, once it has begun
@@ -48,9 +53,9 @@ class StreamDataset(IterableDataset[Place]):
             self.set_epoch(self.stream.epoch + 1)
         self._begun = True
         start = self.stream.step + info.id if self._first is None else self._first
-        for step, batch in self.stream.batches(self.stream.epoch, start=start, stride=info.num_workers):
+        for step, made in self.stream.made(self.stream.epoch, start=start, stride=info.num_workers):
             self._next = step + info.num_workers
-            yield batch
+            yield (made.batch, made.replaced) if self._tells else made.batch
 
     def set_epoch(self, epoch: int) -> None:
         """Go to an epoch's first batch; to be called before the loop, as workers that persist don't hear of it."""
@@ -115,10 +120,11 @@ class WorkerStream:
         epoch, step = self.stream.epoch, self.stream.step
         if step < self.stream.n_steps:
             if self._loader_is_at != (epoch, step):
-                self._loader = DataLoader(StreamDataset(self.stream), **self._settings)
+                self._loader = DataLoader(StreamDataset(self.stream, tells=True), **self._settings)
             self._loader_is_at = None  # unless this epoch comes to its end
-            for batch in self._loader:
+            for batch, replaced in self._loader:
                 self.stream.step += 1
+                self.stream.note(replaced)
                 yield batch
             self._loader_is_at = (epoch + 1, 0)  # the workers' copies move on by themselves
         self.stream.seek(epoch=epoch + 1)

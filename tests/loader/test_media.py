@@ -42,6 +42,7 @@ from mmdata.features.image import ColorHistogram
 from mmdata.loader.decoding import SPECS, spec_given
 from mmdata.loader.stream import Stream, stream
 from mmdata.loader.tars import Place
+from mmdata.loader.torch import WorkerStream
 from mmdata.store import Store
 from mmdata.store.layout import Media
 from mmdata.testing.contracts.streams import StreamCase, StreamContract
@@ -291,6 +292,15 @@ def test_batches_that_are_not_given_count_nothing(damaged: Store) -> None:
     made = stream(damaged, ["image"], batch_size=8)
     list(made.batches(0))
     assert made.n_replaced == 0
+
+
+def test_workers_tell_what_they_replaced(damaged: Store) -> None:
+    alone = stream(damaged, ["image"], batch_size=8)
+    expected = keys(alone)
+    shared = stream(damaged, ["image"], batch_size=8)
+    assert keys(WorkerStream(shared, workers=2, start="fork")) == expected
+    assert shared.replaced == alone.replaced
+    assert shared.state_dict() == alone.state_dict()
 
 
 def test_too_many_bad_ones_in_a_row_are_an_error(tmp_path: Path) -> None:
