@@ -165,6 +165,8 @@ class DropPlain(Filter[Image]):
         tolerance: how near, in levels of each channel.
     """
 
+    extra: ClassVar[str | None] = "image"
+
     on: str = "image"
     max_share: Share = 0.98
     tolerance: Annotated[int, Ge(0), Le(255)] = 8

@@ -67,7 +67,7 @@ class DenoiseImage(Map[Image, Image]):
 
     Args:
         method: "median" against single wrong pixels, "bilateral" keeps edges, "non_local_means" is best and takes a
-            second for a million pixels.
+            second or two for a million pixels.
         size_px: side of the median's square, odd; for "bilateral", twice the deviation in pixels.
         levels: of "bilateral" and "non_local_means": how far colours that are averaged may lie apart, of 255.
     """

@@ -98,6 +98,8 @@ class Plainness(Extract[Image]):
         tolerance: how near, in levels of each channel.
     """
 
+    extra: ClassVar[str | None] = "image"
+
     on: str = "image"
     into: str = "image.plain"
     tolerance: Annotated[int, Ge(0), Le(255)] = 8

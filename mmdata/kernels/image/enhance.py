@@ -70,7 +70,7 @@ def non_local_means(pixels: np.ndarray, *, strength: float) -> np.ndarray:
     """Average over pixels whose 7 x 7 surroundings look alike, within 21 x 21 px.
 
     Buades, Coll and Morel, "A non-local algorithm for image denoising" (CVPR 2005), as OpenCV has it: colours in CIE
-    L*a*b*. It takes about a second for a million pixels.
+    L*a*b*. It takes a second or two for a million pixels.
 
     Args:
         pixels: uint8 [row, column, channel].
