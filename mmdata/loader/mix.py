@@ -16,7 +16,7 @@ rounds of equal sections, so that no row comes again before all others of its pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from mmdata.loader.plan import Epoch, Plan
 Batches = Literal["mixed", "single"]
 Until = Literal["first", "all"]
 SCALE = 1 << 40  # weights are whole numbers: what is counted in floating point may differ between machines
+COUNTS_KEPT = 1000
 PASSES_KEPT = 4  # of a part: its lanes are in the same pass, or in neighbouring ones
 
 
@@ -83,7 +84,7 @@ class MixOrder:
     def n_lanes(self) -> int:
         return self.plans[0].n_lanes
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Rows of a lane in a step."""
         return self.plans[0].global_batch_size // self.n_lanes
@@ -148,7 +149,7 @@ class MixOrder:
         return [Deal(plan.n_rows, self.n_lanes) for plan in self.plans]
 
     def begin(self, epoch: int) -> MixEpoch:
-        return MixEpoch(self, epoch, {})
+        return MixEpoch(self, epoch)
 
 
 def _first(holds: Callable[[int], bool]) -> int:
@@ -170,7 +171,7 @@ class Deal:
     n_rows: int
     n_lanes: int
 
-    @property
+    @cached_property
     def section(self) -> int:
         return max(1, self.n_rows // self.n_lanes)
 
@@ -193,7 +194,8 @@ class MixEpoch:
 
     order: MixOrder
     number: int
-    passes: dict[tuple[int, int], Epoch]
+    passes: dict[tuple[int, int], Epoch] = field(default_factory=dict)
+    _counts: dict[tuple[int, int], list[int]] = field(default_factory=dict)
 
     def taken(self, step: int, *, rank: int, world: int) -> list[Taken]:
         if step >= self.order.n_steps(self.number):
@@ -203,9 +205,10 @@ class MixEpoch:
             first, last = self._span(step, lane)
             start = 0  # of the part's rows in the lane's slice: parts stand one after another there
             for part, (begin, end) in enumerate(zip(first, last, strict=True)):
-                rows = begin + max(low - start, 0), begin + min(high - start, end - begin)
+                if begin < end:
+                    rows = begin + max(low - start, 0), begin + min(high - start, end - begin)
+                    found += [Taken(window, places) for window, places in self._pieces(part, lane, *rows)]
                 start += end - begin
-                found += [Taken(window, places) for window, places, _ in self._pieces(part, lane, *rows)]
         return found
 
     def kept(self, step: int, *, rank: int, world: int) -> list[WindowId]:
@@ -236,19 +239,28 @@ class MixEpoch:
 
     def _span(self, step: int, lane: int) -> tuple[list[int], list[int]]:
         """How many rows of each part the lane took before a step, and after it."""
-        at = self.number * self.order.n_steps(self.number) + step
-        return self.order.before(at, lane), self.order.before(at + 1, lane)
+        return self._before(step, lane), self._before(step + 1, lane)
 
     def _ends(self, lane: int) -> list[int]:
         """How many rows of each part the lane has taken at the epoch's end."""
-        return self.order.before((self.number + 1) * self.order.n_steps(self.number), lane)
+        return self._before(self.order.n_steps(self.number), lane)
 
-    def _pieces(self, part: int, lane: int, count: int, stop: int) -> Iterator[tuple[WindowId, np.ndarray, int]]:
+    def _before(self, step: int, lane: int) -> list[int]:
+        """As the order says, kept: it is asked for several times a step."""
+        found = self._counts.get((step, lane))
+        if found is None:
+            if len(self._counts) > COUNTS_KEPT:
+                self._counts.clear()
+            found = self.order.before(self.number * self.order.n_steps(self.number) + step, lane)
+            self._counts[step, lane] = found
+        return found
+
+    def _pieces(self, part: int, lane: int, count: int, stop: int) -> Iterator[tuple[WindowId, np.ndarray]]:
         """The windows that a lane's rows [count, stop) of a part lie in, with their places."""
         while count < stop:
             window, place, n_rows = self._piece(part, lane, count)
             n_rows = min(n_rows, stop - count)
-            yield window, np.arange(place, place + n_rows), n_rows
+            yield window, np.arange(place, place + n_rows)
             count += n_rows
 
     def _piece(self, part: int, lane: int, count: int) -> tuple[WindowId, int, int]:
