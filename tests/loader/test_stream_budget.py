@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mmdata.errors import ConfigError, Incomplete, SchemaMismatch
 from mmdata.loader.plan import TAILS
 from mmdata.loader.stream import Stream, stream
+from mmdata.loader.torch import WorkerStream
 from mmdata.select.selection import select
 from mmdata.store import Store
 from mmdata.testing.contracts.streams import StreamCase, StreamContract
@@ -89,6 +90,18 @@ def test_an_epochs_steps_are_its_own_and_a_place_in_any_can_be_gone_to(toy: Stor
     made.seek(epoch=1, step=steps[1])
     with pytest.raises(ValueError, match=f"an epoch has {steps[1]} steps"):
         made.seek(epoch=1, step=steps[1] + 1)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # more than this machine has
+def test_workers_make_the_batches_of_epochs_of_different_lengths(small: Store) -> None:
+    def opened() -> Stream:
+        return stream(small, [], length="speech.mfcc", budget=9, shares=2, window_rows=13, lanes=2, threads=1)
+
+    alone = opened()
+    epochs = [[list(batch["key"]) for batch in alone] for _ in range(3)]
+    assert len({len(epoch) for epoch in epochs}) > 1
+    workers = WorkerStream(opened(), workers=2, start="fork")
+    assert [[list(batch["key"]) for batch in workers] for _ in range(3)] == epochs
 
 
 def test_a_state_of_another_budget_or_of_other_lengths_is_refused(small: Store) -> None:
