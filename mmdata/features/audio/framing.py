@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 from annotated_types import Gt
@@ -29,23 +29,37 @@ class Shared:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._held: WeakKeyDictionary[Audio, dict[Hashable, np.ndarray]] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._n_bytes = 0
+        self._lock = threading.RLock()  # a sound may be let go of while this very thread holds it
 
     def get(self, audio: Audio, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array of that key, made unless it is held. Don't write to it."""
-        with self._lock:
-            found = self._held.get(audio, {}).get(key)
+        held = self._held.get(audio)
+        found = None if held is None else held.get(key)
         if found is None:
             found = make()
             with self._lock:
-                if self.n_bytes + found.nbytes <= self._limit_bytes:
-                    self._held.setdefault(audio, {})[key] = found
+                if self._n_bytes + found.nbytes <= self._limit_bytes:
+                    self._keep(audio, key, found)
         return found
+
+    def _keep(self, audio: Audio, key: Hashable, array: np.ndarray) -> None:
+        if audio not in self._held:
+            arrays: dict[Hashable, np.ndarray] = {}
+            self._held[audio] = arrays
+            finalize(audio, self._let_go, arrays).atexit = False
+        if key not in self._held[audio]:  # another thread may have been first
+            self._held[audio][key] = array
+            self._n_bytes += array.nbytes
+
+    def _let_go(self, arrays: dict[Hashable, np.ndarray]) -> None:
+        with self._lock:
+            self._n_bytes -= sum(array.nbytes for array in arrays.values())
 
     @property
     def n_bytes(self) -> int:
         """What is held now."""
-        return sum(array.nbytes for arrays in self._held.values() for array in arrays.values())
+        return self._n_bytes
 
 
 _SHARED = Shared(KEPT_BYTES)
