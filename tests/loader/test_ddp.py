@@ -1,7 +1,8 @@
 """A training on two real ranks over gloo is killed, and taken up by one rank and by four.
 
-Each rank writes down what it was given. Three things must come out: the same global batches as one reader gives, as
-many steps on every rank, and, as the batches are the same, the model that one process trains without a stop.
+Some pictures are bad. Each rank writes down what it was given. Three things must come out: the same global batches as
+one reader gives, with the same in the bad ones' places; as many steps on every rank; and, as the batches are the same,
+the model that one process trains without a stop.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmdata.loader.stream import Stream, stream
 from mmdata.store import Store
+from tests.loader.gallery import gallery, key_of, same_size
 
 GLOBAL_BATCH = 8
 ENDLESS = 100_000  # steps: a rank that is to be killed
@@ -33,12 +35,13 @@ AFTER = 20  # steps that are trained after the kill, more than two epochs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 Given = dict[tuple[int, int], list[str]]  # keys by epoch and step
+BAD = (0, 7, 21, 40)
 
 
 def opened(url: str, rank: int, world: int) -> Stream:
     return stream(
         Store.open(url),
-        ["image.embedding", "image.sharpness"],
+        ["image", "label"],
         global_batch_size=GLOBAL_BATCH,
         rank=rank,
         world=world,
@@ -52,7 +55,7 @@ def opened(url: str, rank: int, world: int) -> Stream:
 
 def fresh() -> torch.nn.Linear:
     torch.manual_seed(0)
-    return torch.nn.Linear(4, 1)
+    return torch.nn.Linear(3, 1)
 
 
 def learn(model: torch.nn.Module, batch: Any) -> None:
@@ -60,9 +63,10 @@ def learn(model: torch.nn.Module, batch: Any) -> None:
 
     The loss is a mean over rows: equal shares of a global batch have that batch's mean.
     """
-    error = model(batch["image.embedding"] / 60)[:, 0] - batch["image.sharpness"] / 30
+    colors = batch["image"].float().mean(dim=(1, 2)) / 255
+    error = model(colors)[:, 0] - torch.tensor([float(label) for label in batch["label"]])
     model.zero_grad()
-    (error * batch["image.embedding.mask"]).square().mean().backward()
+    error.square().mean().backward()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.grad is not None:
@@ -88,7 +92,7 @@ def train(rank: int, world: int, url: str, folder: str, start: str | None, steps
         while done < steps:
             for batch in data:
                 learn(parallel, batch)
-                log.write(json.dumps([data.epoch, data.step - 1, batch["key"]]) + "\n")
+                log.write(json.dumps([data.epoch, data.step - 1, batch["key"], data.n_replaced]) + "\n")
                 log.flush()
                 if rank == 0:
                     torch.save({"model": model.state_dict(), "data": data.state_dict()}, f"{folder}/model.new")
@@ -121,10 +125,13 @@ def ranks(world: int, url: str, folder: Path, *, start: Path | None, steps: int)
             process.join()
 
 
-def given_by_rank(folder: Path) -> list[Given]:
+def lines_by_rank(folder: Path) -> list[list[Any]]:
     logs = sorted(folder.glob("*.jsonl"), key=lambda path: int(path.stem))
-    lines = [[json.loads(line) for line in log.read_text().splitlines() if line.endswith("]")] for log in logs]
-    return [{(epoch, step): keys for epoch, step, keys in log} for log in lines]
+    return [[json.loads(line) for line in log.read_text().splitlines() if line.endswith("]")] for log in logs]
+
+
+def given_by_rank(folder: Path) -> list[Given]:
+    return [{(epoch, step): keys for epoch, step, keys, _ in lines} for lines in lines_by_rank(folder)]
 
 
 def place_of(checkpoint: Path) -> tuple[int, int]:
@@ -150,10 +157,11 @@ class Killed:
 
 
 @pytest.fixture(scope="module")
-def killed(small: Store, tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    """Two ranks, killed in the midst of their second epoch or later."""
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """Two ranks over 57 pictures, killed in the midst of their second epoch or later."""
     folder = tmp_path_factory.mktemp("ddp")
-    with ranks(2, small.url, folder / "two", start=None, steps=ENDLESS) as processes:
+    store = gallery(folder / "store", image=lambda n: b"\xff\xd8\xff no picture" if n in BAD else same_size(n))
+    with ranks(2, store.url, folder / "two", start=None, steps=ENDLESS) as processes:
         checkpoint, until = folder / "two" / "model.pt", time.monotonic() + 120
         while not checkpoint.exists() or place_of(checkpoint) < (1, 3):
             assert all(process.is_alive() for process in processes), "a rank died by itself"
@@ -161,10 +169,10 @@ def killed(small: Store, tmp_path_factory: pytest.TempPathFactory) -> Killed:
             time.sleep(0.01)
         for process in reversed(processes):
             process.kill()
-    one = opened(small.url, 0, 1)
+    one = opened(store.url, 0, 1)
     epochs = place_of(checkpoint)[0] + 2 + AFTER // one.n_steps
     reference = {(epoch, step): batch["key"] for epoch in range(epochs) for step, batch in one.batches(epoch)}
-    return Killed(small.url, folder / "two", reference)
+    return Killed(store.url, folder / "two", reference)
 
 
 def test_ranks_got_the_global_batches_between_them_until_they_were_killed(killed: Killed) -> None:
@@ -175,6 +183,8 @@ def test_ranks_got_the_global_batches_between_them_until_they_were_killed(killed
     assert {place: first[place] + second[place] for place in places} == {
         place: killed.reference[place] for place in places
     }
+    bad = {key_of(number) for number in BAD}
+    assert not any(bad & set(keys) for keys in killed.reference.values())
 
 
 @pytest.mark.parametrize("world", [1, 4])
@@ -195,9 +205,19 @@ def test_another_number_of_ranks_goes_on_with_the_same_global_batches(
     expected = {place: keys for place, keys in killed.reference.items() if place >= (epoch, step)}
     assert together == dict(sorted(expected.items())[:AFTER])
 
+    until = max(together)
+    counter = opened(killed.url, 0, 1)
+    counter.seek(epoch=epoch, step=step)
+    while (counter.epoch, counter.step) <= until:
+        for _ in counter:
+            if (counter.epoch, counter.step - 1) == until:
+                break
+    before = torch.load(killed.checkpoint, weights_only=True)["data"]["replaced"]["count"]
+    replaced = [lines[-1][-1] - before for lines in lines_by_rank(tmp_path / "again")]
+    assert sum(replaced) == counter.n_replaced > 0
+
     model = fresh()
     one = opened(killed.url, 0, 1)
-    until = max(together)
     while (one.epoch, one.step) <= until:
         for batch in one:
             learn(model, batch)
