@@ -19,6 +19,7 @@ from mmdata.loader.stream import Stream, stream
 from mmdata.select.selection import select
 from mmdata.store import Store
 from mmdata.testing.contracts.streams import StreamCase, StreamContract
+from tests.loader.gallery import gallery, number_of, same_size, shown
 
 Build = Callable[..., Store]
 FEATURES = ["image.embedding", "speech.mfcc"]
@@ -162,3 +163,24 @@ def test_more_ranks_than_lanes_share_a_mixture(small: Store, other: Store) -> No
     ranks = [mixed(small, other, batch_size=2, rank=rank, world=4, lanes=2) for rank in range(4)]
     shared = [[key for batch in step for key in batch["key"]] for step in zip(*ranks, strict=True)]
     assert shared == whole
+
+
+def test_pictures_of_several_stores_are_mixed_and_bad_ones_replaced_within_their_part(tmp_path: Path) -> None:
+    bad = gallery(tmp_path / "a", image=lambda number: same_size(number) if number % 5 else b"no picture")
+    good = gallery(tmp_path / "b")
+
+    def opened(rank: int, world: int) -> Stream:
+        parts = [Part(bad, weight=1), Part(good, weight=2)]
+        return stream(parts, ["image"], global_batch_size=12, rank=rank, world=world, lanes=4, window_rows=20)
+
+    alone = opened(0, 1)
+    whole = list(alone)
+    assert alone.n_replaced > 0
+    for batch in whole:
+        for part, key, picture in zip(batch["part"], batch["key"], batch["image"], strict=True):
+            assert part == 1 or number_of(key) % 5
+            assert (picture == shown((bad, good)[part], number_of(key)).pixels).all()
+    ranks = [opened(rank, 2) for rank in range(2)]
+    for step, halves in zip(whole, zip(*ranks, strict=True), strict=True):
+        assert [key for half in halves for key in half["key"]] == step["key"]
+        assert [part for half in halves for part in half["part"]] == step["part"].tolist()
