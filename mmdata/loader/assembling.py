@@ -5,9 +5,8 @@ Codecs release Python's lock, so threads keep as many cores busy as there are, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
 from threading import Lock
 from typing import Protocol
 
@@ -154,7 +153,7 @@ class MediaBatch:
         """Make rows [first, last)."""
         for row in range(first, min(last, len(self._rows))):
             number, at = self._rows[row]
-            place, found = self._sound(row, number, int(self._taken[number].places[at]))
+            place, found = self._sound(row, number, at)
             self.places[number][at] = place
             for name, one in found.items():
                 self._put(row, name, one)
@@ -171,51 +170,52 @@ class MediaBatch:
                 raise StoreError(f"{name!r}: a batch's bytes are more than max_bytes allows: take a smaller batch_size")
             self._bytes[name][row] = found
 
-    def _sound(self, row: int, number: int, place: int) -> tuple[int, dict[str, Found]]:
+    def _sound(self, row: int, number: int, at: int) -> tuple[int, dict[str, Found]]:
         """A row's media, or those of the first of its replacements that is sound; and which place that has."""
-        window, decoders = self._taken[number].window, self._decoders
-        bad: list[Replaced] = []
-        instead = others(decoders.seed, window, place, self._windows[number].n_rows)
-        for attempt in chain([place], instead):
-            found = self._media(number, attempt, row if attempt == place else None)
-            if not isinstance(found, Replaced):
-                if bad:
-                    by = self._key(number, attempt)
-                    self._replaced[row] = [Replaced(one.key, one.column, one.kind, one.error, by) for one in bad]
-                return attempt, found
-            bad.append(found)
-            if len(bad) > decoders.max_consecutive_bad:
+        place, window = int(self._taken[number].places[at]), self._windows[number]
+        found = self._media(number, self._pieces[number], at, row)
+        if not isinstance(found, Replaced):
+            return place, found
+        bad = [found]
+        for other in others(self._decoders.seed, self._taken[number].window, place, window.n_rows):
+            if len(bad) > self._decoders.max_consecutive_bad:
                 break
+            pieces = window.pieces(np.array([other]))
+            found = self._media(number, pieces, 0, None)
+            if not isinstance(found, Replaced):
+                by = self._key(pieces)
+                self._replaced[row] = [Replaced(one.key, one.column, one.kind, one.error, by) for one in bad]
+                return other, found
+            bad.append(found)
         last = bad[-1]
         raise StoreError(
-            f"{len(bad)} samples in a row are bad, max_consecutive_bad is {decoders.max_consecutive_bad}: the last is "
-            f"{last.key!r}, whose {last.column!r} gives: {last.error}"
+            f"{len(bad)} samples in a row are bad, max_consecutive_bad is {self._decoders.max_consecutive_bad}: the "
+            f"last is {last.key!r}, whose {last.column!r} gives: {last.error}"
         )
 
-    def _key(self, number: int, place: int) -> str:
-        held, rows = self._windows[number].pieces(np.array([place]))[self._decoders.media[0].name]
+    def _key(self, pieces: Mapping[str, Piece]) -> str:
+        held, rows = pieces[self._decoders.media[0].name]
         return held.key(int(rows[0])) if isinstance(held, MediumRows) else ""
 
-    def _media(self, number: int, place: int, row: int | None) -> dict[str, Found] | Replaced:
-        """All media of a place; or why it is bad. `row` is the row whose own place it is."""
+    def _media(self, number: int, pieces: Mapping[str, Piece], at: int, row: int | None) -> dict[str, Found] | Replaced:
+        """All media of the rows at `at` of some pieces; or why one is bad. `row` is the row whose own they are."""
         window = self._taken[number].window
-        pieces = self._windows[number].pieces(np.array([place]))
         found: dict[str, Found] = {}
         for medium in self._decoders.media:
             held, rows = pieces[medium.name]
-            at = held.place(int(rows[0])) if isinstance(held, MediumRows) else None
-            if at is None:
+            place = held.place(int(rows[at])) if isinstance(held, MediumRows) else None
+            if place is None:
                 found[medium.name] = None
                 continue
             ahead = self._fetched.pop((row, medium.name), None) if row is not None else None
-            data = ahead.result() if ahead is not None else self._decoders.files[window.part].read(at)
+            data = ahead.result() if ahead is not None else self._decoders.files[window.part].read(place)
             if medium.decoding is None:
                 found[medium.name] = data
                 continue
             try:
-                found[medium.name] = medium.decoding(data, key=at.key, epoch=window.epoch)
+                found[medium.name] = medium.decoding(data, key=place.key, epoch=window.epoch)
             except DataError as error:
-                return Replaced(at.key, medium.name, error.kind, str(error))
+                return Replaced(place.key, medium.name, error.kind, str(error))
         return found
 
 

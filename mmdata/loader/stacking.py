@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from threading import Lock
 
 import numpy as np
@@ -49,7 +50,7 @@ class Stack:
     def _grow(self, shape: tuple[int, ...]) -> None:
         if self._longest is not None:
             self._longest = tuple(map(max, self._longest, shape))
-        n_bytes = len(self._mask) * int(np.prod(self._longest or shape, dtype=np.int64)) * self._dtype.itemsize
+        n_bytes = len(self._mask) * prod(self._longest or shape) * self._dtype.itemsize
         if n_bytes > self._max_bytes:
             raise ConfigError(
                 "stream",
