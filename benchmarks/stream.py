@@ -5,8 +5,10 @@
 
 The data are made here, once, in a folder of the system's temporary space. Each round runs, in turns: the stream,
 straight from Parquet; the stream through a local cache, which is mapped into memory; and the limit, which is to read
-the bytes of the same feature files from the page cache, a file at a time into memory that is used again. With `--peers`
-also each other loader on the same vectors, in an environment and a process of its own: first
+the bytes of the same feature files from the page cache: "page cache" is `Path.read_bytes` a file, the other reads all
+files over each other, into memory that never leaves the processor's cache, as no loader could.
+
+With `--peers` also each other loader on the same vectors, in an environment and a process of its own: first
 `benchmarks/peers.sh webdataset litdata mosaicml datasets`. An epoch's time is from the call to the last batch, with the
 first batch; a loader that takes longer than `--most-s` is stopped there. The ratios are what to quote.
 """
@@ -89,16 +91,26 @@ def opened(store: Store, seed: int, threads: int, cache: Path | None = None, max
     )
 
 
+def feature_files(store: Store) -> list[tuple[Path, int]]:
+    return [
+        (Path(store.url) / file.path, file.size_bytes)
+        for shard in store.view().shards
+        for file in shard.features.values()
+    ]
+
+
 def read_all(store: Store) -> int:
     """Read every feature file's bytes; returns how many there are."""
-    room = memoryview(
-        bytearray(max(file.size_bytes for shard in store.view().shards for file in shard.features.values()))
-    )
-    size = 0
-    for shard in store.view().shards:
-        for file in shard.features.values():
-            with open(Path(store.url) / file.path, "rb", buffering=0) as opened_file:
-                size += opened_file.readinto(room) or 0
+    return sum(len(path.read_bytes()) for path, _ in feature_files(store))
+
+
+def read_over(store: Store) -> int:
+    """The same, one over the other into memory that stays in the processor's cache."""
+    files, size = feature_files(store), 0
+    room = memoryview(bytearray(max(size_bytes for _, size_bytes in files)))
+    for path, _ in files:
+        with path.open("rb", buffering=0) as file:
+            size += file.readinto(room) or 0
     return size
 
 
@@ -164,6 +176,8 @@ def measure(store: Store, cache: Path, peers: Sequence[Peer], given: argparse.Na
                 epoch(opened(store, seed, given.threads, folder))
         with timed(rounds, "page cache", given.samples):
             read_all(store)
+        with timed(rounds, "page cache, over", given.samples):
+            read_over(store)
         for peer in peers:
             rounds.setdefault(peer.name, []).append(peer.epoch(seed, given.most_s))
         if seed == 0:
