@@ -11,10 +11,12 @@ from annotated_types import Ge, Gt, Le, Lt
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image
 from mmdata.core.step import Drop, RandomMap
+from mmdata.errors import DataError
 from mmdata.kernels.image.sizes import resize
 from mmdata.kernels.image.turns import mirrored, mirroring
 from mmdata.kernels.image.warps import Beyond, rotating, scaling, shifting, tilting, warp
 
+_MOST_PIXELS = 100_000_000  # as the decoder has it, unless told otherwise
 Share = Annotated[float, Ge(0), Le(1)]
 Level = Annotated[int, Ge(0), Le(255)]
 Color = tuple[Level, Level, Level]
@@ -204,9 +206,17 @@ class CropAtRandom(RandomMap[Image, Image]):
 
 
 def drawn(image: Image, step: np.ndarray, width: int, height: int, beyond: Beyond, color: Color) -> Image:
-    """A picture through a homography, from new to old; itself when that changes nothing."""
+    """A picture through a homography, from new to old; itself when that changes nothing.
+
+    Raises:
+        DataError: it would become larger than any picture may be, as a long one does that is turned in full.
+    """
     if (width, height) == (image.width, image.height) and np.allclose(step, np.eye(3), rtol=0, atol=1e-12):
         return image
+    if width * height > max(_MOST_PIXELS, image.width * image.height):
+        raise DataError(
+            f"{image.width}x{image.height} px would become {width}x{height}: more than {_MOST_PIXELS:,} pixels"
+        )
     pixels = warp(image.pixels, step, width=width, height=height, beyond=beyond, color=color)
     return image.changed(pixels, space_map=image.space_map.after(step))
 

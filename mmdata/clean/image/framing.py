@@ -11,12 +11,14 @@ from annotated_types import Ge, Gt, Le
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image
 from mmdata.core.step import Drop, Map
+from mmdata.errors import DataError
 from mmdata.kernels.image.color import grey
 from mmdata.kernels.image.quality import border
-from mmdata.kernels.image.sizes import covering_size, fitted_size, resize
+from mmdata.kernels.image.sizes import fitted_size, resize
 from mmdata.kernels.image.turns import turn_upright
 from mmdata.kernels.image.warps import shifting
 
+MOST_PIXELS = 100_000_000  # as the decoder has it, unless told otherwise
 Level = Annotated[int, Ge(0), Le(255)]
 Px = Annotated[int, Gt(0)]
 Anchor = Literal["center", "top_left", "top", "top_right", "left", "right", "bottom_left", "bottom", "bottom_right"]
@@ -70,16 +72,16 @@ class ResizeImage(Map[Image, Image]):
 
 @dataclass(frozen=True, kw_only=True)
 class CropImage(Map[Image, Image]):
-    """Cut pictures to width_px x height_px, resized first so that the frame is just covered.
+    """Cut pictures to width_px x height_px: the largest part of that aspect, brought to that size.
 
     A picture that is yet to be turned upright is cut as its pixels lie: put `FixOrientation` before it.
 
     Args:
         width_px: of the frame. height_px: of it.
         at: which part of the picture is kept.
-        resize: "cover" scales until the shorter way fits the frame; "never" cuts at the size there is, and leaves an
-            axis that is too short as it is.
-        enlarge: whether "cover" also makes small pictures larger; else what is too small is cut to the frame's aspect.
+        resize: "cover" takes as much of the picture as has the frame's aspect; "never" cuts at the size there is, and
+            leaves an axis that is too short as it is.
+        enlarge: whether "cover" also makes small pictures larger; else they are cut to the aspect and keep their size.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -92,16 +94,14 @@ class CropImage(Map[Image, Image]):
     enlarge: bool = True
 
     def map(self, image: Image) -> Image | Drop:
-        width, height = self.width_px, self.height_px
+        width, height = min(self.width_px, image.width), min(self.height_px, image.height)
         if self.resize == "cover":
-            size = covering_size(image.width, image.height, width=width, height=height)
-            if size[0] <= image.width or self.enlarge:
-                image = resized(image, size)
-            else:  # the largest part of the frame's aspect
-                width, height = fitted_within(width, height, image.width, image.height)
-        width, height = min(width, image.width), min(height, image.height)
+            width, height = fitted_within(self.width_px, self.height_px, image.width, image.height)
         left, top = _placed(self.at, image.width - width, image.height - height)
-        return cut(image, left, top, left + width, top + height)
+        part = cut(image, left, top, left + width, top + height)
+        if self.resize == "never" or (width < self.width_px and not self.enlarge):
+            return part
+        return resized(part, (self.width_px, self.height_px))
 
     def spec_given(self, spec: ArraySpec) -> ArraySpec:
         """The promise of its pictures, after that of those it takes."""
@@ -166,10 +166,16 @@ class CutBorders(Map[Image, Image]):
 
 
 def resized(image: Image, size: tuple[int, int]) -> Image:
-    """A picture brought to (width, height); itself when it has that size."""
+    """A picture brought to (width, height); itself when it has that size.
+
+    Raises:
+        DataError: it would become larger than any picture may be: one of 1 x 20000 px, say, whose shorter side grows.
+    """
     old = (image.width, image.height)
     if size == old:
         return image
+    if size[0] * size[1] > max(MOST_PIXELS, old[0] * old[1]):
+        raise DataError(f"{old[0]}x{old[1]} px would become {size[0]}x{size[1]}: more than {MOST_PIXELS:,} pixels")
     pixels = resize(image.pixels, width=size[0], height=size[1])
     return image.changed(pixels, space_map=image.space_map.resized(from_size=old, to_size=size))
 

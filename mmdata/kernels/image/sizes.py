@@ -56,14 +56,3 @@ def shrink(pixels: np.ndarray, max_px: int) -> np.ndarray:
     """The picture with its longest side brought down to `max_px`; the very same array when it is no longer."""
     width, height = fitted_size(pixels.shape[1], pixels.shape[0], size_px=max_px, side="longest")
     return resize(pixels, width=width, height=height)
-
-
-def covering_size(had_width: int, had_height: int, *, width: int, height: int) -> tuple[int, int]:
-    """The smallest (width, height) of a picture's aspect that covers a frame: one side is the frame's.
-
-    >>> covering_size(640, 480, width=256, height=256)
-    (341, 256)
-    """
-    if had_width * height >= had_height * width:  # wider than the frame
-        return max(width, (2 * had_width * height + had_height) // (2 * had_height)), height
-    return width, max(height, (2 * had_height * width + had_width) // (2 * had_width))

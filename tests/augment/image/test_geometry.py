@@ -14,6 +14,7 @@ from mmdata.clean.image import MoveRegions
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Image, Sample
 from mmdata.core.step import RandomMap
+from mmdata.errors import DataError
 from mmdata.kernels.image.warps import rotating, scaling, warp
 from mmdata.testing.build import picture
 from mmdata.testing.contracts.steps import Case, StepContract
@@ -121,6 +122,13 @@ def test_a_turn_is_that_of_scikit_image(degrees: float, expand: bool) -> None:
         inside = (ours > 0).all(axis=2) & (theirs > 1).all(axis=2)
         # OpenCV weighs in steps of 1/32 px, and with `resize` they may stand half a pixel off the centre
         assert np.abs(ours - theirs)[inside].mean() < 2
+
+
+def test_a_line_that_would_become_gigabytes_is_refused() -> None:
+    line = Image(np.zeros((1, 20_000, 1), np.uint8))
+    with pytest.raises(DataError, match=r"20000x1 px would become 14143x14143: more than 100,000,000 pixels"):
+        RotateImage(min_deg=45, max_deg=45, expand=True).map(line, rng_for(0))
+    assert changed(RotateImage(min_deg=45, max_deg=45), line).width == 20_000
 
 
 def test_a_quarter_turn_is_exact_and_counterclockwise() -> None:

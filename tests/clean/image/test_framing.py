@@ -8,9 +8,10 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 from pydantic import TypeAdapter, ValidationError
 
-from mmdata.clean.image import CropImage, CutBorders, LetterboxImage
+from mmdata.clean.image import CropImage, CutBorders, LetterboxImage, ResizeImage
 from mmdata.core.sample import Image
 from mmdata.core.step import Drop, Map
+from mmdata.errors import DataError
 from mmdata.testing.build import picture
 from mmdata.testing.contracts.steps import Case, StepContract
 
@@ -105,8 +106,20 @@ def test_a_covering_crop_has_no_distortion_and_lies_within_the_picture(
     if enlarge:
         assert size(crop) == (to_w, to_h)
     across, down = (corners[1] - corners[0]) / size(crop)
-    # the scaled picture's sides are whole pixels: each way is off by half of one at most, of those it was scaled to
-    assert across / down == pytest.approx(1, abs=0.51 / min(w / across, h / down) + 1e-9)
+    # the part's sides are whole pixels: one of them is off by half of one at most
+    assert (
+        across / down == pytest.approx(1, rel=0.51 / min(corners[1] - corners[0])) or min(corners[1] - corners[0]) == 1
+    )
+
+
+@pytest.mark.parametrize("shape", [(20_000, 1, 3), (1, 20_000, 1)])
+def test_a_line_is_cropped_without_a_picture_of_gigabytes_on_the_way(shape: tuple[int, ...]) -> None:
+    line = Image(np.zeros(shape, np.uint8))
+    assert size(changed(CropImage(), line)) == (256, 256)
+    assert min(size(changed(LetterboxImage(), line))) == 256
+    grown = ResizeImage(side="shortest", enlarge=True)
+    with pytest.raises(DataError, match=r"px would become .*: more than 100,000,000 pixels"):
+        grown.map(line)
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 50), (50, 40), (64, 48), (64, 47), (200, 60), (7, 90)])
