@@ -95,8 +95,8 @@ def stream(
                 [batch] that tells them apart.
             lanes (int = 8): how many windows a batch is drawn from. Part of the order.
             window_rows (int = 4096): about how many rows are shuffled among each other. Part of the order.
-            until (str = "first"): a mixture's epoch ends before the "first" of its parts would come again, or when
-                "all" have come.
+            until (str = "first"): a mixture's epochs are as long as it takes the "first" of its parts to be gone
+                through, or "all" of them.
             batches (str = "mixed"): a mixture's steps are "mixed" of its parts, or each of a "single" one.
             length (str), budget (float): batches of similar length, with at most `budget` rows x longest; `length` is
                 a feature that varies, NAME#AXIS, or a feature of one number.

@@ -60,7 +60,8 @@ class MixOrder:
         plans: of the parts: their chunks and windows. Batch size, lanes and `shuffle` are the same in all.
         shares: how many rows each gives in relation to the others; above 0.
         goals: how often each is to be gone through.
-        until: an epoch ends before the "first" of the parts goes beyond its goal, or when "all" have reached theirs.
+        until: epochs have as many steps as it takes until the "first" of the parts would go beyond its goal, or until
+            "all" have reached theirs, both counted from epoch 0 on.
         batches: each step's rows are "mixed" from all parts, or of a "single" one.
         given: the shares as the user put them, for states.
     """
