@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -502,3 +504,22 @@ def test_a_stream_that_is_left_ends_its_threads_and_closes_its_files(plain: Stor
         break
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith("mmdata-")]
+
+
+def test_memory_is_bounded_however_long_the_caller_takes(tmp_path: Path) -> None:
+    store = gallery(tmp_path / "store", (96,), image=lambda number: png_bytes(picture(400, 300, "gradient")))
+    batch = 8 * 400 * 300 * 3
+
+    def peak(max_bytes: int) -> int:
+        tracemalloc.start()
+        for _ in stream(store, ["image"], batch_size=8, max_bytes=max_bytes):
+            time.sleep(0.03)  # whatever may be begun is made meanwhile
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    narrow, wide = peak(4 * batch), peak(100 * batch)
+    assert narrow < 4 * batch
+    assert narrow < wide - batch
+    assert wide < 9 * batch  # four under way, those given and being given, and what threads have in hand
