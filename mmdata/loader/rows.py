@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -152,7 +153,7 @@ class Rows:
         reader = self._readers.pop(os.getpid(), None)
         if reader is not None:
             reader.close()
-        self._kept = _Kept(self._kept.columns, len(self), len(self.contents.chunks))
+        self._kept = self._kept.empty()
 
     def _batch(self, places: np.ndarray) -> dict[str, Any]:
         asked = _Asked({**self._from_memory(places), **self._from_files(places)})
@@ -173,6 +174,8 @@ class Rows:
 
     def _reader(self) -> _Reader:
         found = self._readers.get(os.getpid())
+        if found is None and self._kept.is_changing:  # as another thread read while this process was forked
+            self._kept = self._kept.empty()
         # setdefault: of two threads that make one, both use the first
         return found or self._readers.setdefault(os.getpid(), _Reader(self.contents, **self._settings))
 
@@ -182,15 +185,16 @@ class Rows:
         needed = np.unique(self._chunks_of(places))
         reader = self._reader()
         with reader.lock:
-            lacking = needed[~self._kept.there[needed]].tolist()
-            held = self._kept.held
-            reads = [
-                (self._kept.columns, held, number, self.contents.chunks[number].rows, number, int(self._starts[number]))
-                for number in lacking
-            ]
-            self._read(reader, reads)
-            self._kept.there[lacking] = True
-        return {name: (column, places) for name, column in held.items()}
+            kept = self._kept
+            lacking = needed[~kept.there[needed]].tolist()
+            with kept.changing():
+                chunks = self.contents.chunks
+                self._read(
+                    reader,
+                    [(kept.columns, kept.held, at, chunks[at].rows, at, int(self._starts[at])) for at in lacking],
+                )
+            kept.there[lacking] = True
+        return {name: (column, places) for name, column in kept.held.items()}
 
     def _from_files(self, places: np.ndarray) -> dict[str, Piece]:
         if not self._picked:
@@ -223,10 +227,13 @@ class Rows:
             task.result()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"contents": self.contents, **self._settings}
+        return {"contents": self.contents, "epoch": self.epoch, **self._settings}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # in another process nothing is kept yet
+        settings = dict(state)
+        epoch = settings.pop("epoch")
+        self.__init__(**settings)  # type: ignore[misc]  # in another process nothing is kept yet
+        self.epoch = epoch
 
     def __repr__(self) -> str:
         names = ", ".join(column.name for column in self.contents.columns)
@@ -280,10 +287,22 @@ class _Kept:
     n_chunks: int
     held: dict[str, Held] = field(init=False)
     there: np.ndarray = field(init=False)
+    is_changing: bool = False
 
     def __post_init__(self) -> None:
         self.held = {column.name: column.hold(self.n_rows) for column in self.columns}
         self.there = np.zeros(self.n_chunks, bool)
+
+    def empty(self) -> _Kept:
+        return _Kept(self.columns, self.n_rows, self.n_chunks)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        self.is_changing = True
+        try:
+            yield
+        finally:
+            self.is_changing = False
 
 
 class _Asked(Window):

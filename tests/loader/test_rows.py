@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, RandomSampler
 
+from mmdata.augment.image import FlipImage
 from mmdata.errors import ConfigError, StoreError
 from mmdata.loader.rows import Gathered, Rows, rows
 from mmdata.store import Store
+from tests.loader import gallery
 from tests.loader.conftest import Build, array_of, key_of
 
 COLUMNS = ["image.embedding", "speech.mfcc", "image.sharpness", "label"]
@@ -178,6 +180,16 @@ def test_workers_may_be_forked_while_threads_run(small: Store, persistent: bool)
     assert list(data._readers) == [os.getpid()]
 
 
+def test_a_process_that_is_forked_while_rows_are_read_reads_for_itself(small: Store) -> None:
+    data = opened(small)
+    _ = data[[0]]
+    kept = data._kept
+    with kept.changing():
+        workers = loader(data, batch_size=30, collate_fn=data.collate, num_workers=1, multiprocessing_context="fork")
+        assert keys(workers) == [key_of(number) for number in range(57)]
+    assert data._kept is kept
+
+
 @pytest.mark.slow
 def test_workers_may_be_spawned(small: Store) -> None:
     data = opened(small)
@@ -194,3 +206,36 @@ def test_a_copy_reads_for_itself(small: Store) -> None:
     holds(copy[[5, 4]], [5, 4])
     assert copy._settings == data._settings
     assert repr(copy).endswith("57 rows of image.embedding, speech.mfcc, image.sharpness, label, key>")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """57 pictures, of which number 7 can't be decoded."""
+    made = tmp_path_factory.mktemp("pictures") / "store"
+    return gallery.gallery(made, image=lambda n: b"no picture" if n == 7 else gallery.same_size(n))
+
+
+@pytest.mark.parametrize("max_bytes", MEMORIES)
+def test_pictures_are_decoded_by_number(pictures: Store, max_bytes: int) -> None:
+    data = opened(pictures, ["image", "label"], max_bytes=max(max_bytes, 1 << 20) if max_bytes else 50_000)
+    for number in (3, 56, 0):
+        np.testing.assert_array_equal(data[number]["image"], gallery.shown(pictures, number).pixels)
+    batch = data[[30, 2, 30]]
+    assert batch["image"].shape == (3, 32, 40, 3)
+    np.testing.assert_array_equal(batch["image"][0], batch["image"][2])
+    with pytest.raises(StoreError, match=r"gallery/0007"):  # another in its place would be another row
+        _ = data[[6, 7]]
+    workers = loader(data, batch_size=7, sampler=range(8, 57), collate_fn=data.collate, num_workers=2)
+    assert keys(workers) == [gallery.key_of(number) for number in range(8, 57)]
+    data.close()
+    assert data[5]["key"] == gallery.key_of(5)
+
+
+def test_random_steps_differ_by_epoch_alone(pictures: Store) -> None:
+    data = opened(pictures, ["image"], steps={"image": [FlipImage()]}, seed=3)
+    first = data[:7]["image"]
+    np.testing.assert_array_equal(data[:7]["image"], first)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(data))[:7]["image"], first)
+    data.epoch = 1
+    assert (data[:7]["image"] != first).any()
+    assert pickle.loads(pickle.dumps(data)).epoch == 1
