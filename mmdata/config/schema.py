@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mmdata.config.names import STAGES, sources, steps
+from mmdata.config.operators import operators
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.step import Feature, address
 
@@ -49,11 +50,12 @@ def pipeline_schema() -> dict[str, Any]:
 
 
 def schema_files() -> dict[str, str]:
-    """The files of `schemas/`, by name: of pipeline files, and of the store's tables."""
+    """The files of `schemas/`, by name: of pipeline files, of the store's tables, and the table of all steps."""
     from mmdata.store.tables import table_schemas
 
     schemas = {"pipeline.schema.json": pipeline_schema(), "store.tables.json": table_schemas()}
-    return {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
+    written = {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
+    return {**written, "operators.md": operators()}
 
 
 def _list(items: Mapping[str, Any], description: str) -> dict[str, Any]:
