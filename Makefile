@@ -44,6 +44,7 @@ bench: .venv/.dev  ## measure against the straightforward script, and the runner
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/batching.py
 	$(BIN)/python benchmarks/batching.py --wait-ms 8
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/stream.py
 
 constraints:  ## renew constraints.txt: the newest of everything but torch
 	rm -rf .venv/newest && $(PYTHON) -m venv .venv/newest

@@ -77,8 +77,8 @@ def stream(
     Args:
         store: an open store, or where it is. Or several parts to be mixed, `mmdata.Part(store, weight=0.7)` each; a
             batch then has `part`, int64 [batch], which says where each row is from.
-        columns: features, and the texts key, label, source, parent, text.PART and meta.NAME:
-            ["image.embedding", "speech.mfcc", "label"].
+        columns: features, pictures and sounds by their part's name, PART.bytes, and the texts key, label, source,
+            parent, text.PART and meta.NAME: ["image", "speech.mfcc", "label"].
         storage_options: as `open` takes them, where `store` is a place.
         follow: a name, for a store that still grows: each epoch reads a snapshot of its own, NAME.EPOCH, of what there
             is as it begins. keep_epochs (int), a setting beside it: how many of them to keep; all unless said.
@@ -101,9 +101,16 @@ def stream(
             length (str), budget (float): batches of similar length, with at most `budget` rows x longest; `length` is
                 a feature that varies, NAME#AXIS, or a feature of one number.
             shares (int = world): with a budget, how many equal shares a step has, each within the budget.
-            threads (int = 2): how many read.
-            max_bytes (int = 2 GiB): bound of what is held and read ahead.
+            threads (int = 2): how many read and decode.
+            max_bytes (int = 2 GiB): bound of what is held, read and decoded ahead.
             output (str = "numpy"): arrays of numpy, or tensors of "torch".
+            steps (dict): by column of media, the steps that follow decoding; a decoder may stand first, an `Extract`
+                last.
+            max_consecutive_bad (int = 16): most samples in a row that may be bad: one, and those to take its place.
+            check_digests (bool = False): compare each local tar with the log before its first use.
+            fetch (function): reads parts that the store only points to, from a `Pointer` to bytes.
+            cache (path or Cache): a folder on a disk of this machine for copies of the store's files.
+            pin (bool = False): put tensors where a GPU can fetch them by itself.
 
     Raises:
         ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
@@ -142,8 +149,8 @@ def rows(
         store: an open store, or where it is.
         columns: as `stream` takes them.
         storage_options: as `open` takes them, where `store` is a place.
-        settings: by name, as `stream` takes them: selection, split, threads, output, and of media steps, seed,
-            check_digests and fetch. max_bytes (int = 2 GiB) bounds what each process keeps.
+        settings: by name, as `stream` takes them: selection, split, threads, output, cache, and of media steps,
+            seed, check_digests and fetch. max_bytes (int = 2 GiB) bounds what each process keeps.
 
     Raises:
         ConfigError: a setting is out of range or an unknown name, or there are no rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,9 @@ def stream(
     budget: Annotated[
         float | None, typer.Option("--budget", help="Most rows x longest of a batch, in the length's unit.")
     ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", metavar="FOLDER", help="Keep copies of the store's files on this machine.")
+    ] = None,
     describe: Annotated[bool, typer.Option("--describe", help="Say what would come, and read no data.")] = False,
     snapshot: Snapshot = None,
     as_json: Json = False,
@@ -76,6 +80,7 @@ def stream(
         tail=tail,
         length=length,
         budget=budget,
+        cache=cache,
     )
     mixed = quality(made.order, [[chunk.files["samples"].shard for chunk in part.chunks] for part in made.parts])
     found = _found(made, mixed) | ({} if describe else _timed(made))

@@ -189,7 +189,7 @@ class Cache:
                     break
                 path.unlink(missing_ok=True)
                 used -= stat.st_size
-            if size_bytes:
+            if size_bytes and hasattr(os, "posix_fallocate"):  # not on macOS: there a full disk shows later
                 os.posix_fallocate(fd, 0, size_bytes)
         finally:
             _release(lock)

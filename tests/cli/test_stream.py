@@ -35,3 +35,15 @@ def test_what_was_replaced_is_told(mmdata: Mmdata, tmp_path: Path) -> None:
 def test_an_unknown_part_ends_with_what_there_is(mmdata: Mmdata, tmp_path: Path) -> None:
     ended = mmdata("stream", gallery(tmp_path / "store", (5,)).url, "imege", "--batch-size", 5)
     assert (ended.code, "did you mean 'image'?" in ended.err) == (2, True)
+
+
+def test_a_cache_keeps_copies_where_the_command_says(mmdata: Mmdata, tmp_path: Path) -> None:
+    store = gallery(tmp_path / "store", (6,))
+    read = mmdata("stream", store.url, "image", "--batch-size", 2, "--cache", tmp_path / "cache")
+    assert (read.code, len(list((tmp_path / "cache" / "copies").iterdir()))) == (
+        0,
+        1,
+    )  # rows; a tar on this machine is read there
+    (tmp_path / "file").write_text("")
+    ended = mmdata("stream", store.url, "image", "--cache", tmp_path / "file" / "cache")
+    assert (ended.code, "can't be used" in ended.err) == (2, True)
