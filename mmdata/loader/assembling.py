@@ -177,9 +177,12 @@ class MediaBatch:
         if not isinstance(found, Replaced):
             return place, found
         bad = [found]
+        fits = self._taken[number].fits
         for other in others(self._decoders.seed, self._taken[number].window, place, window.n_rows):
             if len(bad) > self._decoders.max_consecutive_bad:
                 break
+            if fits is not None and not fits[other]:
+                continue
             pieces = window.pieces(np.array([other]))
             found = self._media(number, pieces, 0, None)
             if not isinstance(found, Replaced):

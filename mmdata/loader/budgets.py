@@ -136,7 +136,7 @@ class BudgetOrder:
         in_order = self.lengths[(np.cumsum(counts) - counts)[chunk] + row]
         positions = np.arange(self.shares * self.share_rows).reshape(self.shares, self.share_rows)
         lengths = in_order[positions % max(1, self.n_rows)]  # what fills up comes from the sequence's start
-        cuts: list[np.ndarray] = []
+        cuts, most = [np.empty((0, 2), np.int64)], [np.empty(0)]
         for pool, start in enumerate(range(0, self.share_rows, self.pool_rows)):
             here = slice(start, min(start + self.pool_rows, self.share_rows))
             falling = np.argsort(-lengths[:, here], axis=1, kind="stable")
@@ -145,7 +145,8 @@ class BudgetOrder:
             found = np.array(list(self._cut(longest)), np.int64) + start
             shuffled = permutation(len(found), self.plan.seed, number, "batches", pool)
             cuts.append(found[shuffled] if self.plan.shuffle else found)
-        return BudgetEpoch(self, number, epoch, positions, np.concatenate(cuts or [np.empty((0, 2), np.int64)]))
+            most.append(longest[cuts[-1][:, 0] - start])
+        return BudgetEpoch(self, number, epoch, in_order, positions, np.concatenate(cuts), np.concatenate(most))
 
     def _cut(self, longest: np.ndarray) -> Iterator[tuple[int, int]]:
         """Cut falling lengths [row] into runs, each as long as the budget allows."""
@@ -165,40 +166,46 @@ class BudgetEpoch:
     Args:
         order, number: what it was made from.
         epoch: its windows.
+        lengths: float64 [row], in order of the sequence.
         positions: int64 [share, row], the sequence's positions, sorted by length within each pool; those from the
             number of rows on fill up.
         cuts: int64 [step, 2], which of each share's rows a step takes: from, and up to.
+        longest: float64 [step], the longest row of each step.
     """
 
     order: BudgetOrder
     number: int
     epoch: Epoch
+    lengths: np.ndarray
     positions: np.ndarray
     cuts: np.ndarray
+    longest: np.ndarray
 
     def taken(self, step: int, *, rank: int, world: int) -> list[Taken]:
         if step >= len(self.cuts):
             return []
         start, stop = self.cuts[step].tolist()
-        found = [one for share in self.order.shares_of(rank, world) for one in self._of_share(share, start, stop)]
+        most, shares = float(self.longest[step]), self.order.shares_of(rank, world)
+        found = [one for share in shares for one in self._of_share(share, start, stop, most)]
         if not found:  # nothing but what would fill up
             return [Taken(WindowId(0, self.number, 0), np.arange(0), real=False)]
         return found
 
-    def _of_share(self, share: int, start: int, stop: int) -> Iterator[Taken]:
+    def _of_share(self, share: int, start: int, stop: int, most: float) -> Iterator[Taken]:
         rows = np.sort(self.positions[share, start:stop])
         n_real = int(np.searchsorted(rows, self.order.n_rows))
-        yield from self._in_windows(rows[:n_real], real=True)
+        yield from self._in_windows(rows[:n_real], most, real=True)
         if n_real < len(rows) and self.order.plan.tail != "short":
-            yield from self._in_windows(np.sort(rows[n_real:] % self.order.n_rows), real=False)
+            yield from self._in_windows(np.sort(rows[n_real:] % self.order.n_rows), most, real=False)
 
-    def _in_windows(self, rows: np.ndarray, *, real: bool) -> Iterator[Taken]:
+    def _in_windows(self, rows: np.ndarray, most: float, *, real: bool) -> Iterator[Taken]:
         start = 0
         while start < len(rows):
             window = self.epoch.window_at(int(rows[start]))
             first, end = self.epoch.span(window)
             stop = int(np.searchsorted(rows, end))
-            yield Taken(WindowId(0, self.number, window), rows[start:stop] - first, real)
+            fits = self.lengths[first:end] <= most  # what takes a bad row's place stays within the budget, too
+            yield Taken(WindowId(0, self.number, window), rows[start:stop] - first, real, fits)
             start = stop
 
     def kept(self, step: int, *, rank: int, world: int) -> list[WindowId]:

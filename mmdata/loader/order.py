@@ -32,11 +32,13 @@ class Taken:
     Args:
         places: int64 [row], their places in the window's order; none where a rank has no rows left.
         real: False where they only fill up a batch.
+        fits: bool [place], which places of the window may stand in for one of these that turns out bad; None for all.
     """
 
     window: WindowId
     places: np.ndarray
     real: bool = True
+    fits: np.ndarray | None = None
 
 
 class Order(Protocol):

@@ -88,8 +88,8 @@ def stream(
             array `real` [batch] in each batch that tells them apart.
         lanes: how many windows a batch is drawn from. Part of the order. Ranks read least when the world divides it.
         window_rows: about how many rows are shuffled among each other in a window. Part of the order.
-        until: how long a mixture's epochs are: as long as it takes the "first" of its parts to be gone through (as often
-            as its `epochs` say), and not a row more, unless said; or as it takes "all" of them.
+        until: how long a mixture's epochs are: as long as it takes the "first" of its parts to be gone through (as
+            often as its `epochs` say), and not a row more, unless said; or as it takes "all" of them.
         batches: in a mixture, each step's rows are "mixed", which they are unless said, or of a "single" part.
         length: for batches of similar length: a feature that varies along one axis, NAME#AXIS, or one of one number.
         budget: with a length: most rows x longest that a share of a step may have. `batch_size` is then the most rows

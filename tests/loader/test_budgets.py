@@ -99,6 +99,24 @@ def test_windows_of_a_pool_are_kept_and_those_of_the_next_are_known(order: Budge
         before, ahead = kept, set(epoch.ahead(step, rank=0, world=1))
 
 
+@given(order=orders)
+@settings(max_examples=40)
+def test_what_may_stand_in_for_a_row_is_within_the_budget_on_every_topology(order: BudgetOrder) -> None:
+    epoch = order.begin(0)
+    starts = np.cumsum((0, *order.plan.chunk_rows))
+    for step in range(order.n_steps(0)):
+        batch = rows_of(epoch, step)
+        longest = max((order.lengths[row] for row, _ in batch), default=0)
+        for one in epoch.taken(step, rank=0, world=1):
+            if one.fits is None:
+                continue
+            chunks, within = epoch.window(one.window)
+            stored = np.concatenate([np.arange(starts[chunk], starts[chunk + 1]) for chunk in chunks])[within]
+            assert one.fits[one.places].all()
+            if order.plan.tail != "short":  # there, what would fill up counts, and is not given
+                assert one.fits.tolist() == (order.lengths[stored] <= longest).tolist()
+
+
 def test_little_is_padded_and_epochs_differ() -> None:
     order = budget([1000] * 20, most=2000, shares=2, longest=200, window_rows=2000, lanes=4)
     padded = real = 0.0

@@ -2,19 +2,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, Incomplete, SchemaMismatch
 from mmdata.loader.plan import TAILS
 from mmdata.loader.stream import Stream, stream
 from mmdata.loader.torch import WorkerStream
 from mmdata.select.selection import select
 from mmdata.store import Store
+from mmdata.store.runs import Recipe
+from mmdata.store.store import Change
+from mmdata.store.write_features import FeatureWriter
 from mmdata.testing.contracts.streams import StreamCase, StreamContract
+from tests.loader.gallery import gallery, number_of, same_size
 
 Build = Callable[..., Store]
 
@@ -153,3 +159,21 @@ def test_lengths_that_are_no_lengths_are_refused(build: Build) -> None:
 def test_a_store_without_the_lengths_says_so(build: Build) -> None:
     with pytest.raises(Incomplete, match=r"'speech.mfcc', which `length` reads, lacks 1 shards"):
         stream(build(4, 5, lacking=("speech.mfcc", 1)), [], length="speech.mfcc", budget=9)
+
+
+def test_what_takes_the_place_of_a_bad_picture_is_within_the_budget(tmp_path: Path) -> None:
+    bad = (0, 9, 19, 29, 40)
+    store = gallery(tmp_path / "store", image=lambda number: b"no picture" if number in bad else same_size(number))
+    spec = ArraySpec()
+    store.start_run(command="test", recipe=Recipe("a" * 16, {"image.size": "a" * 16}))
+    changes = []
+    for shard in store.view().shards:
+        writer = FeatureWriter(store.url, "image.size", {"image.size": spec}, shard=shard.shard, fp="a" * 16)
+        keys = store.keys_of(shard)
+        writer.add(keys, {"image.size": [np.array(1 + number_of(key) % 10, np.float32) for key in keys]})
+        changes.append(writer.close(shard.samples.keys))
+    store.commit([Change("image.size", columns={"image.size": spec}, add=changes)])
+    made = stream(Store.open(store.url), ["image", "image.size"], length="image.size", budget=30, tail="short")
+    for batch in made:
+        assert len(batch["key"]) * batch["image.size"].max() <= 30
+    assert {number_of(one.key) for one in made.replaced} == set(bad)
