@@ -38,6 +38,8 @@ class KeepLanguage(Filter[Text]):
 class TellLanguage(Map[Sample, Sample]):
     """Write a text's language and how sure it is into the sample's metadata: `language`, `language_confidence`.
 
+    It needs a text that was decoded: put it after a step on that part, such as `NormalizeText`.
+
     Args:
         part: the text. A sample without it is left as it is.
     """
@@ -48,7 +50,12 @@ class TellLanguage(Map[Sample, Sample]):
 
     def map(self, sample: Sample) -> Sample | Drop:
         text = sample.parts.get(self.part)
-        if not isinstance(text, Text):
+        if text is None:
             return sample
+        if not isinstance(text, Text):
+            raise TypeError(
+                f"part {self.part!r} is {type(text).__name__}, expected Text: put a step on it before this one, "
+                "such as clean.text.NormalizeText"
+            )
         code, confidence = language(text.text)
         return sample.with_meta(language=code, language_confidence=round(confidence, 4))

@@ -27,7 +27,7 @@ from mmdata.clean.text import (
     SplitText,
     TellLanguage,
 )
-from mmdata.core.sample import Sample, Text
+from mmdata.core.sample import Blob, Sample, Text
 from mmdata.core.step import Drop, Map
 from mmdata.kernels.text.private import NATIONAL, USUAL
 from mmdata.testing.contracts.steps import Case, StepContract
@@ -149,6 +149,11 @@ def test_characters_go_by_kind(settings: dict[str, Any], text: str, kept: str) -
 )
 def test_texts_are_kept_or_dropped(step: Any, text: str, reason: str | None) -> None:
     assert step.keep(Text(text)) == (True if reason is None else Drop(reason))
+
+
+def test_a_text_that_was_never_decoded_is_told_of() -> None:
+    with pytest.raises(TypeError, match="part 'text' is Blob, expected Text: put a step on it before"):
+        TellLanguage().map(Sample("k", {"text": Blob.of(b"bytes")}))
 
 
 def test_language_is_written_into_metadata() -> None:

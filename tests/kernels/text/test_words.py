@@ -114,3 +114,8 @@ def test_word_grams_are_runs_of_whole_words() -> None:
     assert grams_of(padded, *word_grams(codes, 1, 2)) == ["a", "a bc", "bc", "bc d", "d"]
     assert grams_of(padded, *word_grams(codes, 3, 9)) == ["a bc d"]
     assert grams_of(padded, *word_grams(codes, 4, 9)) == []
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=60))
+def test_plain_ascii_is_cut_as_any_text_is(text: str) -> None:
+    assert split_words(text) == split_words(f"{text} é")[:-1]
