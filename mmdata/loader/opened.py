@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mmdata.store.pages import Stretch
 
 LOGGED = ("source", "tar")  # fields that the log knows, not the file
+SKIPPED_BYTES = 32_768  # for each row: reading more costs more than another call
 _PAGE = mmap.PAGESIZE
 
 
@@ -141,10 +142,16 @@ class OpenFile:
         return pieces
 
     def _read(self, stretch: Stretch, rows: np.ndarray, room: np.ndarray) -> None:
-        """Read ascending rows of a stretch; those between them, too, where they don't lie side by side."""
+        """Read ascending rows of a stretch; those between them, too, where they lie close by."""
         from mmdata.store.pages import read_into
 
         low, high = int(rows[0]), int(rows[-1]) + 1
+        width = room.dtype.itemsize
+        if (high - low - len(rows)) * width > len(rows) * SKIPPED_BYTES and self.fd is not None:
+            items = room.view(np.uint8).reshape(len(rows), width)
+            for item, row in zip(items, rows.tolist(), strict=True):
+                read_into(self.fd, item.data, stretch.offset + row * width)
+            return
         span = room if high - low == len(rows) else np.empty(high - low, room.dtype)
         if self.fd is not None:
             read_into(self.fd, span.view(np.uint8).data, stretch.offset + low * room.dtype.itemsize)

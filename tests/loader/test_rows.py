@@ -15,7 +15,7 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Rando
 from mmdata.augment.image import FlipImage
 from mmdata.errors import ConfigError, StoreError
 from mmdata.loader.rows import Gathered, Rows, rows
-from mmdata.store import Store
+from mmdata.store import Store, pages
 from tests.loader import gallery
 from tests.loader.conftest import Build, array_of, key_of
 
@@ -56,6 +56,24 @@ def test_any_rows_come_in_the_order_asked_for(toy: Store, max_bytes: int) -> Non
     assert data[7:7]["image.embedding"].shape == (0, 4)
     data.close()
     holds(data[[9]], [9])  # opens what it needs again
+
+
+@pytest.mark.parametrize(("skipped_bytes", "expected"), [(4, [16, 16]), (100, [48])])
+def test_rows_that_lie_far_apart_are_read_one_by_one(
+    build: Build, monkeypatch: pytest.MonkeyPatch, skipped_bytes: int, expected: list[int]
+) -> None:
+    sizes: list[int] = []
+    read_into = pages.read_into
+
+    def counted(fd: int, room: memoryview, offset: int) -> None:
+        sizes.append(room.nbytes)
+        read_into(fd, room, offset)
+
+    monkeypatch.setattr("mmdata.loader.opened.SKIPPED_BYTES", skipped_bytes)
+    monkeypatch.setattr("mmdata.store.pages.read_into", counted)
+    batch = rows(build(3), ["image.embedding"], max_bytes=0)[[2, 0]]
+    np.testing.assert_array_equal(batch["image.embedding"], [array_of("image.embedding", n) for n in (2, 0)])
+    assert sizes == expected
 
 
 def test_only_some_columns_are_kept_where_memory_is_short(toy: Store) -> None:
