@@ -108,7 +108,7 @@ class MediaBatch:
         sounds = [medium.name for medium in decoders.media if is_sound(medium)]
         self._rates = {name: np.zeros(len(self._rows), np.int64) for name in sounds}
         self._replaced: dict[int, list[Replaced]] = {}
-        self._n_raw, self._lock = 0, Lock()
+        self.n_raw_bytes, self._lock = 0, Lock()
         self._fetched = self._fetch_ahead()
         starts = range(0, len(self._rows), ROWS_A_TASK)
         self._tasks = [decoders.submit(self._fill, first, first + ROWS_A_TASK) for first in starts]
@@ -165,8 +165,8 @@ class MediaBatch:
                 self._rates[name][row] = found.rate_hz
         elif found is not None:
             with self._lock:
-                self._n_raw += len(found)
-            if self._n_raw > self._decoders.max_bytes:
+                self.n_raw_bytes += len(found)
+            if self.n_raw_bytes > self._decoders.max_bytes:
                 raise StoreError(f"{name!r}: a batch's bytes are more than max_bytes allows: take a smaller batch_size")
             self._bytes[name][row] = found
 

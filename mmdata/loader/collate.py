@@ -27,7 +27,7 @@ class Made:
 
     Args:
         batch: arrays and lists by name. replaced: the samples that it should have held, and does not.
-        n_bytes: of its arrays.
+        n_bytes: of its arrays, and of media given as bytes.
     """
 
     batch: dict[str, Any]
@@ -111,6 +111,7 @@ class Collator:
             parts = np.array([one.window.part for one in begun.taken], np.int64)
             batch["part"] = np.repeat(parts, [len(one.places) for one in begun.taken])
         n_bytes = sum(values.nbytes for values in batch.values() if isinstance(values, np.ndarray))
+        n_bytes += begun.media.n_raw_bytes if begun.media is not None else 0
         return Made(self._finished(batch), tuple(replaced), n_bytes)
 
     def _finished(self, batch: dict[str, Any]) -> dict[str, Any]:
