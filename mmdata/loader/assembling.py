@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from mmdata.core.sample import Audio
-from mmdata.errors import DataError, StoreError
+from mmdata.errors import ConfigError, DataError, StoreError
 from mmdata.loader.buffers import Buffers
 from mmdata.loader.columns import Piece
 from mmdata.loader.decoding import Decoded
@@ -167,7 +167,10 @@ class MediaBatch:
             with self._lock:
                 self.n_raw_bytes += len(found)
             if self.n_raw_bytes > self._decoders.max_bytes:
-                raise StoreError(f"{name!r}: a batch's bytes are more than max_bytes allows: take a smaller batch_size")
+                raise ConfigError(
+                    "stream",
+                    [f"max_bytes: the bytes of {name!r} in one batch are over a third of it: take a smaller batch"],
+                )
             self._bytes[name][row] = found
 
     def _sound(self, row: int, number: int, at: int) -> tuple[int, dict[str, Found]]:

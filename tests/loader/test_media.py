@@ -348,6 +348,13 @@ def test_a_batch_that_would_be_too_large_is_refused_before_it_is(tmp_path: Path)
     assert made.replaced[0].key == key_of(4)
 
 
+def test_a_batch_of_more_bytes_than_fit_is_refused(plain: Store) -> None:
+    n_bytes = sum(len(same_size(number)) for number in range(57))
+    with pytest.raises(ConfigError, match=r"max_bytes: the bytes of 'image\.bytes' in one batch are over a third"):
+        list(stream(plain, ["image.bytes"], batch_size=57, window_rows=1, lanes=1, max_bytes=2 * n_bytes))
+    assert len(list(stream(plain, ["image.bytes"], batch_size=57, max_bytes=4 * n_bytes))) == 1
+
+
 def test_a_step_that_fails_otherwise_ends_the_stream(plain: Store) -> None:
     with pytest.raises(StepError, match=r"Wrong failed on 'gallery/\d+': ZeroDivisionError"):
         list(stream(plain, ["image"], batch_size=8, steps={"image": [Wrong()]}))
