@@ -26,7 +26,7 @@ import torch
 
 BATCH = 256
 Decode = Callable[[bytes], np.ndarray]
-BUFFER = 4096  # of webdataset: pictures to choose the next one from
+BUFFER = 1000  # of webdataset: pictures to choose the next one from
 
 
 def stored(folder: Path) -> Iterator[bytes]:
@@ -67,7 +67,7 @@ def webdataset(folder: Path, decode: Decode, workers: int) -> Any:
 
     tars = sorted(str(path) for path in (folder / "store" / "media").glob("*.tar"))
     data = wds.WebDataset(tars, shardshuffle=len(tars), workersplitter=wds.split_by_worker, empty_check=False)
-    rows = data.shuffle(BUFFER, initial=BUFFER).map(lambda sample: decode(sample["image.jpg"]))
+    rows = data.shuffle(BUFFER).map(lambda sample: decode(sample["image.jpg"]))
     return wds.WebLoader(rows.batched(BATCH, collation_fn=stacked), batch_size=None, **loading(workers))
 
 
