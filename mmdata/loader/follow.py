@@ -149,6 +149,8 @@ class FollowingStream:
         Raises:
             SchemaMismatch: the state is of another stream, or its snapshot is gone; says which. Nothing is changed.
         """
+        if not isinstance(state, Mapping):
+            raise SchemaMismatch(f"the stream's state is damaged: it is a {type(state).__name__}, not a mapping")
         if state.get("follow") != self.name:
             whose = f"of one that follows as {state['follow']!r}" if state.get("follow") else "of one that follows none"
             raise SchemaMismatch(f"the state is of another stream: {whose}, this one follows as {self.name!r}")

@@ -67,6 +67,8 @@ def place_of(state: Mapping[str, Any], order: Mapping[str, Any], parts: Sequence
 
 def _upgraded(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """A state in the form of today. The first form knew one part, and no rows and shards of it."""
+    if not isinstance(state, Mapping):
+        raise SchemaMismatch(f"the stream's state is damaged: it is a {type(state).__name__}, not a mapping")
     version = state.get("version")
     number = version if isinstance(version, int) and not isinstance(version, bool) else 0
     if number == 1:

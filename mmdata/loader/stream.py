@@ -278,9 +278,11 @@ class Stream:
         order = self.order.begin(epoch)
         windows = WindowReader(order, self._readers(), threads=self._threads)
         flight = Flight(self._collate, windows, self._decoders(), max_bytes=self._max_bytes)
-        steps = iter(range(start, n_steps, stride))
+        steps, process = iter(range(start, n_steps, stride)), os.getpid()
         try:
             for _ in range(start, n_steps, stride):
+                if os.getpid() != process:
+                    raise RuntimeError("this process was forked in the midst of a loop: iterate the stream anew in it")
                 # the next batches are made while the caller is busy with this one
                 while flight.has_room and (step := next(steps, None)) is not None:
                     taken = self._taken(order, step)

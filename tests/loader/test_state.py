@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mmdata.errors import SchemaMismatch
+from mmdata.loader.follow import FollowingStream
 from mmdata.loader.ordering import seed_of
 from mmdata.loader.stream import Stream, stream
 from mmdata.store import Store
@@ -95,3 +96,11 @@ def test_damaged_parts_are_refused(small: Store, parts: object) -> None:
 def test_parts_of_a_mixture_have_seeds_of_their_own() -> None:
     assert len({seed_of(seed, part) for seed in range(3) for part in range(5)}) == 15
     assert seed_of(7, 0) == 7
+
+
+@pytest.mark.parametrize("state", [None, 3, "state", [], [{"version": 2}]])
+def test_what_is_no_mapping_is_no_state(small: Store, state: Any) -> None:
+    with pytest.raises(SchemaMismatch, match="not a mapping"):
+        stream(small, ["label"], batch_size=4).load_state_dict(state)
+    with pytest.raises(SchemaMismatch, match="not a mapping"):
+        FollowingStream(small, ["label"], name="a").load_state_dict(state)
