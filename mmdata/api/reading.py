@@ -129,7 +129,8 @@ def stream(
             opened(store) if isinstance(store, str | os.PathLike) else store, columns, name=follow, **settings
         )
     if isinstance(store, Sequence) and not isinstance(store, str):
-        return stream_([replace(part, store=opened(part.store)) for part in store], columns, **settings)
+        parts = [replace(part, store=opened(part.store)) if hasattr(part, "store") else part for part in store]
+        return stream_(parts, columns, **settings)
     return stream_(opened(store), columns, **settings)
 
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.loader.contents import Contents, contents_of
@@ -52,6 +52,12 @@ def parts_of(store: Store | Sequence[Part], *, selection: str | None, split: str
     faults = [f"{name}: each part has its own: Part(store, {name}=...)" for name, value in given.items() if value]
     if not store:
         faults.append("store: there is no part")
+    given_parts: Sequence[Any] = store  # whatever the annotation says
+    faults += [
+        f"store[{number}]: to mix, give mmdata.Part(store, weight=...), not a {type(part).__name__}"
+        for number, part in enumerate(given_parts)
+        if not isinstance(part, Part)
+    ]
     if faults:
         raise ConfigError("stream", faults)
     is_place = (str, os.PathLike)

@@ -158,6 +158,13 @@ def test_mixtures_that_cannot_work_are_refused(
         stream([Part(small, **part) for part in parts], **{"columns": [], "batch_size": 8, **settings})
 
 
+def test_stores_without_a_part_around_them_are_refused_with_what_to_write(small: Store, other: Store) -> None:
+    with pytest.raises(ConfigError, match=r"store\[1\]: to mix, give mmdata.Part\(store, weight=...\), not a Store"):
+        mmdata.stream([mmdata.Part(small), other], [], batch_size=8)  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match="2 faults"):
+        mmdata.stream([small.url, other.url], [], batch_size=8)  # type: ignore[list-item]
+
+
 def test_more_ranks_than_lanes_share_a_mixture(small: Store, other: Store) -> None:
     whole = [list(batch["key"]) for batch in mixed(small, other, lanes=2)]
     ranks = [mixed(small, other, batch_size=2, rank=rank, world=4, lanes=2) for rank in range(4)]
