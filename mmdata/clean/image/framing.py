@@ -99,7 +99,8 @@ class CropImage(Map[Image, Image]):
             width, height = fitted_within(self.width_px, self.height_px, image.width, image.height)
         left, top = _placed(self.at, image.width - width, image.height - height)
         part = cut(image, left, top, left + width, top + height)
-        if self.resize == "never" or (width < self.width_px and not self.enlarge):
+        is_small = width < self.width_px or height < self.height_px
+        if self.resize == "never" or (is_small and not self.enlarge):
             return part
         return resized(part, (self.width_px, self.height_px))
 
