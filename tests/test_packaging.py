@@ -23,8 +23,10 @@ LIGHT |= {"typer", "xxhash"}
 FIXED = {"torch": "2.13.0"}
 # what the whole project is built with, each to be had by some extra
 PROJECT = {"webdataset", "pyarrow", "datasets", "librosa", "opencv-python-headless", "sentencepiece", "dask", "torch"}
-OF_EXTRAS = "av cv2 dask datasets distributed duckdb fasttext ftfy librosa pytest scipy selectolax sentencepiece soundfile soxr"
-OF_EXTRAS += " stopwordsiso torch"
+OF_EXTRAS = (
+    "av cv2 dask datasets distributed duckdb fasttext ftfy librosa pytest scipy selectolax sentencepiece soundfile"
+)
+OF_EXTRAS += " soxr stopwordsiso torch"
 
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="mmdata is not run from its sources")
 

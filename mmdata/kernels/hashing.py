@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -34,13 +34,31 @@ def hash_spans(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nd
     >>> bool(one == other)
     True
     """
-    steps = np.arange(len(codes) + 1, dtype=np.uint64)
-    powers = np.multiply.accumulate(np.where(steps == 0, np.uint64(1), BASE))
-    inverses = np.multiply.accumulate(np.where(steps == 0, np.uint64(1), INVERSE))
+    powers, inverses = _powers(max(len(codes) + 1, KEPT_POWERS))
+    powers, inverses = powers[: len(codes) + 1], inverses[: len(codes) + 1]
     # codes are raised by one, so that U+0000 counts and "" differs from "\0"
     terms = (codes.astype(np.uint64) + np.uint64(1)) * powers[:-1]
     sums = np.concatenate([np.zeros(1, np.uint64), np.add.accumulate(terms)])
     return mix(inverses[starts] * (sums[ends] - sums[starts]))
+
+
+KEPT_POWERS = 1 << 16  # of longer texts they are computed anew
+
+
+def _powers(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first powers of BASE and of its inverse: uint64 [n] each."""
+    return _short_powers() if n == KEPT_POWERS else _computed_powers(n)
+
+
+@cache
+def _short_powers() -> tuple[np.ndarray, np.ndarray]:
+    return _computed_powers(KEPT_POWERS)
+
+
+def _computed_powers(n: int) -> tuple[np.ndarray, np.ndarray]:
+    first = np.arange(n) == 0
+    powers = np.multiply.accumulate(np.where(first, np.uint64(1), BASE))
+    return powers, np.multiply.accumulate(np.where(first, np.uint64(1), INVERSE))
 
 
 def mix(hashes: np.ndarray) -> np.ndarray:

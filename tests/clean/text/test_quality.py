@@ -267,6 +267,12 @@ def test_fineweb_judges_lines(lines: list[str], reason: str) -> None:
     assert verdict(KeepFineWebQuality(), "\n".join(lines)) == reason
 
 
+def test_fineweb_keeps_what_lies_on_the_bound() -> None:
+    lines = [f"this is a line of forty characters, {number:03}." for number in range(99)]
+    assert verdict(KeepFineWebQuality(), "\n".join([*lines, lines[0]])) == ""
+    assert verdict(KeepFineWebQuality(), "\n".join([*lines[:98], lines[0]])) == "char_dup_ratio"
+
+
 def test_fineweb_takes_marks_of_any_script_and_of_a_setting() -> None:
     chinese = "\n".join(
         f"这是一个足够长的句子，它有三十多个字符，因此它不是一个短行，请注意这一点{i}。" for i in range(4)

@@ -279,6 +279,8 @@ def test_texts_are_split_after_sentences_and_at_blanks() -> None:
     assert pieces(SplitText(max_chars=3), "abcdefg") == {"k@0-3": "abc", "k@3-6": "def", "k@6-7": "g"}
     assert list(pieces(SplitText(by="sentences"), text).values()) == ["One is here.", "Two is there.", "Three."]
     assert pieces(SplitText(by="sentences"), "Dr. No left.") == {"k": "Dr. No left."}
+    assert pieces(SplitText(by="sentences"), "It is 5 ft. tall.") == {"k": "It is 5 ft. tall."}
+    assert len(pieces(SplitText(by="sentences"), "It is 5 ft. Tall.")) == 2
     assert pieces(SplitText(by="sentences"), "这是。那是。") == {"k@0-3": "这是。", "k@3-6": "那是。"}
     assert pieces(SplitText(max_chars=2), "") == {"k": ""}
     assert pieces(SplitText(max_chars=2), "     ") == {"k": "     "}
@@ -316,6 +318,7 @@ def test_pieces_are_short_and_lose_no_letter(text: str, most: int) -> None:
         ("to DE89 3704 0044 0532 0130 00 now", "to <IBAN> now"),
         ("GB82WEST12345698765432", "<IBAN>"),
         ("DE88370400440532013000", "DE88370400440532013000"),
+        ("DE89370400440532013001", "DE89370400440532013001"),
         ("at 192.168.0.1, not 192.168.0.256", "at <IP>, not 192.168.0.256"),
         ("fe80::1ff:fe23:4567:890a and 12:30:45", "<IP> and 12:30:45"),
         ("v1.2.3.4", "v1.2.3.4"),
