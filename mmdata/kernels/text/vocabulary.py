@@ -1,0 +1,156 @@
+"""Vocabularies and tables of word vectors: made once of many texts, kept in a file, read by steps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mmdata.kernels.text.words import split_words
+
+FORMAT = "mmdata vocabulary 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Terms in order, and how rare each is.
+
+    Args:
+        places: where each term stands.
+        idf: float32 [term], inverse document frequency, smoothed: ln((1 + texts) / (1 + texts with it)) + 1.
+    """
+
+    places: dict[str, int]
+    idf: np.ndarray
+
+    def counts(self, text: str) -> np.ndarray:
+        """How often each term stands in a text, case-folded: float32 [term]."""
+        known = [place for word in split_words(text.casefold()) if (place := self.places.get(word)) is not None]
+        return np.bincount(np.array(known, np.int64), minlength=len(self.places)).astype(np.float32)
+
+
+def fit_vocabulary(
+    texts: Iterable[str], path: str | Path, *, max_terms: int = 10_000, min_texts: int = 2, max_share: float = 1.0
+) -> None:
+    """Count the words of many texts and write the vocabulary to a file of JSON.
+
+    The terms are the words of the most texts, in the order of the alphabet; of equally frequent ones the first by
+    alphabet are taken. Texts are read once, one at a time; the result does not depend on their order.
+
+    Args:
+        texts: such as those of a store.
+        path: the file; it is written whole or not at all.
+        max_terms: how many terms there are at most.
+        min_texts: fewest texts that a term must stand in.
+        max_share: greatest share of texts that it may stand in.
+
+    Raises:
+        ValueError: no term is left.
+    """
+    n_texts, found = 0, Counter[str]()
+    for text in texts:
+        n_texts += 1
+        found.update(set(split_words(text.casefold())))
+    wanted = [(word, n) for word, n in found.items() if min_texts <= n <= max_share * n_texts]
+    if not wanted:
+        raise ValueError(f"no word stands in {min_texts} to {max_share:.0%} of {n_texts} texts")
+    chosen = dict(sorted(sorted(wanted, key=lambda pair: (-pair[1], pair[0]))[:max_terms]))
+    value = {"format": FORMAT, "n_texts": n_texts, "terms": list(chosen), "n_texts_with": list(chosen.values())}
+    target = Path(path)
+    part = target.with_name(f".{target.name}.part")
+    part.write_text(json.dumps(value, ensure_ascii=False), "utf-8", "surrogatepass")
+    part.replace(target)
+
+
+def vocabulary_of(path: str) -> Vocabulary:
+    """The vocabulary of a file that `fit_vocabulary` wrote; kept until the file changes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _vocabulary(path, Path(path).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(path: str, _changed_ns: int) -> Vocabulary:
+    try:
+        value = json.loads(Path(path).read_bytes())
+        terms, n_with, n_texts = value["terms"], value["n_texts_with"], value["n_texts"]
+        known = value["format"] == FORMAT and len(terms) == len(n_with)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no vocabulary: {type(error).__name__}: {error}") from error
+    if not known:
+        raise ValueError(f"{path} is no vocabulary of the form {FORMAT!r}")
+    idf = [math.log((1 + n_texts) / (1 + n)) + 1 for n in n_with]
+    return Vocabulary({term: place for place, term in enumerate(terms)}, np.array(idf, np.float32))
+
+
+def file_digest(path: str) -> str:
+    """A digest of a file's contents, 16 hexadecimal digits; kept until its size or time changes."""
+    stat = Path(path).stat()
+    return _file_digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: str, _size: int, _changed_ns: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class WordTable:
+    """Vectors of words: float32 [word, feature], and where each word stands."""
+
+    places: dict[str, int]
+    vectors: np.ndarray
+
+
+def table_width(path: str) -> int:
+    """How many numbers a vector of a table has, read off its first lines."""
+    with Path(path).open("rb") as file:
+        first = file.readline(1 << 20).split()
+        second = file.readline(1 << 20).split() if len(first) == 2 else []
+    width = int(first[1]) if second else len(first) - 1
+    if width < 1 or (second and len(second) != width + 1 and not path.endswith(".bin")):
+        raise ValueError(f"{path} is no table of word vectors: its first line is {b' '.join(first)[:60]!r}")
+    return width
+
+
+def word_table(path: str) -> WordTable:
+    """A table as GloVe writes it (a word and its numbers a line), or word2vec as text (with "words width" above).
+
+    Raises:
+        ValueError: a line has another number of numbers, or none.
+    """
+    return _word_table(path, Path(path).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _word_table(path: str, _changed_ns: int) -> WordTable:
+    width = table_width(path)
+    places: dict[str, int] = {}
+    rows: list[np.ndarray] = []
+    with Path(path).open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            fields = line.rstrip().rsplit(" ", width)
+            if number == 1 and len(line.split()) == 2 and width != 1:
+                continue
+            if len(fields) != width + 1:
+                raise ValueError(f"{path}, line {number}: expected a word and {width} numbers, found {line[:60]!r}")
+            if places.setdefault(fields[0], len(rows)) == len(rows):
+                rows.append(_numbers(fields[1:], path, number))
+    return WordTable(places, np.array(rows, np.float32).reshape(-1, width))
+
+
+def _numbers(fields: list[str], path: str, line: int) -> np.ndarray:
+    try:
+        return np.array(fields, np.float32)
+    except ValueError as error:
+        raise ValueError(f"{path}, line {line}: {error}") from error
