@@ -33,6 +33,7 @@ PEERS = ("webdataset", "webdataset/cv2", "litdata", "litdata/cv2", "mosaicml")
 BATCH, SIDE_PX, QUALITY, SHARD = 256, 256, 90, 1024
 FP = "0" * 16
 LONGEST_S = 180  # of one side's process
+Rate = tuple[float, float]  # pictures a second by the clock, and a second of a processor
 
 
 def photographs() -> list[np.ndarray]:
@@ -126,54 +127,54 @@ def by_loop(folder: Path, threads: int) -> Iterator[np.ndarray]:
 SIDES: dict[str, Callable[[Path, int], Iterator[np.ndarray]]] = {"mmdata": by_stream, "loop": by_loop}
 
 
-def rate(batches: Iterator[np.ndarray], steps: int) -> float:
-    """Pictures a second in the second of two epochs."""
-    start = 0.0
+def rate(batches: Iterator[np.ndarray], steps: int) -> Rate:
+    """Rates of the second of two epochs."""
+    start = busy = 0.0
     for number, batch in enumerate(batches):
         if tuple(batch.shape) != (BATCH, SIDE_PX, SIDE_PX, 3):
             raise ValueError(f"a batch is {tuple(batch.shape)}")
         if number == steps - 1:
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
     if number != 2 * steps - 1:
         raise ValueError(f"two epochs had {number + 1} batches, not {2 * steps}")
-    return steps * BATCH / (time.perf_counter() - start)
+    n = steps * BATCH
+    return n / (time.perf_counter() - start), n / (time.process_time() - busy)
 
 
-def run(command: list[str]) -> float:
-    """The rate that a process of its own prints."""
+def run(command: list[str]) -> Rate:
+    """The rates that a process of its own prints."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=LONGEST_S)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-3000:]}")
-    return float(json.loads(done.stdout.splitlines()[-1])["rate"])
+    by_clock, by_processor = json.loads(done.stdout.splitlines()[-1])
+    return float(by_clock), float(by_processor)
 
 
-def own(side: str, folder: Path, threads: int) -> float:
+def own(side: str, folder: Path, threads: int) -> Rate:
     return run([sys.executable, __file__, "--only", side, "--folder", str(folder), "--threads", str(threads)])
 
 
-def peer(name: str, verb: str, folder: Path, workers: int) -> float:
+def peer(name: str, verb: str, folder: Path, workers: int) -> Rate:
     python = HERE.parent / "out" / "peers" / name.partition("/")[0] / "bin" / "python"
     script = HERE / "stream_media_peers.py"
     return run([str(python), str(script), name, verb, str(folder), "--workers", str(workers)])
 
 
-def measured(folder: Path, peers: list[str], *, threads: int, rounds: int) -> dict[str, list[float]]:
+def measured(folder: Path, peers: list[str], *, threads: int, rounds: int) -> dict[str, list[Rate]]:
     """Rates of each side, round by round."""
-    rates: dict[str, list[float]] = {}
+    rates: dict[str, list[Rate]] = {}
     best: dict[str, int] = {}
     for number in range(rounds):
         for side in SIDES:
             rates.setdefault(side, []).append(own(side, folder, threads))
         for name in peers:
-            tried = {
-                workers: peer(name, "run", folder, workers) for workers in ([best[name]] if number else [0, threads])
-            }
-            best[name] = max(tried, key=lambda workers: tried[workers])
+            workers = [best[name]] if number else [0, threads]
+            tried = {each: peer(name, "run", folder, each) for each in workers}
+            best[name] = max(tried, key=lambda each: tried[each])
             rates.setdefault(name, []).append(tried[best[name]])
-            print(
-                f"  round {number}: {name} { ({w: round(r) for w, r in tried.items()}) }", file=sys.stderr, flush=True
-            )
+            shown = {each: f"{found[0]:.0f}" for each, found in tried.items()}
+            print(f"  round {number}: {name} by workers: {shown}", file=sys.stderr, flush=True)
     return {f"{name}, {best[name]} workers" if name in best else name: values for name, values in rates.items()}
 
 
@@ -189,7 +190,7 @@ def main() -> None:
     if given.only:
         offsets = np.load(given.folder / "offsets.npy")
         found = rate(SIDES[given.only](given.folder, given.threads), (len(offsets) - 1) // BATCH)
-        print(json.dumps({"rate": found}))
+        print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -204,10 +205,12 @@ def main() -> None:
         end="",
     )
     print(f"{given.rounds} rounds; load before {load[0]:.1f}, after {os.getloadavg()[0]:.1f}")
-    median = {name: statistics.median(values) for name, values in rates.items()}
+    clock = {name: statistics.median(one[0] for one in values) for name, values in rates.items()}
+    busy = {name: statistics.median(one[1] for one in values) for name, values in rates.items()}
     for name, values in rates.items():
-        spread = f"({min(values):,.0f} to {max(values):,.0f})"
-        print(f"{name:26} {median[name]:8,.0f} pictures/s {spread:18} mmdata has {median['mmdata'] / median[name]:.2f}")
+        spread = f"({min(values)[0]:,.0f} to {max(values)[0]:,.0f})"
+        ratios = f"mmdata has {clock['mmdata'] / clock[name]:.2f} and {busy['mmdata'] / busy[name]:.2f}"
+        print(f"{name:26} {clock[name]:7,.0f} pictures/s {spread:18} {busy[name]:7,.0f} a processor's second; {ratios}")
 
 
 if __name__ == "__main__":
