@@ -3,6 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/stream.py --peers
     OMP_NUM_THREADS=1 python benchmarks/stream.py [--samples 50000] [--shard 5000] [--threads 2] [--rounds 5]
 
+A batch draws on windows of some 40,000 samples, which must be read before the first one: the second table, of more
+samples, shows the rate at which a long epoch runs.
+
 The data are made here, once, in a folder of the system's temporary space. Each round runs, in turns: the stream,
 straight from Parquet; the stream through a local cache, which is mapped into memory; and the limit, which is to read
 the bytes of the same feature files from the page cache: "page cache" is `Path.read_bytes` a file, the other reads all
@@ -43,7 +46,7 @@ from mmdata.store.write_features import FeatureWriter
 FAMILIES = [f"part{number}.embedding" for number in range(4)]
 SPEC = ArraySpec(dims=("feature",), sizes={"feature": 512})
 FP = "0" * 16
-MANY = 100_000  # samples, of which the first batch and a resumed one must come soon
+MANY = 200_000  # samples, of which one is read while others are given, and the first batch must come soon
 PEERS = {  # loader -> environment
     "webdataset": "webdataset",
     "litdata": "litdata",
@@ -167,16 +170,16 @@ class Peer:
         self.process.wait()
 
 
-def measure(store: Store, cache: Path, peers: Sequence[Peer], given: argparse.Namespace) -> Rounds:
+def measure(store: Store, n: int, cache: Path, peers: Sequence[Peer], given: argparse.Namespace) -> Rounds:
     """Each round's figures; of a first one, which warms page cache and cache, nothing."""
     rounds: Rounds = {}
     for seed in range(given.rounds + 1):
         for name, folder in (("parquet", None), ("mapped", cache)):
-            with timed(rounds, name, given.samples):
+            with timed(rounds, name, n):
                 epoch(opened(store, seed, given.threads, folder))
-        with timed(rounds, "page cache", given.samples):
+        with timed(rounds, "page cache", n):
             read_all(store)
-        with timed(rounds, "page cache, over", given.samples):
+        with timed(rounds, "page cache, over", n):
             read_over(store)
         for peer in peers:
             rounds.setdefault(peer.name, []).append(peer.epoch(seed, given.most_s))
@@ -257,9 +260,11 @@ def main() -> None:
         for peer in peers:
             stack.callback(peer.end)
             peer.epoch(0, 0.1)  # one after the other: it makes its data
-        report(measure(store, folder / "cache", peers, given))
+        report(measure(store, given.samples, folder / "cache", peers, given))
         many = np.resize(rows, (MANY, *rows.shape[1:]))
         large = make(f"{folder}/large", many, shard=given.shard)
+        print(f"{MANY} samples, of which windows hold a part at a time:")
+        report(measure(large, MANY, folder / "cache-of-large", (), given))
         for name, times in latency(large, given).items():
             seconds = [each[0] for each in times]
             print(f"{name:20}{statistics.median(seconds):12.3f} s, at most {max(seconds):.3f}, of {MANY} samples")
