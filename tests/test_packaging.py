@@ -26,7 +26,7 @@ PROJECT = {"webdataset", "pyarrow", "datasets", "librosa", "opencv-python-headle
 OF_EXTRAS = (
     "av cv2 dask datasets distributed duckdb fasttext ftfy librosa pytest scipy selectolax sentencepiece soundfile"
 )
-OF_EXTRAS += " soxr stopwordsiso torch"
+OF_EXTRAS += " PIL soxr stopwordsiso torch"
 
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="mmdata is not run from its sources")
 
