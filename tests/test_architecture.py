@@ -300,7 +300,12 @@ def test_the_package_keeps(rule: Callable[[Tree], list[str]], whole: Tree) -> No
             "only engine, features.embed, loader, train",
         ),
         (vendor_faults, "clean/audio.py", "def f():\n    from soundfile import read", "only codec may"),
-        (vendor_faults, "engine/runner.py", "import pyarrow.parquet as pq", "only loader, select, sink, source, store may"),
+        (
+            vendor_faults,
+            "engine/runner.py",
+            "import pyarrow.parquet as pq",
+            "only loader, select, sink, source, store may",
+        ),
         (vendor_faults, "store/log.py", "from rich import progress", "only cli may"),
         (vendor_faults, "testing/media.py", "def f():\n    import librosa", "imports librosa: no part of mmdata may"),
         (vendor_faults, "core/step.py", "import pytest", "only testing may"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 import numpy as np
 
 from mmdata.loader.assembling import Decoders, Held, MediaBatch
-from mmdata.loader.columns import Column, Gathered, Piece
+from mmdata.loader.columns import Column, Fixed, Gathered, Piece, together
 from mmdata.loader.media import Medium
 from mmdata.loader.order import Taken, WindowId
 from mmdata.loader.reader import WindowReader
@@ -100,9 +100,10 @@ class Collator:
         arrays, replaced = ({}, []) if begun.media is None else begun.media.finish()
         places = [one.places for one in begun.taken] if begun.media is None else begun.media.places
         pieces = [window.pieces(rows) for window, rows in zip(begun.windows, places, strict=True)]
-        batch: dict[str, Any] = {}
+        fixed = [column.name for column in self.columns if isinstance(column, Fixed)]
+        batch: dict[str, Any] = {**together({name: [piece[name] for piece in pieces] for name in fixed})}
         for column in self.columns:
-            if not isinstance(column, Medium):
+            if not isinstance(column, Medium | Fixed):
                 batch.update(cast(Gathered, column).batch([piece[column.name] for piece in pieces]))
         batch.update(arrays)
         if self.marks_real:

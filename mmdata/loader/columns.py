@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
-from mmdata.loader.fixed import FixedRows, only_chunk, valid
+from mmdata.loader.fixed import FixedRows, gathered, only_chunk, valid
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,8 +80,17 @@ class Fixed:
         return FixedRows(self.name, self.spec, n_rows)
 
     def batch(self, pieces: Sequence[Piece]) -> Batch:
-        values, mask = FixedRows.batch(_of(FixedRows, pieces))
-        return {self.name: values, f"{self.name}.mask": mask}
+        return together({self.name: pieces})
+
+
+def together(pieces: Mapping[str, Sequence[Piece]]) -> Batch:
+    """What `Fixed.batch` gives, for several columns by name: at once, which costs less."""
+    found = gathered([_of(FixedRows, each) for each in pieces.values()])
+    return {
+        name: array
+        for column, (values, mask) in zip(pieces, found, strict=True)
+        for name, array in ((column, values), (f"{column}.mask", mask))
+    }
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -59,22 +60,61 @@ class FixedRows:
         self._mask[here] = True
         self._owners.append(owner)
 
+    def array(self, items: np.ndarray) -> np.ndarray:
+        """Opaque items [row] as what they are: [row, *shape]."""
+        return items.view(self._dtype).reshape(len(items), *self._shape)
+
+    def zeros(self, n_rows: int) -> np.ndarray:
+        return np.zeros((n_rows, *self._shape), self._dtype)
+
     @staticmethod
-    def batch(pieces: Sequence[tuple[FixedRows, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of windows, one after another: [row, *shape] with zeros where none is, and bool [row]."""
-        held = pieces[0][0]
-        mask = np.concatenate([window._mask[rows] for window, rows in pieces])
-        shape = (len(mask), *held._shape)
-        if not held.item_bytes:
-            return np.zeros(shape, held._dtype), mask
-        addresses = np.concatenate([window._addresses[rows] for window, rows in pieces])
-        if mask.all():
-            return gather(addresses, held.item_bytes).view(held._dtype).reshape(shape), mask
-        values = np.zeros(shape, held._dtype)
-        if mask.any():
-            there = gather(addresses[mask], held.item_bytes)
-            values[mask] = there.view(held._dtype).reshape(len(there), *held._shape)
-        return values, mask
+    def mask(pieces: Pieces) -> np.ndarray:
+        """Which rows of windows, one after another, are there: bool [row]."""
+        return np.concatenate([window._mask[rows] for window, rows in pieces])
+
+    @staticmethod
+    def addresses(pieces: Pieces) -> np.ndarray:
+        """Where they lie: int64 [row]."""
+        return np.concatenate([window._addresses[rows] for window, rows in pieces])
+
+
+Pieces = Sequence[tuple[FixedRows, np.ndarray]]
+
+
+def gathered(columns: Sequence[Pieces]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows of windows, one after another, of several columns.
+
+    Columns whose values have one size are gathered in one go: numpy lets other threads run while it copies more than
+    500 values, and one column of a batch is often less.
+
+    Returns:
+        For each column [row, *shape], with zeros where a row has none, and bool [row].
+    """
+    masks = [FixedRows.mask(pieces) for pieces in columns]
+    found: list[np.ndarray | None] = [None] * len(columns)
+    of_size: dict[int, list[int]] = defaultdict(list)
+    for number, (pieces, mask) in enumerate(zip(columns, masks, strict=True)):
+        if pieces[0][0].item_bytes and mask.any():
+            of_size[pieces[0][0].item_bytes].append(number)
+    for item_bytes, numbers in of_size.items():
+        addresses = [FixedRows.addresses(columns[number])[masks[number]] for number in numbers]
+        items = gather(np.concatenate(addresses), item_bytes)
+        ends = np.cumsum([len(each) for each in addresses])
+        for number, part in zip(numbers, np.split(items, ends[:-1]), strict=True):
+            found[number] = _spread(columns[number][0][0], part, masks[number])
+    return [
+        (columns[number][0][0].zeros(len(mask)) if values is None else values, mask)
+        for number, (values, mask) in enumerate(zip(found, masks, strict=True))
+    ]
+
+
+def _spread(held: FixedRows, items: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The items of rows that are there among zeros for those that are not."""
+    if len(items) == len(mask):
+        return held.array(items)
+    values = held.zeros(len(mask))
+    values[mask] = held.array(items)
+    return values
 
 
 def addresses_of(values: np.ndarray, n_rows: int, item_bytes: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from mmdata.loader.collate import Begun, Collator, Made
 from mmdata.loader.order import Taken
 from mmdata.loader.reader import WindowReader
 
-BUSY_S = 3e-4  # a caller that is away for longer gains by another thread; handing a batch over costs some 0.1 ms
+BUSY_S = 3e-4  # a caller that is away for longer needs no work; otherwise it makes every other batch itself
 MOST = 4  # batches of media at once: more keep no core busier
 BESIDE = 2  # further batches in memory: the one that the caller has, and the one that is being padded
 
@@ -63,7 +63,8 @@ class Flight:
         """Begin a batch; its windows are wanted by now."""
         made: Future[Made] | None
         if self._decoders is None:
-            made = self._maker.submit(self._made, taken) if self._is_busy else None
+            is_alone = not self._flying or self._flying[-1].made is not None
+            made = None if is_alone and not self._is_busy else self._maker.submit(self._made, taken)
         else:
             begun = self._maker.submit(self._begun, taken)
             made = self._finisher.submit(lambda: self._collate.finish(begun.result()))

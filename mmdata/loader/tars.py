@@ -119,8 +119,8 @@ class MediaFiles:
             )
         what = "is gone" if isinstance(error, FileNotFoundError) else f"can't be read: {error}"
         return StoreError(
-            f"{url}/{place.tar} {what}; `mmdata verify {url} --forget` takes damaged shards out and the next "
-            f"`mmdata run` makes them again; if the store was compacted or cleaned meanwhile, open it anew"
+            f"{url}/{place.tar} {what}; `mmdata verify {url}` checks all files; if the store was compacted or "
+            f"cleaned meanwhile, open it anew"
         )
 
     def _read(self, place: Place) -> bytes:
@@ -189,10 +189,7 @@ class MediaFiles:
         if not fault and self._check_digests and (digest := _digest(fd)) != known.digest:
             fault = f"has the digest {digest}, the log says {known.digest}: its bytes changed"
         if fault:
-            raise StoreError(
-                f"{url}/{tar} {fault}; `mmdata verify {url} --forget` takes it out, and the next `mmdata run` makes "
-                f"it again"
-            )
+            raise StoreError(f"{url}/{tar} {fault}; `mmdata verify {url}` checks all files")
         self._checked.add(tar)
 
     def _close_surplus(self) -> None:
