@@ -22,6 +22,7 @@ from mmdata.loader.order import Taken
 from mmdata.loader.replacing import Replaced, others
 from mmdata.loader.stacking import Stack
 from mmdata.loader.tars import MediaFiles, Place
+from mmdata.store.files import part_digest
 
 ROWS_A_TASK = 8  # a task costs as much as a fiftieth of a small picture
 FETCHERS = 16  # requests side by side: each waits most of its time
@@ -215,6 +216,9 @@ class MediaBatch:
                 continue
             ahead = self._fetched.pop((row, medium.name), None) if row is not None else None
             data = ahead.result() if ahead is not None else self._decoders.files[window.part].read(place)
+            if place.digest and (digest := part_digest(data)) != place.digest:
+                changed = f"its bytes changed: their digest is {digest}, the store recorded {place.digest}"
+                return Replaced(place.key, medium.name, "changed", changed)
             if medium.decoding is None:
                 found[medium.name] = data
                 continue

@@ -54,7 +54,7 @@ class Medium:
     part: str
     decoding: Decoding | None
     family: str = "samples"
-    fields: tuple[str, ...] = ("key", "parts", "tar")
+    fields: tuple[str, ...] = ("key", "parts", "digests", "tar")
 
     @property
     def spec(self) -> ArraySpec | None:
@@ -72,6 +72,7 @@ class MediumRows:
         self._keys = np.empty(n_rows, object)
         self._tars = np.empty(n_rows, object)
         self._pointers = np.full(n_rows, "", object)
+        self._digests = np.full(n_rows, "", object)
         self._offsets = np.full(n_rows, -1, np.int64)
         self._lengths = np.full(n_rows, -1, np.int64)
 
@@ -82,6 +83,9 @@ class MediumRows:
         here = slice(first, first + rows.num_rows)
         self._keys[here] = rows.column("key").to_pylist()
         self._tars[here] = rows.column("tar").to_pylist()
+        if "digests" in rows.column_names:  # older files have none
+            digests = pc.map_lookup(rows.column("digests"), query_key=self._part, occurrence="first")
+            self._digests[here] = pc.fill_null(digests, pa.scalar("", pa.string())).to_pylist()
         lists = rows.column("parts").chunk(0)
         flat = lists.flatten()
         is_mine = pc.equal(pc.struct_field(flat, "name"), self._part)
@@ -105,4 +109,4 @@ class MediumRows:
             return None
         offset = int(self._offsets[row])
         tar = self._tars[row] if offset >= 0 else ""
-        return Place(self._keys[row], self._part, tar, offset, length, self._pointers[row])
+        return Place(self._keys[row], self._part, tar, offset, length, self._pointers[row], self._digests[row])

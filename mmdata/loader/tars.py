@@ -38,6 +38,7 @@ class Place:
         tar: the store's file; "" where the store only points to the source.
         offset, length: of the bytes in the tar.
         pointer: where they lie in the source.
+        digest: of the bytes; "" where none was recorded.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Place:
     offset: int
     length: int
     pointer: str = ""
+    digest: str = ""
 
 
 class _OpenTar:

@@ -126,7 +126,7 @@ def batches(contents: Contents, output: Output, fetches: FetchOf | None = None) 
 def _of_piece(contents: Contents, output: Output, piece: Piece, fetch: Fetch | None) -> Iterator[Batch]:
     shard = piece.shard
     with ExitStack() as stack:
-        columns = FILES["samples"].names
+        columns = [name for name in FILES["samples"].names if name != "digests"]  # older files have none
         samples = _Groups(stack.enter_context(read.opened(contents.files, shard.samples)), columns)
         families: dict[str, _Groups | None] = dict.fromkeys(contents.families)
         for family, specs in contents.families.items():

@@ -31,6 +31,13 @@ class Hash(Protocol):
         """The digest of all bytes so far."""
 
 
+def part_digest(data: bytes) -> str:
+    """The digest of one part's bytes: xxh3-64, seed 0. At 20 kB it costs less than a system call."""
+    import xxhash
+
+    return str(xxhash.xxh3_64_hexdigest(data))
+
+
 def new_hash() -> Hash:
     """The digest of the store's files: xxh3-128, seed 0."""
     import xxhash

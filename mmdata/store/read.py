@@ -139,7 +139,7 @@ def samples(files: Files, file: DataFile, fetch: Fetch | None = None) -> Iterato
         file: of the family "samples".
         fetch: reads a part that was kept as a reference only.
     """
-    columns = [name for name in FILES["samples"].names if name != "text"]
+    columns = [name for name in FILES["samples"].names if name not in ("text", "digests")]
     for batch in open_rows(files, file, columns).to_batches(max_chunksize=1_000):
         for row in batch.to_pylist():
             yield sample(files, file, row, fetch)

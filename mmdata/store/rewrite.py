@@ -270,8 +270,10 @@ def _shifted(rows: pa.Table, shift: int) -> pa.Table:
     ]
     made = pa.StructArray.from_arrays(moved, fields=fields)
     lists = pa.ListArray.from_arrays(offsets, made, type=schema.field("parts").type)
-    others = [rows.column(name).cast(schema.field(name).type) for name in schema.names if name != "parts"]
-    return pa.Table.from_arrays([*others, lists], schema=schema)
+    made_of = {"digests": pa.nulls(rows.num_rows, schema.field("digests").type)}  # older files have none
+    made_of |= {name: rows.column(name).cast(schema.field(name).type) for name in rows.column_names if name != "parts"}
+    made_of["parts"] = lists
+    return pa.Table.from_arrays([made_of[name] for name in schema.names], schema=schema)
 
 
 def _feature(files: Files, sources: Sequence[DataFile | None], order: _Order, shard: str, digest: str) -> DataFile:

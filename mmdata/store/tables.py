@@ -50,6 +50,7 @@ FILES: Mapping[str, pa.Schema] = {
             pa.field("meta", _text, nullable=False),
             pa.field("text", pa.map_(_text, _text), nullable=False),
             pa.field("parts", pa.list_(pa.field("element", PART, nullable=False)), nullable=False),
+            pa.field("digests", pa.map_(_text, _text)),  # of the bytes of stored parts; older files have none
         ]
     ),
     DROPS: pa.schema([_KEY, ("step", _text), ("reason", _text), ("pointer", _text)]),

@@ -19,7 +19,7 @@ from mmdata.core.fingerprint import keys_digest
 from mmdata.core.ports import Encoded
 from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Part, Sample, Text, Video
 from mmdata.errors import DataError
-from mmdata.store.files import Files, HashedFile, place
+from mmdata.store.files import Files, HashedFile, part_digest, place
 from mmdata.store.layout import DROPS, MEDIA, REJECTS, SAMPLES, DataFile, Media, folder, stem
 from mmdata.store.media import TarWriter, safe_key, suffixes
 from mmdata.store.parquet import TableFile, write_rows
@@ -44,6 +44,7 @@ class _Rows:
     metas: list[str] = field(default_factory=list)
     texts: list[list[tuple[str, str]]] = field(default_factory=list)
     parts: list[tuple[Any, ...]] = field(default_factory=list)
+    digests: list[list[tuple[str, str]]] = field(default_factory=list)
     ends: list[int] = field(default_factory=lambda: [0])
     sizes: list[int] = field(default_factory=list)
 
@@ -53,15 +54,16 @@ class _Rows:
             [pa.array(column, each.type) for column, each in zip(columns, PART, strict=True)], fields=list(PART)
         )
         schema = FILES[SAMPLES]
-        arrays = [
-            pa.array(self.keys, pa.string()),
-            pa.array(self.parents, pa.string()),
-            pa.array(self.labels, pa.string()),
-            pa.array(self.metas, pa.string()),
-            pa.array(self.texts, schema.field("text").type),
-            pa.ListArray.from_arrays(pa.array(self.ends, pa.int32()), parts, type=schema.field("parts").type),
-        ]
-        return pa.Table.from_arrays(arrays, schema=schema)
+        arrays = {
+            "key": pa.array(self.keys, pa.string()),
+            "parent": pa.array(self.parents, pa.string()),
+            "label": pa.array(self.labels, pa.string()),
+            "meta": pa.array(self.metas, pa.string()),
+            "text": pa.array(self.texts, schema.field("text").type),
+            "parts": pa.ListArray.from_arrays(pa.array(self.ends, pa.int32()), parts, type=schema.field("parts").type),
+            "digests": pa.array(self.digests, pa.map_(pa.string(), pa.string())),
+        }
+        return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
 
 class ShardWriter:
@@ -135,6 +137,7 @@ class ShardWriter:
         rows.labels.append(label)
         rows.metas.append(meta)
         rows.texts.append(sorted(text.items()))
+        rows.digests.append([(name, part_digest(data)) for name, data in bodies.items()])
         rows.ends.append(len(rows.parts))
         rows.sizes.append(len(rest) + 64 * (len(bodies) + 1))
         self._bytes += rows.sizes[-1]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -46,7 +47,12 @@ from mmdata.loader.stream import Stream, stream
 from mmdata.loader.tars import Place
 from mmdata.loader.torch import WorkerStream
 from mmdata.store import Store
-from mmdata.store.layout import Media
+from mmdata.store.files import Files
+from mmdata.store.layout import SAMPLES, Media
+from mmdata.store.rewrite import merged
+from mmdata.store.store import Change
+from mmdata.store.tables import FILES
+from mmdata.store.write import ShardWriter
 from mmdata.testing.contracts.streams import StreamCase, StreamContract
 from mmdata.testing.damage import bomb_bytes
 from mmdata.testing.media import jpeg_bytes, png_bytes, wav_bytes
@@ -427,7 +433,55 @@ def test_a_changed_tar_is_told_where_digests_are_checked(tmp_path: Path) -> None
     tar.write_bytes(data)
     with pytest.raises(StoreError, match="its bytes changed"):
         list(stream(store, ["image.bytes"], batch_size=8, tail="short", check_digests=True))
-    assert len(list(stream(store, ["image.bytes"], batch_size=8, tail="short"))) == 8
+
+
+def test_a_part_that_is_not_what_its_digest_says_is_replaced_and_told(tmp_path: Path) -> None:
+    store = gallery(tmp_path / "store")
+    whole = {key: data for batch in whole_epoch(store) for key, data in pairs_of(batch)}
+    tar = min((tmp_path / "store" / "media").glob("*.tar"))
+    data = bytearray(tar.read_bytes())
+    victim = next(key for key, member in whole.items() if (at := data.find(member)) >= 0)
+    data[at + len(whole[victim]) // 2] ^= 1
+    tar.write_bytes(data)
+    opened = whole_epoch(store)
+    found = [pair for batch in opened for pair in pairs_of(batch)]
+    assert [(one.key, one.column, one.kind) for one in opened.replaced] == [(victim, "image.bytes", "changed")]
+    assert "their digest is" in opened.replaced[0].error
+    assert len(found) == len(whole)
+    assert all(member == whole[key] for key, member in found)
+    assert victim not in dict(found)
+    assert opened.state_dict()["replaced"]["count"] == 1
+
+
+def whole_epoch(store: Store) -> Stream:
+    return stream(store, ["image.bytes"], batch_size=8, tail="short")
+
+
+def pairs_of(batch: dict[str, Any]) -> list[tuple[str, bytes]]:
+    return list(zip(batch["key"], batch["image.bytes"], strict=True))
+
+
+def test_shards_without_digests_of_parts_are_read_and_rewritten_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As stores of an older version have them: a table is widened when the first new shard comes."""
+    schema = FILES[SAMPLES]
+    with monkeypatch.context() as patched:
+        patched.setitem(FILES, SAMPLES, schema.remove(schema.get_field_index("digests")))
+        store = gallery(tmp_path / "store")
+    before = {key: data for batch in whole_epoch(store) for key, data in pairs_of(batch)}
+    assert len(before) == len(store)
+    shards = store.view().shards
+    name = "f" * 16
+    samples = merged(Files.at(store.url), shards, shard=name)[0]
+    assert samples.rows == len(store)
+    table = pq.read_table(Path(store.url) / samples.path)
+    assert table.schema.names == schema.names
+    assert table["digests"].null_count == len(store)
+    writer = ShardWriter(store.url, shard=name, fp=shards[0].samples.fp, source=shards[0].source)
+    writer.add(Sample("new/one", {}, {}), {}, pointers={})
+    store.commit([Change("samples", add=writer.close())])
+    assert len(Store.open(store.url)) == len(before) + 1
 
 
 def test_parts_that_are_only_pointed_to_are_fetched(tmp_path: Path) -> None:
