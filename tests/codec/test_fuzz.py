@@ -84,7 +84,10 @@ def test_damaged_sounds(
     sounds: Made, capfd: pytest.CaptureFixture[str], name: str, steps: list[tuple[str, float, float, bytes]]
 ) -> None:
     check(damaged(sounds[name], steps), Audio)
-    assert capfd.readouterr().err == ""
+    said = (
+        capfd.readouterr().err.splitlines()
+    )  # mpg123 speaks of lengths in MP3's own headers, and can't be told not to
+    assert [line for line in said if name != "mp3" or "Xing stream size" not in line] == []
 
 
 @pytest.mark.parametrize("name", FILMS)
