@@ -86,7 +86,7 @@ def test_damaged_sounds(
     check(damaged(sounds[name], steps), Audio)
     said = (
         capfd.readouterr().err.splitlines()
-    )  # mpg123 speaks of lengths in MP3's own headers, and can't be told not to
+    )  # mpg123 tells of odd headers, whoever asks
     assert [line for line in said if name != "mp3" or "Xing stream size" not in line] == []
 
 
