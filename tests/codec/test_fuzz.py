@@ -84,9 +84,7 @@ def test_damaged_sounds(
     sounds: Made, capfd: pytest.CaptureFixture[str], name: str, steps: list[tuple[str, float, float, bytes]]
 ) -> None:
     check(damaged(sounds[name], steps), Audio)
-    said = (
-        capfd.readouterr().err.splitlines()
-    )  # mpg123 tells of odd headers, whoever asks
+    said = capfd.readouterr().err.splitlines()  # mpg123 tells of odd headers, whoever asks
     assert [line for line in said if name != "mp3" or "Xing stream size" not in line] == []
 
 
