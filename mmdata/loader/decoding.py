@@ -117,7 +117,7 @@ def decoding(part: str, kind: type, steps: Sequence[Step], *, seed: int) -> Deco
     Raises:
         ValueError: a step does not fit; says which and why.
     """
-    given = list(steps)
+    given = _listed(steps)
     decoder = given.pop(0) if given and given[0].takes is Blob else DECODERS[kind]()
     if not isinstance(decoder, Map) or decoder.gives is not kind:
         raise ValueError(f"{decoder.name} gives no {kind.__name__}, which {part!r} is")
@@ -125,6 +125,19 @@ def decoding(part: str, kind: type, steps: Sequence[Step], *, seed: int) -> Deco
     for number, step in enumerate(given):
         spec = _spec_after(spec, step, kind, is_last=number == len(given) - 1)
     return Decoding(part, kind, decoder, tuple(given), spec, seed)
+
+
+def _listed(steps: object) -> list[Step]:
+    """Steps as a list that may be taken from; refuses what is no list of steps."""
+    if not isinstance(steps, Sequence) or isinstance(steps, str):
+        given = steps.name if isinstance(steps, Step) else repr(steps)
+        raise ValueError(f"expected a list of steps, not {given}")
+    for step in steps:
+        if isinstance(step, type) and issubclass(step, Step):
+            raise ValueError(f"{step.__name__} is a class: write {step.__name__}(), with its settings")
+        if not isinstance(step, Step):
+            raise ValueError(f"{step!r} is no step")
+    return list(steps)
 
 
 def _spec_after(spec: ArraySpec, step: Step, kind: type, *, is_last: bool) -> ArraySpec:

@@ -64,6 +64,8 @@ class FollowingStream:
             raise ConfigError("stream", ["follow: a mixture can't be followed, one store can"])
         if store.pinned is not None:
             raise ConfigError("stream", [f"follow: snapshot {store.pinned!r} never changes: give the store itself"])
+        if not isinstance(name, str):
+            raise ConfigError("stream", [f"follow: expected a name for the snapshots of its epochs, not {name!r}"])
         checked_snapshot(f"{name}.0")
         self.name = name
         self._url, self._options = store.url, dict(store.storage_options)

@@ -32,6 +32,8 @@ def columns_of(store: Store, names: Sequence[str], media: MediaSettings) -> tupl
     Raises:
         ConfigError: names that the store does not have, all at once; says what there is. Or steps that don't fit.
     """
+    if isinstance(names, str):
+        raise ConfigError("stream", [f"columns: expected a list of names: [{names!r}], not {names!r}"])
     specs = store.families
     columns: list[Column] = []
     unknown = []

@@ -219,6 +219,9 @@ def test_old_snapshots_are_let_go(growing: Growing) -> None:
 
 
 def test_what_cannot_be_followed_is_refused(growing: Growing) -> None:
+    with pytest.raises(ConfigError, match="follow: expected a name for the snapshots of its epochs, not True"):
+        mmdata.stream(growing.url, COLUMNS, follow=True)  # type: ignore[call-overload]
+    assert growing.snapshots() == []
     mmdata.open(growing.url).snapshot("v1")
     with pytest.raises(ConfigError, match="'v1' never changes"):
         mmdata.stream(mmdata.open(growing.url, snapshot="v1"), COLUMNS, follow="online")

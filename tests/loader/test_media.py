@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -402,6 +403,10 @@ class Whole(Map[Sample, Sample]):
         (["image"], {"image": [ColorHistogram(), FlipImage()]}, "a feature: one of a single column may stand last"),
         (["image"], {"speech": [MixDown()]}, "steps: 'speech' is no column that was asked for"),
         (["image.bytes"], {"image.bytes": [FlipImage()]}, "bytes are given as they are"),
+        (["image"], {"image": FlipImage()}, "'image': expected a list of steps, not augment.image.FlipImage"),
+        (["image"], {"image": "FlipImage"}, "'image': expected a list of steps, not 'FlipImage'"),
+        (["image"], {"image": [FlipImage]}, "'image': FlipImage is a class: write FlipImage(), with its settings"),
+        (["image"], {"image": [np.flip]}, "is no step"),
         (["speech"], {"speech": [DecodeImage()]}, "codec.image.DecodeImage gives no Audio, which 'speech' is"),
     ],
 )
@@ -543,6 +548,7 @@ def test_more_tars_than_may_be_open_are_closed_and_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmdata.loader.tars.FILES_KEPT", 2)
+    monkeypatch.setattr("mmdata.loader.tars._reading", WeakSet())
     store = gallery(tmp_path / "store", [4] * 9)
     files = stream(store, ["image"], batch_size=4).contents.media_files()
     places = [Place(key_of(n), "image", media.path, 512, 16) for n, media in enumerate(tars_of(store))]

@@ -55,6 +55,12 @@ def test_a_name_that_is_no_column_says_what_was_meant(store: Store, name: str, t
     assert told in error.value.faults[0]
 
 
+def test_a_name_alone_is_asked_for_as_a_list(store: Store) -> None:
+    with pytest.raises(ConfigError) as error:
+        stream(store, "label")
+    assert error.value.faults == ("columns: expected a list of names: ['label'], not 'label'",)
+
+
 def test_an_empty_store_has_texts_to_name(build: Build) -> None:
     with pytest.raises(ConfigError, match=r"there are .*, key, label, source, parent$"):
         stream(build(0), ["zzz"])
