@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmdata.cli.options import Json, PipelineArg
+from mmdata.cli.options import Json, PipelineArg, SourceOption
 
 if TYPE_CHECKING:
     from mmdata.engine.trial import Tried
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def trial(
     pipeline: PipelineArg,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Media files; parts beside them are found.")],
+    source: SourceOption = None,
     as_json: Json = False,
 ) -> None:
     """Show what every step of PIPELINE does to the sample that FILE belongs to. Writes nothing."""
@@ -25,7 +26,7 @@ def trial(
 
     rows: list[dict[str, Any]] = []
     for path in files:
-        file = load(pipeline, source=str(path.absolute().parent))
+        file = load(pipeline, source=source, otherwise=str(path.absolute().parent))
         rows += [_row(tried) for tried in try_file(file.pipeline, path.absolute(), where=file.where)]
     if as_json:
         print_json({"pipeline": str(pipeline), "steps": rows})
@@ -53,9 +54,16 @@ def _row(tried: Tried) -> dict[str, Any]:
         "step": tried.step,
         "on": tried.on,
         "before": before,
-        "after": "unchanged" if after == before and not tried.outcome else after,
+        "after": _compared(tried, before, after),
         "seconds": tried.seconds,
     }
+
+
+def _compared(tried: Tried, before: str, after: str) -> str:
+    """What came of a part, where in a few words it looks as before."""
+    if after != before or tried.outcome or tried.after is None:
+        return after
+    return f"changed: {after}" if tried.changed else "unchanged"
 
 
 def _array(array: Any) -> str:

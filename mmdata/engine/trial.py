@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from mmdata.codec.decoders import decode
 from mmdata.core.pipeline import Compiled, Pipeline, compile_pipeline
 from mmdata.core.ports import Entry, Source
-from mmdata.core.sample import Blob, Part, Sample
+from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Part, Sample, Text
 from mmdata.engine.carry import Carrier, rejection
 from mmdata.engine.check import CODECS
 from mmdata.engine.counts import Counts
@@ -44,6 +45,30 @@ class Tried:
     outcome: str = ""
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def changed(self) -> bool:
+        """Whether what the part holds is another than before: its bytes, text, pixels, samples or values."""
+        return self.before is not self.after and not _same(_contents(self.before), _contents(self.after))
+
+
+def _contents(part: Part | None) -> tuple[Any, ...]:
+    """What a part holds, without where it came from."""
+    if isinstance(part, Blob):
+        return (part.data(),)
+    if isinstance(part, Text):
+        return (part.text,)
+    if isinstance(part, Image):
+        return part.pixels, part.orientation
+    if isinstance(part, Audio):
+        return part.samples, part.rate_hz
+    if isinstance(part, Frames):
+        return part.pixels, part.times_s
+    return (part.values,) if isinstance(part, Array) else (part,)
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(one) == len(other) and all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+
 
 class _Told:
     """A ledger that remembers the last word."""
@@ -62,7 +87,8 @@ def try_file(pipeline: Pipeline, path: Path, *, where: str = "pipeline") -> Iter
 
     Args:
         pipeline: what to try.
-        path: a media file. The pipeline's own source says which files beside it are parts of the same sample.
+        path: a media file. The pipeline's own source says which files beside it are parts of the same sample, and what
+            its key is where the file is in the source's folder.
         where: what messages call the pipeline.
 
     Raises:
@@ -79,7 +105,9 @@ def _entry(pipeline: Pipeline, path: Path) -> tuple[Source, Entry, set[str]]:
     if not path.exists():
         raise ConfigError(str(path), ["there is no such file"])
     known = pipeline.source if isinstance(pipeline.source, Files) else None
-    root = known.root if known is not None and Path(known.root) in path.parents else str(path.parent)
+    path = Path(os.path.abspath(path))
+    own = Path(os.path.abspath(known.root)) if known is not None else None
+    root = str(own) if own in path.parents else str(path.parent)
     source = replace(known, root=root) if known is not None else Files(root)
     relative = path.relative_to(root).as_posix()
     pointer = quoted(relative)

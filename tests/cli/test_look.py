@@ -344,6 +344,22 @@ def test_try_shows_each_step_on_good_and_bad_files(mmdata: Mmdata, made: Any) ->
     assert [row["step"] for row in rows][-1] == "features.text.TextLength"
 
 
+def test_try_says_changed_of_what_looks_alike_and_goes_by_the_source_that_is_named(
+    mmdata: Mmdata, made: Any, tmp_path: Path
+) -> None:
+    pipeline = tmp_path / "mirror.yaml"
+    pipeline.write_text(
+        "source: {use: source.files.Files}\n"
+        "ingest: [{use: augment.image.FlipImage, p: 1}, {use: augment.image.FlipImage, p: 0}]\n"
+    )
+    picture = made.source / "disc" / "disc_0000.png"
+    rows = mmdata("try", pipeline, picture, "--json").json["steps"]
+    assert [row["after"] for row in rows][1:3] == ["changed: image 96 x 96, 3 channels", "unchanged"]
+    assert {row["key"] for row in rows} == {"disc/disc_0000"}
+    rows = mmdata("try", pipeline, picture, "--source", made.source, "--json").json["steps"]
+    assert {row["key"] for row in rows} == {f"{made.source.name}/disc/disc_0000"}
+
+
 def test_try_of_a_sample_that_lacks_parts_skips_their_steps(mmdata: Mmdata, made: Any) -> None:
     rows = mmdata("try", made.pipeline, made.source / "disc" / "broken.png", "--json").json["steps"]
     assert [row["step"] for row in rows] == ["codec.image.DecodeImage"]

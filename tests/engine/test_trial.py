@@ -84,6 +84,32 @@ def test_each_step_shows_its_part_before_and_after(folder: Path) -> None:
     assert all(each.seconds >= 0 for each in found)
 
 
+def test_what_a_step_changed_is_told_from_what_it_left_alone(folder: Path) -> None:
+    mirrored = tried(folder, "1.png", FlipImage(p=1.0), features=())
+    assert [(each.step, each.changed) for each in mirrored if each.on == "image"][1:] == [
+        ("augment.image.FlipImage", True)
+    ]
+    left = tried(folder, "1.png", FlipImage(p=0.0), features=())
+    assert not left[1].changed
+    words = {each.step: each.changed for each in tried(folder, "1.txt", NormalizeText(), NormalizeText(form="NFKC"))}
+    assert words["clean.text.NormalizeText"] is False  # the second of them: what it was given is normal
+    assert tried(folder, "flat.png", FlipImage(p=1.0), features=())[1].changed is False  # plain: mirrored is the same
+
+
+def test_a_file_below_the_folder_of_the_source_has_the_key_and_the_parts_that_a_run_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part, name, data in (("images", "a.png", png_bytes(picture(40, 30, seed=1))), ("texts", "a.txt", b"a text")):
+        (tmp_path / "corpus" / part).mkdir(parents=True)
+        (tmp_path / "corpus" / part / name).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    source = Files("corpus", parts={"image": "images/{stem}.png", "text": "texts/{stem}.txt"}, label="top")
+    found = list(try_file(Pipeline(source=source, features=FEATURES), Path("corpus/images/a.png")))
+    [entry] = source.scan().entries
+    assert {each.key for each in found} == {entry.key}
+    assert {each.on for each in found} == {"image", "text"}
+
+
 def test_a_trial_writes_nothing_and_needs_no_store(folder: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     tried(folder, "1.png", DecodeImage(), Twice(), NormalizeText())
