@@ -275,7 +275,8 @@ def _fault(detail: Any) -> str:
         return f": setting {path!r} is missing"
     given = "" if detail["type"] == "value_error" else f", not {_short(detail['input'])}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ").strip()
-    return f".{path}: expected {message}{given}" if given else f".{path}: {message}"
+    at = f".{path}" if path else ""  # a fault of several settings together has no path
+    return f"{at}: expected {message}{given}" if given else f"{at}: {message}"
 
 
 def _short(value: Any) -> str:

@@ -133,6 +133,7 @@ def test_faults_of_all_sections_come_at_once() -> None:
         ("ingest: [{use: codec.image.DecodeImage, max_px: [[[[]]]]}]", "not [[[[]]]]"),
         ("ingest: [{use: clean.text.NormalizeText, form: NFX}]", "ingest[0].form: expected 'NFC'"),
         ("features: [clean.text.NormalizeText]", "features[0]: clean.text.NormalizeText makes no feature"),
+        ("ingest: [clean.text.RemoveWords]", "ingest[0]: there are no words: give words, file or stop_words"),
         ("store: {image: 95}", "store.image: expected an encoding's name, not a int"),
         ("store: jpeg", "store: expected encodings by part, not text"),
         ("source: data", "source: expected 'use' and settings, not text"),
