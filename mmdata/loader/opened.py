@@ -6,7 +6,6 @@ where the file is mapped, left where they are. All else goes through pyarrow.
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -202,8 +201,11 @@ def open_copy(path: str, file: DataFile) -> OpenFile:
 
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        whole = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
-        source = pa.BufferReader(pa.py_buffer(whole))
+        # windows hold mappings of thousands of small shards: Python's mmap would keep a descriptor open for each
+        with pa.memory_map(path) as mapped:
+            start = mapped.read_buffer(1)  # of all of it, the system would read all of it now
+            whole = pa.foreign_buffer(start.address, mapped.size(), base=start)
+        source = pa.BufferReader(whole)
         return OpenFile(file, source, pq.ParquetFile(source), fd, np.frombuffer(whole, np.uint8))
     except BaseException:
         os.close(fd)

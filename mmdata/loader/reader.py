@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from mmdata.store.files import Files
     from mmdata.store.layout import DataFile
 
-FILES_KEPT = 256  # open, as opening costs as much as reading a row group; well below the usual limit of 1,024
+FILES_KEPT = 192  # open, as opening costs as much as reading a row group; two descriptors each, of the usual 1,024
 TRIES = 3  # of a copy that is evicted before it is opened
 KEPT_BYTES = 1 << 40  # of memory for windows: all that is in use, and what was left by those before
+_reading: WeakSet[ShardReader] = WeakSet()  # all of this process: parts of a mixture, and streams side by side
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class Chunk:
 
 
 class ShardReader:
-    """Reads rows of data files, and keeps files open. Safe to use from several threads.
+    """Reads rows of data files, and keeps files open, as many as its share. Safe to use from several threads.
 
     Args:
         files: the store's folder.
@@ -65,6 +67,7 @@ class ShardReader:
         self._buffers = Buffers(KEPT_BYTES)
         self._idle: OrderedDict[str, OpenFile] = OrderedDict()  # a file that is in use is not in it
         self._lock = Lock()
+        _reading.add(self)
 
     def read(self, file: DataFile, fields: Sequence[str], rows: np.ndarray) -> pa.Table:
         """The fields of ascending rows, each column in one chunk.
@@ -119,6 +122,7 @@ class ShardReader:
 
     def close(self) -> None:
         """Close what is open."""
+        _reading.discard(self)
         with self._lock:
             idle, self._idle = self._idle, OrderedDict()
         for opened in idle.values():
@@ -133,7 +137,7 @@ class ShardReader:
         with self._lock:
             surplus = [self._idle.pop(path)] if path in self._idle else []
             self._idle[path] = opened
-            if len(self._idle) > FILES_KEPT:
+            while len(self._idle) > max(1, FILES_KEPT // max(1, len(_reading))):
                 surplus.append(self._idle.popitem(last=False)[1])
         for other in surplus:
             other.close()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from mmdata.core.sample import Pointer
 from mmdata.errors import StoreError, Unreachable, Unreadable
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from mmdata.store.files import Files
     from mmdata.store.layout import Media
 
-FILES_KEPT = 128  # open; with those of features well below the usual limit of 1,024
+FILES_KEPT = 128  # open, by all of this process; with those of features well below the usual limit of 1,024
 PAUSES_S = (0.1, 0.5, 2.0)  # before each further try
 BLOCK_BYTES = 4 << 20
+_reading: WeakSet[MediaFiles] = WeakSet()
 
 Fetch = Callable[[Pointer], bytes]
 
@@ -84,6 +86,7 @@ class MediaFiles:
         self._checked: set[str] = set()
         self._lock = Lock()
         self.is_local = files.is_local
+        _reading.add(self)
 
     def is_quick(self, place: Place) -> bool:
         """Whether its bytes are on this machine: then nothing is gained by fetching them ahead."""
@@ -196,11 +199,12 @@ class MediaFiles:
 
     def _close_surplus(self) -> None:
         for tar in [tar for tar, opened in self._open.items() if not opened.users]:
-            if len(self._open) > FILES_KEPT:
+            if len(self._open) > max(1, FILES_KEPT // max(1, len(_reading))):
                 os.close(self._open.pop(tar).fd)
 
     def close(self) -> None:
         """Close what is open; nobody may be reading."""
+        _reading.discard(self)
         with self._lock:
             for opened in self._open.values():
                 os.close(opened.fd)

@@ -26,7 +26,7 @@ from mmdata.loader.rows import rows
 from mmdata.loader.stream import stream
 from mmdata.store import Store
 from mmdata.store.files import Files, new_hash
-from tests.loader.conftest import make
+from tests.loader.conftest import array_of, make
 
 COLUMNS = ["image.embedding", "speech.mfcc", "image.sharpness", "label"]
 SIZES = (20, 3, 25, 9)
@@ -347,6 +347,19 @@ def test_a_stream_that_is_under_way_can_be_taken_to_another_process(small: Store
     assert other.exitcode == 0
     assert there == rest
     assert [first, *rest] == [batch["key"] for batch in batches(small, None)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files can't be listed here")
+def test_windows_of_many_small_copies_keep_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmdata.loader.reader.FILES_KEPT", 2)
+    store = make(tmp_path / "store", [2] * 20)
+    cache = (tmp_path / "cache").resolve()
+    for batch in stream(store, ["image.embedding"], batch_size=10, cache=cache):  # one window of all shards
+        open_now = [path for path in Path("/proc/self/fd").iterdir() if str(cache) in str(path.resolve())]
+        assert len(open_now) <= 2
+        for key, vector in zip(batch["key"], batch["image.embedding"], strict=True):
+            expected = array_of("image.embedding", int(key[4:10]))
+            assert vector.tolist() == ([0] * 4 if expected is None else expected.tolist())
 
 
 @pytest.mark.s3

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +50,7 @@ def test_any_rows_are_read_whatever_row_groups_they_lie_in(folder: Path, rows: s
 
 def test_no_more_files_are_kept_open_than_allowed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "FILES_KEPT", 2)
+    monkeypatch.setattr(reader_module, "_reading", WeakSet())
     reader = ShardReader(Files.at(folder), ())
     for number in (0, 1, 2, 0, 3, 3):
         assert reader.read(file(folder, number), ("x",), np.array([5]))["x"].to_pylist() == [1000 * number + 5]
@@ -56,6 +58,24 @@ def test_no_more_files_are_kept_open_than_allowed(folder: Path, monkeypatch: pyt
     assert list(reader._idle) == ["0.parquet", "3.parquet"]
     reader.close()
     assert all(opened.source.closed for opened in kept)
+
+
+def test_readers_side_by_side_share_what_may_be_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "FILES_KEPT", 4)
+    monkeypatch.setattr(reader_module, "_reading", WeakSet())
+
+    def kept(reader: ShardReader) -> int:
+        for number in range(4):
+            reader.read(file(folder, number), ("x",), np.array([5]))
+        return len(reader._idle)
+
+    first = ShardReader(Files.at(folder), ())
+    assert kept(first) == 4
+    second = ShardReader(Files.at(folder), ())
+    assert (kept(second), kept(first)) == (2, 2)
+    second.close()
+    assert kept(first) == 4
+    first.close()
 
 
 def test_a_file_with_other_rows_than_the_log_says_is_named(folder: Path) -> None:
