@@ -237,6 +237,8 @@ def _wanted(
     """The parts and features that are asked for; all of them unless any is named."""
     if columns is None:
         return parts, features
+    if isinstance(columns, str):
+        raise ConfigError("export", [f"columns: expected a list of names: [{columns!r}], not {columns!r}"])
     there = [*parts, *features]
     faults = [
         f"columns: {place} has no part or feature {name!r}{guess(name, there)}" for name in columns if name not in there

@@ -138,8 +138,8 @@ def marker(files: Files) -> dict[str, Any] | None:
     return told if isinstance(told, dict) and told.get("mmdata_export") == VERSION and "id" in told else None
 
 
-def is_there(url: str, about: Mapping[str, Any], options: Mapping[str, str]) -> bool:
-    """Whether this very export lies there, whole.
+def lying_there(url: str, about: Mapping[str, Any], options: Mapping[str, str]) -> list[Written] | None:
+    """The files of this very export, where it lies there, whole; else None.
 
     Raises:
         ConfigError: something else does, which is never written over.
@@ -149,16 +149,16 @@ def is_there(url: str, about: Mapping[str, Any], options: Mapping[str, str]) -> 
         raise ConfigError("export", [f"dest: {url} is no folder"])
     found = sorted({*files.folders(""), *(each.path for each in files.listing(""))})
     if not found:
-        return False
+        return None
     told = marker(files)
     if told is None:
         shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
         raise ConfigError("export", [f"dest: {url} holds {shown}; an export wants a folder of its own"])
     same = told["id"] == about["id"]
     if told["state"] == "done" and same:
-        return True
+        return [Written.from_json(each) for each in told["files"]]
     if told["state"] == "unfinished" and same and not files.is_local:
-        return False
+        return None
     what = "another export" if told["state"] == "done" else "an unfinished export of other contents"
     raise ConfigError("export", [f"dest: {url} holds {what} ({told.get('format')}): remove it, or export elsewhere"])
 

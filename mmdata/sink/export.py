@@ -12,7 +12,7 @@ from mmdata.core.ports import Source
 from mmdata.core.storage import check_place
 from mmdata.errors import ConfigError
 from mmdata.sink.contents import Contents, contents_of
-from mmdata.sink.destination import destination, is_there
+from mmdata.sink.destination import destination, lying_there
 from mmdata.sink.files import Files
 from mmdata.sink.form import Form, Written
 from mmdata.sink.huggingface import HuggingFace
@@ -115,9 +115,11 @@ def export(
         n_files=len(contents.outputs),
         n_bytes=contents.n_bytes,
     )
-    there = is_there(url, about, options)
-    if dry_run or there:
-        return _with(done, "there" if there else "planned", None)
+    there = lying_there(url, about, options)
+    if there is not None:
+        return _with(done, "there", there)
+    if dry_run:
+        return done
     fetches = References(opened, source).of if source is not None else None
     return _with(done, "done", _write(form, contents, url, about, options, fetches, watch))
 
@@ -150,9 +152,7 @@ def _write(
     return stay
 
 
-def _with(done: Exported, state: str, written: Sequence[Written] | None) -> Exported:
-    if written is None:
-        return Exported(**{**vars(done), "state": state})
+def _with(done: Exported, state: str, written: Sequence[Written]) -> Exported:
     n_files, n_bytes = sum(each.n_files for each in written), sum(each.n_bytes for each in written)
     return Exported(**{**vars(done), "state": state, "n_files": n_files, "n_bytes": n_bytes})
 

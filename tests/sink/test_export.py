@@ -70,6 +70,21 @@ def test_an_interrupted_export_is_not_seen_and_goes_on_to_the_same_bytes(
         assert [after[path] == was for path, was in before.items()] == [False, True, True]
 
 
+@pytest.mark.parametrize("form", ["files", "parquet", "webdataset"])
+def test_the_same_export_again_says_what_lies_there(known: Known, tmp_path: Path, form: str) -> None:
+    done = mmdata.export(known.store, tmp_path / "out", format=form)
+    for dry_run in (False, True):
+        again = mmdata.export(known.store, tmp_path / "out", format=form, dry_run=dry_run)
+        assert vars(again) == {**vars(done), "state": "there"}
+
+
+def test_a_column_alone_is_asked_for_as_a_list(known: Known, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        mmdata.export(known.store, tmp_path / "out", format="parquet", columns="image")
+    assert error.value.faults == ("columns: expected a list of names: ['image'], not 'image'",)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_same_export_again_does_nothing(known: Known, tmp_path: Path) -> None:
     mmdata.export(known.store, tmp_path / "out", format="parquet")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
