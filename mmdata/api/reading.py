@@ -107,7 +107,7 @@ def stream(
             steps (dict): by column of media, the steps that follow decoding; a decoder may stand first, an `Extract`
                 last.
             max_consecutive_bad (int = 16): most samples in a row that may be bad: one, and those to take its place.
-            check_digests (bool = False): compare each local tar with the log before its first use.
+            check_digests (bool = False): compare each file of a local store with the log before its first use.
             fetch (function): reads parts that the store only points to, from a `Pointer` to bytes.
             cache (path or Cache): a folder on a disk of this machine for copies of the store's files.
             pin (bool = False): put tensors where a GPU can fetch them by itself.

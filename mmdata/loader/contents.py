@@ -90,7 +90,7 @@ class Contents:
 
     def reader(self) -> ShardReader:
         """What reads the rows."""
-        return ShardReader(self.files, self.columns, self.copies())
+        return ShardReader(self.files, self.columns, self.copies(), check_digests=self.media.check_digests)
 
     @property
     def media_bytes(self) -> float:

@@ -70,7 +70,7 @@ def _feature(spec: ArraySpec) -> Any:
         return _ARRAYS[len(spec.shape)](shape=spec.shape, dtype=spec.dtype)
     feature: Any = datasets.Value(spec.dtype)
     for size in reversed(spec.shape):
-        feature = datasets.List(feature, length=-1 if size is None else size)
+        feature = datasets.List(feature, length=size or -1)  # pyarrow divides by a length, which must not be 0
     return feature
 
 
@@ -169,7 +169,7 @@ def _column(batch: Mapping[str, Any], field: pa.Field, spec: ArraySpec | None) -
     kind = field.type.storage_type if isinstance(field.type, pa.BaseExtensionType) else field.type
     if values.ndim == 1:
         return pa.array(values, kind, mask=missing)
-    arrays = [values.reshape(-1, *values.shape[2:])]
+    arrays = [values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])]
     counts = np.full(len(values), values.shape[1])
     if spec.varying:
         lengths = np.asarray(batch[f"{name}.length"]).reshape(len(values), -1)

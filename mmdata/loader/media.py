@@ -27,7 +27,7 @@ class MediaSettings:
         steps: by column, what is done with what was decoded; a decoder may stand first.
         seed: of random steps and of replacements.
         max_consecutive_bad: most samples in a row that may be bad: one, and those that should take its place.
-        check_digests: compare each local tar with the log before its first use.
+        check_digests: compare each file of a local store with the log before its first use.
         fetch: reads parts that are in their source only.
     """
 

@@ -57,10 +57,14 @@ class ShardReader:
         files: the store's folder.
         columns: what is read, for their promises.
         copies: of the files on this machine; without, each is read where it lies.
+        check_digests: compare each file of a local store with the log before its first use.
     """
 
-    def __init__(self, files: Files, columns: Sequence[Column], copies: Copies | None = None) -> None:
-        self._files = files
+    def __init__(
+        self, files: Files, columns: Sequence[Column], copies: Copies | None = None, *, check_digests: bool = False
+    ) -> None:
+        self._files, self._check_digests = files, check_digests
+        self._checked: set[str] = set()
         self._copies = copies or Copies(files)
         self._specs = {column.name: column.spec for column in columns if column.spec is not None}
         self._schemas: set[bytes] = set()  # that were found to keep the promises
@@ -143,13 +147,24 @@ class ShardReader:
             other.close()
 
     def _open(self, file: DataFile) -> OpenFile:
-        opened = self._open_copy(file) or open_file(self._files, file)
+        opened = self._open_copy(file) or self._open_own(file)
         try:
             self._check(opened)
         except BaseException:
             opened.close()
             raise
         return opened
+
+    def _open_own(self, file: DataFile) -> OpenFile:
+        if self._check_digests and self._files.is_local and file.path not in self._checked:
+            _, digest = self._files.measure(file.path)
+            if digest != file.digest:
+                raise StoreError(
+                    f"{self._files.url}/{file.path} has the digest {digest}, the log says {file.digest}: its bytes "
+                    f"changed; `mmdata verify {self._files.url}` checks all files"
+                )
+            self._checked.add(file.path)
+        return open_file(self._files, file)
 
     def _open_copy(self, file: DataFile) -> OpenFile | None:
         wanted = Wanted(file.path, file.size_bytes, file.digest)

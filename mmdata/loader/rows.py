@@ -67,7 +67,7 @@ def rows(
         output: arrays of numpy, or tensors of torch.
         steps: by column of media, what is done with what was decoded, as `stream` takes them.
         seed: of random steps, with the epoch and the sample's key.
-        check_digests: compare each local tar with the log before its first use.
+        check_digests: compare each file of a local store with the log before its first use.
         fetch: reads parts that the store only points to, by their pointer.
         cache: a folder on a disk of this machine for copies of the store's files, or a `Cache`, as `stream` takes it.
 

@@ -103,7 +103,8 @@ def stream(
             with a generator of their own for each seed, epoch and key; a decoder with other settings may stand first,
             an `Extract` last.
         max_consecutive_bad: most samples in a row that may be bad: one, and those that should take its place.
-        check_digests: compare each local tar with the log before its first use; reads it once more.
+        check_digests: compare each file of a local store with the log before its first use in an epoch; reads it once
+            more. Copies in a cache are always compared.
         fetch: reads parts that the store only points to, by their pointer.
         cache: a folder on a disk of this machine for copies of the store's files, or a `Cache`, which says how large it
             may grow; for stores that are far away.

@@ -4,6 +4,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -275,6 +276,18 @@ def test_shards_of_different_forms_are_named(build: Build) -> None:
     store = build(4, 5, odd=("image.embedding", 1))
     with pytest.raises(SchemaMismatch, match=r"image\.embedding"):
         list(stream(store, ["image.embedding"], batch_size=3))
+
+
+def test_a_feature_file_whose_bytes_changed_is_named_where_digests_are_checked(build: Build) -> None:
+    store = build(40, 30)
+    file = store.view().shards[1].features["image.embedding"]
+    path = Path(store.url) / file.path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=rf"{file.path} has the digest .*: its bytes changed; `mmdata verify"):
+        list(stream(store, ["image.embedding"], batch_size=3, check_digests=True))
+    list(stream(store, ["key"], batch_size=3, check_digests=True))  # of what is not read, nothing is asked
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "overwritten", "emptied"])
