@@ -55,8 +55,8 @@ class BudgetOrder:
     def __post_init__(self) -> None:
         if self.shares < 1 or (self.max_rows is not None and self.max_rows < 1):
             raise ValueError(f"shares and rows must be at least 1, not {self.shares} and {self.max_rows}")
-        if not self.budget > 0:
-            raise ValueError(f"the budget must be above 0, not {self.budget}")
+        if not 0 < self.budget < np.inf:
+            raise ValueError(f"the budget must be above 0 and finite, not {self.budget}")
         if len(self.lengths) != self.plan.n_rows or not (self.lengths >= 0).all():
             raise ValueError("each row has a length, of at least 0")
         if len(self.lengths) and self.lengths.max() > self.budget:

@@ -160,6 +160,9 @@ def test_every_form_of_array_has_its_type(output: str) -> None:
         "frames": ArraySpec(dims=("time", "y", "x"), sizes={"y": 2, "x": 2}),
         "ragged": ArraySpec(dims=("y", "x")),
         "late": ArraySpec(dims=("c", "time"), sizes={"c": 2}, dtype="bool"),
+        "none": ArraySpec(dims=("x",), sizes={"x": 0}),
+        "rows_of_none": ArraySpec(dims=("y", "x"), sizes={"y": 2, "x": 0}),
+        "times_of_none": ArraySpec(dims=("time", "x"), sizes={"x": 0}),
     }
     rng = np.random.default_rng(0)
     expected: dict[str, Any] = {}

@@ -140,6 +140,7 @@ def test_a_state_of_another_budget_or_of_other_lengths_is_refused(small: Store) 
         ({"length": "speech.mfcc", "budget": 3}, "samples are longer than 3 alone, up to 4"),
         ({"length": "speech.mfcc", "budget": 0}, "longer than 0 alone"),
         ({"length": "speech.mfcc", "budget": float("nan")}, "budget must be above 0"),
+        ({"length": "speech.mfcc", "budget": float("inf")}, "and finite, not inf"),
         ({"length": "speech.mfcc", "budget": 9, "shares": 3, "world": 2}, "2 ranks can't have 3 shares"),
         ({"length": "speech.mfcc", "budget": 9, "shares": 0}, "1 ranks can't have 0 shares"),
         ({"length": "speech.mfcc", "budget": 9, "shares": 64}, "57 rows are not one for each of 64 shares"),
