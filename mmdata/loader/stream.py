@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from mmdata.loader.flight import Flight
 from mmdata.loader.media import MediaSettings
 from mmdata.loader.mix import Batches, Until
 from mmdata.loader.order import EpochOrder, Order, Taken, WindowId
-from mmdata.loader.ordering import OrderSettings, is_mixture, order_of
+from mmdata.loader.ordering import OrderSettings, is_mixture, order_of, whole
 from mmdata.loader.parts import Part, contents_of_parts, named, parts_of
 from mmdata.loader.plan import Plan, Tail
 from mmdata.loader.reader import Part as ReadPart
@@ -130,21 +131,22 @@ def stream(
         raise ConfigError("stream", ["pin: arrays of numpy can't be pinned: set output='torch'"])
     if max_consecutive_bad < 0:
         raise ConfigError("stream", [f"max_consecutive_bad: must be at least 0, not {max_consecutive_bad}"])
+    seed, epoch = whole("seed", seed), whole("epoch", epoch)
     media = MediaSettings(dict(steps or {}), seed, max_consecutive_bad, check_digests, fetch)
     asked = OrderSettings(
         world=world,
-        batch_size=batch_size,
-        global_batch_size=global_batch_size,
+        batch_size=None if batch_size is None else whole("batch_size", batch_size),
+        global_batch_size=None if global_batch_size is None else whole("global_batch_size", global_batch_size),
         seed=seed,
         shuffle=shuffle,
         tail=tail,
-        lanes=lanes,
-        window_rows=window_rows,
+        lanes=whole("lanes", lanes),
+        window_rows=whole("window_rows", window_rows),
         until=until,
         batches=batches,
         length=length,
-        budget=budget,
-        shares=shares,
+        budget=budget if isinstance(budget, int | None) else float(budget),
+        shares=None if shares is None else whole("shares", shares),
     )
     asked.check()
     parts = parts_of(store, selection=selection, split=split)
@@ -261,7 +263,7 @@ class Stream:
         if epoch < 0 or step < 0 or step > self.order.n_steps(epoch):
             steps = f": an epoch has {self.order.n_steps(epoch)} steps" if epoch >= 0 else ""
             raise ValueError(f"there is no epoch {epoch}, step {step}{steps}")
-        self.epoch, self.step = epoch, step
+        self.epoch, self.step = operator.index(epoch), operator.index(step)
 
     def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[tuple[int, Any]]:
         """The rank's batches start, start + stride, ... of an epoch, with their steps. Moves nothing.

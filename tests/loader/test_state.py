@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from mmdata.errors import SchemaMismatch
+from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.loader.follow import FollowingStream
 from mmdata.loader.ordering import seed_of
 from mmdata.loader.stream import Stream, stream
@@ -104,3 +105,15 @@ def test_what_is_no_mapping_is_no_state(small: Store, state: Any) -> None:
         stream(small, ["label"], batch_size=4).load_state_dict(state)
     with pytest.raises(SchemaMismatch, match="not a mapping"):
         FollowingStream(small, ["label"], name="a").load_state_dict(state)
+
+
+@pytest.mark.parametrize("name", ["seed", "epoch", "batch_size", "global_batch_size", "lanes", "window_rows"])
+def test_integers_of_numpy_make_states_of_json_and_other_numbers_are_refused(small: Store, name: str) -> None:
+    given: dict[str, Any] = {"batch_size": 4, name: np.int64(4)}
+    made = stream(small, [], **given)
+    made.seek(epoch=np.int64(4), step=np.int64(2))  # type: ignore[arg-type]
+    there = stream(small, [], **{**given, name: 4})
+    there.load_state_dict(json.loads(json.dumps(made.state_dict())))
+    assert next(iter(there))["key"] == next(iter(made))["key"]
+    with pytest.raises(ConfigError, match=f"{name}: must be a whole number, not 2.5"):
+        stream(small, [], **{**given, name: 2.5})
