@@ -130,7 +130,7 @@ class Cache:
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
             with _disk():
-                fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)  # no other's file
             try:
                 if _take(fd) and _is_same(fd, part):
                     if not self._is_there(copy, wanted.size_bytes):

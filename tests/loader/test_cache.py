@@ -349,6 +349,16 @@ def test_a_stream_that_is_under_way_can_be_taken_to_another_process(small: Store
     assert [first, *rest] == [batch["key"] for batch in batches(small, None)]
 
 
+def test_a_link_in_the_folder_is_not_written_through(tmp_path: Path) -> None:
+    one, folder, other = place(tmp_path / "store", 100), tmp_path / "cache", tmp_path / "other"
+    name = Path(str(prepared(folder).copy(one.files, one.wanted[0]))).name
+    (folder / "copies" / name).unlink()
+    other.write_bytes(b"precious")
+    (folder / "parts" / name).symlink_to(other)
+    assert prepared(folder).copy(one.files, one.wanted[0]) is None  # it is read where it lies
+    assert other.read_bytes() == b"precious"
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files can't be listed here")
 def test_windows_of_many_small_copies_keep_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmdata.loader.reader.FILES_KEPT", 2)
