@@ -47,9 +47,7 @@ class Flight:
     @property
     def has_room(self) -> bool:
         """Whether another batch may be begun."""
-        if self._decoders is None:
-            return len(self._flying) < 2
-        if not self._largest:
+        if self._decoders is None or not self._largest:
             return len(self._flying) < 2
         fit = self._max_bytes // self._largest - BESIDE
         return len(self._flying) < max(1, min(MOST, fit))
