@@ -207,6 +207,7 @@ class _Crew:
         report.shards += 1
         self._samples_done += len(result.job.entries)
         self._committer.take(result)
+        log.info("shard=%s samples=%d done", shard, len(result.job.entries))
         _stop_where_a_step_always_fails(report.counts)
         self._watch()
 
