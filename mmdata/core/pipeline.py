@@ -231,18 +231,18 @@ class _Compiler:
         """The fingerprint of a part that no step names: as it came, or as steps on whole samples left it."""
         return fingerprint("whole", self.whole, part) if self.whole else "raw"
 
-    def _decoder(self, place: str, step: Step, part: str) -> Step | bool | None:
+    def _decoder(self, place: str, step: Step, part: str, takes: type) -> Step | bool | None:
         """The decoder to put before a step; None when none is needed; False when there is a fault."""
         have = self._type_of(place, part)
         if have is None:
             return False
-        if step.takes is have or object in (step.takes, have):
+        if takes is have or object in (takes, have):
             return None
-        if have is Blob and step.takes in self.codecs.decoders:
-            return self.codecs.decoders[step.takes](on=part)
+        if have is Blob and takes in self.codecs.decoders:
+            return self.codecs.decoders[takes](on=part)
         given = NAMES.get(have, have.__name__)
-        wanted = NAMES.get(step.takes, step.takes.__name__)
-        tail = "; put codec.video.DecodeFrames before it" if step.takes is Frames else ""
+        wanted = NAMES.get(takes, takes.__name__)
+        tail = "; put codec.video.DecodeFrames before it" if takes is Frames else ""
         self.faults.append(f"{place}: {step.name} works on {wanted}, but {part!r} is {given} there{tail}")
         return False
 
@@ -253,10 +253,13 @@ class _Compiler:
         if step.on is None and step.takes not in (Sample, object):
             self.faults.append(f"{place}: {step.name} works on a part; name it with on")
             return
+        needs = dict(step.needs(self.types if self.parts is not None else None))
         if step.on is not None and step.takes is not Sample:
-            decoder = self._decoder(place, step, step.on)
-            if decoder is False:
-                return
+            needs[step.on] = step.takes
+        decoders = [self._decoder(place, step, part, takes) for part, takes in needs.items()]
+        if False in decoders:
+            return
+        for decoder in decoders:
             if isinstance(decoder, Step):
                 self._put(decoder, seed, implied=True)
         self._put(step, seed, implied=False)
@@ -318,7 +321,7 @@ class _Compiler:
             if not isinstance(step, Feature):
                 self.faults.append(f"{place}: {step.name} changes samples: it belongs under ingest")
                 continue
-            decoder = None if step.on is None else self._decoder(place, step, step.on)
+            decoder = None if step.on is None else self._decoder(place, step, step.on, step.takes)
             try:
                 for column in step.columns():
                     names[column] += 1

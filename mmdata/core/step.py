@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get_origin
@@ -80,6 +80,14 @@ class Step(ABC):  # noqa: B024  the kinds below have the abstract methods
     @property
     def name(self) -> str:
         return address(type(self))
+
+    def needs(self, parts: Collection[str] | None) -> Mapping[str, type]:  # noqa: ARG002  most need none
+        """The parts that a step on whole samples must find decoded, by name, and as what: decoders are put before it.
+
+        Args:
+            parts: those there are; None where they are not known yet. One that is needed and not there is a fault.
+        """
+        return {}
 
     def settings(self) -> dict[str, Any]:
         """The fields that decide what it computes: all but the names of the parts it reads and writes."""

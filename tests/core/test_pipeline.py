@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -83,6 +83,19 @@ class Whole(Map[Sample, Sample]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beside(Map[Sample, Sample]):
+    """A step on whole samples that must find an image, and a mask where there is one."""
+
+    image: str = "image"
+
+    def needs(self, parts: Collection[str] | None) -> Mapping[str, type]:
+        return dict.fromkeys((self.image, *({"mask"} & set(parts or ()))), Image)
+
+    def map(self, sample: Sample) -> Sample:
+        return sample
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mean(Extract[Image]):
     on: str = "image"
     into: str = "image.mean"
@@ -133,6 +146,19 @@ def test_a_decoder_stands_before_the_first_step_that_needs_it_and_once() -> None
         ("DropDark", False),
         ("Sharpen", False),
     ]
+
+
+def test_a_step_on_whole_samples_finds_decoded_what_it_needs() -> None:
+    def placed(parts: tuple[str, ...], *steps: Step) -> list[tuple[str, str | None, bool]]:
+        found = compile_pipeline(Pipeline(ingest=steps), CODECS, parts=parts or None).steps
+        return [(type(step.step).__name__, step.reads, step.implied) for step in found]
+
+    decoded, beside = ("ToImage", "image", True), ("Beside", None, False)
+    assert placed(PARTS, Beside()) == [decoded, beside]
+    assert placed(PARTS, Sharpen(), Beside()) == [decoded, ("Sharpen", "image", False), beside]
+    assert placed((*PARTS, "mask"), Beside()) == [decoded, ("ToImage", "mask", True), beside]
+    assert placed((), Beside()) == [decoded, beside]
+    assert compiled(Pipeline(ingest=(Beside(),), features=(Mean(),))).families[0].step.on == "image"
 
 
 def test_a_given_decoder_is_not_put_twice() -> None:
@@ -238,6 +264,14 @@ def test_what_features_read_and_the_store_lacks_is_remade() -> None:
         (
             Pipeline(ingest=(Sharpen(), Louder(on="image"))),
             ["ingest[1]: test_pipeline.Louder works on audio, but 'image' is an image there"],
+        ),
+        (
+            Pipeline(ingest=(Beside(image="imgae"),)),
+            ["ingest[0]: there is no part 'imgae' here, did you mean 'image'?"],
+        ),
+        (
+            Pipeline(ingest=(ToText(), Beside(image="text"))),
+            ["ingest[1]: test_pipeline.Beside works on an image, but 'text' is text there"],
         ),
         (Pipeline(ingest=(Mean(),)), ["ingest[0]: test_pipeline.Mean makes a feature: it belongs under features"]),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -44,6 +44,9 @@ class MoveRegions(Map[Sample, Sample]):
     mask: str = "mask"
     min_visible: Annotated[float, Gt(0), Le(1)] = 0.1
     outside: Annotated[int, Ge(0), Le(255)] = 0
+
+    def needs(self, parts: Collection[str] | None) -> Mapping[str, type]:
+        return dict.fromkeys((self.image, *({self.mask} & set(parts or ()))), Image)
 
     def map(self, sample: Sample) -> Sample | Drop:
         image = sample.parts.get(self.image)

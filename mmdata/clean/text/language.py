@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -38,8 +39,6 @@ class KeepLanguage(Filter[Text]):
 class TellLanguage(Map[Sample, Sample]):
     """Write a text's language and how sure it is into the sample's metadata: `language`, `language_confidence`.
 
-    It needs a text that was decoded: put it after a step on that part, such as `NormalizeText`.
-
     Args:
         part: the text. A sample without it is left as it is.
     """
@@ -48,14 +47,14 @@ class TellLanguage(Map[Sample, Sample]):
 
     part: str = "text"
 
+    def needs(self, parts: Collection[str] | None) -> Mapping[str, type]:  # noqa: ARG002  it needs one in any case
+        return {self.part: Text}
+
     def map(self, sample: Sample) -> Sample | Drop:
         text = sample.parts.get(self.part)
         if text is None:
             return sample
         if not isinstance(text, Text):
-            raise TypeError(
-                f"part {self.part!r} is {type(text).__name__}, expected Text: put a step on it before this one, "
-                "such as clean.text.NormalizeText"
-            )
+            raise TypeError(f"part {self.part!r} is {type(text).__name__}, expected Text")
         code, confidence = language(text.text)
         return sample.with_meta(language=code, language_confidence=round(confidence, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from mmdata import api
 from mmdata.clean.text import (
     DropListedWords,
     HtmlToText,
@@ -27,9 +29,13 @@ from mmdata.clean.text import (
     SplitText,
     TellLanguage,
 )
-from mmdata.core.sample import Blob, Sample, Text
+from mmdata.core.pipeline import Pipeline
+from mmdata.core.sample import Sample, Text
 from mmdata.core.step import Drop, Map
+from mmdata.engine.check import check
+from mmdata.errors import ConfigError
 from mmdata.kernels.text.private import NATIONAL, USUAL
+from mmdata.source.files import Files
 from mmdata.testing.contracts.steps import Case, StepContract
 
 ENGLISH = Text("The house on the hill was sold to a family from the city last summer.")
@@ -151,9 +157,14 @@ def test_texts_are_kept_or_dropped(step: Any, text: str, reason: str | None) -> 
     assert step.keep(Text(text)) == (True if reason is None else Drop(reason))
 
 
-def test_a_text_that_was_never_decoded_is_told_of() -> None:
-    with pytest.raises(TypeError, match="part 'text' is Blob, expected Text: put a step on it before"):
-        TellLanguage().map(Sample("k", {"text": Blob.of(b"bytes")}))
+def test_language_is_told_of_a_text_that_no_other_step_decodes(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text(ENGLISH.text, "utf-8")
+    pipeline = Pipeline(source=Files(root=str(tmp_path / "in"), parts={"text": "{stem}.txt"}), ingest=(TellLanguage(),))
+    assert api.run(pipeline, store=str(tmp_path / "out"), executor="inline").counts.stored == 1
+    assert api.open(str(tmp_path / "out")).sample("in/a").meta["language"] == "en"
+    with pytest.raises(ConfigError, match=r"ingest\[0\]: there is no part 'txt' here"):
+        check(replace(pipeline, ingest=(TellLanguage(part="txt"),)))
 
 
 def test_language_is_written_into_metadata() -> None:
