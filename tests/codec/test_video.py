@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.codec.video import DecodeFrames, OpenVideo, _duration_s, _on_grid
+from mmdata.codec.video import DecodeFrames, OpenVideo
+from mmdata.codec.video.opening import duration_s
+from mmdata.codec.video.passing import Grid
 from mmdata.core.sample import Blob, Frames, Video
 from mmdata.errors import DecodeError
 from mmdata.testing.contracts.steps import Case, StepContract
@@ -98,7 +100,8 @@ def test_the_grid_shows_the_last_frame_that_has_begun(steps: list[int], fps: Fra
     times = [Fraction(sum(steps[:at]), 100) for at in range(len(steps) + 1)]
     keys = data.draw(st.lists(st.booleans(), min_size=len(steps), max_size=len(steps)))
     shown: Any = [*zip(times[:-1], keys, range(len(steps)), strict=True), (times[-1], False, None)]
-    rows: Any = list(_on_grid(shown, fps, Fraction(0)))
+    grid = Grid(fps, Fraction(0))
+    rows: Any = [row for each in shown for row in grid.at(*each)]
     assert [row[0] for row in rows] == [Fraction(k) / fps for k in range(len(rows))]
     assert len(rows) == -(-times[-1] * fps // 1)
     last = -1
@@ -217,4 +220,4 @@ def test_an_edit_list_may_make_the_whole_shorter_than_its_track(
 ) -> None:
     container: Any = SimpleNamespace(duration=None if whole_s is None else whole_s * 1_000_000)
     stream: Any = SimpleNamespace(duration=None if own_s is None else own_s * 24, time_base=Fraction(1, 24))
-    assert _duration_s(container, stream) == expected
+    assert duration_s(container, stream) == expected

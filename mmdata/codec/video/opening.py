@@ -1,0 +1,124 @@
+"""Looking into a film: what its container and its first frame say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Gt
+
+from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
+from mmdata.codec.limits import MIB, read_within, within
+from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.core.sample import Blob, Video
+from mmdata.core.step import Map
+from mmdata.errors import DecodeError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenVideo(Map[Blob, Video]):
+    """Look into a film's container: size, length, rate and rotation of its picture track. One frame is decoded.
+
+    MP4, MOV, 3GP, Matroska, WebM, AVI, MPEG (program and transport streams), Ogg, FLV and ASF are read.
+
+    Args:
+        max_s: refuse longer films. max_pixels: refuse larger pictures. max_frames: refuse more of them.
+        max_bytes: refuse larger files; they are held in memory.
+        strict: refuse files that lack bytes of the parts that their format gives sizes for.
+
+    Raises:
+        DecodeError: the bytes are no film, hold no picture track, are cut short, or pass a limit.
+    """
+
+    extra: ClassVar[str | None] = "video"
+
+    on: str | None = "video"
+    max_s: Annotated[float, Gt(0)] = 4 * 3600.0
+    max_pixels: Annotated[int, Gt(0)] = 40_000_000
+    max_frames: Annotated[int, Gt(0)] = 2_000_000
+    max_bytes: Annotated[int, Gt(0)] = 4096 * MIB
+    strict: bool = True
+
+    def map(self, blob: Blob) -> Video:
+        data = read_within(blob, self.max_bytes)
+        kind = kind_of(data, blob.name)
+        if self.strict and (fault := cut_short(data, kind)):
+            raise DecodeError(f"it is cut short: {fault}")
+        with ffmpeg_errors(), open_container(data, kind) as container:
+            video = _probe(blob, container)
+        within("seconds", video.duration_s, "max_s", self.max_s)
+        within("pixels", video.width * video.height, "max_pixels", self.max_pixels)
+        within("frames", video.n_frames or video.duration_s * video.fps, "max_frames", self.max_frames)
+        return video
+
+
+def kind_of(data: bytes, name: str) -> str:
+    kind = media_type(data[:HEAD_BYTES])
+    if kind not in DEMUXERS or kind.startswith("audio/"):
+        raise DecodeError(f"no film that is decoded here: {holds(data, name)}")
+    return kind
+
+
+def picture_track(container: InputContainer) -> VideoStream:
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise DecodeError("its picture track is of a kind that FFmpeg does not know")
+            stream.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            return stream
+    raise DecodeError("it has no picture track")
+
+
+def _probe(blob: Blob, container: InputContainer) -> Video:
+    stream = picture_track(container)
+    frame = next(iter(container.decode(stream)), None)
+    if frame is None:
+        raise DecodeError("no frame of it could be decoded")
+    rotation_deg = -round(frame.rotation / 90) * 90 % 360
+    width, height = _as_shown(frame.width, frame.height, stream.sample_aspect_ratio)
+    if rotation_deg % 180:
+        width, height = height, width
+    fps = float(stream.average_rate or stream.guessed_rate or 25)
+    lasts_s = duration_s(container, stream)
+    return Video(
+        blob,
+        width=width,
+        height=height,
+        fps=fps,
+        duration_s=float(lasts_s) if lasts_s is not None else (stream.frames or 0) / fps,
+        n_frames=stream.frames or None,
+        rotation_deg=rotation_deg,
+        codec=stream.codec_context.name,
+        has_audio=bool(container.streams.audio),
+    )
+
+
+def start_s(container: InputContainer, stream: VideoStream) -> Fraction:
+    """When the container's clock starts; exactly the track's first tick where that differs by rounding alone."""
+    start = Fraction(container.start_time or 0, 1_000_000)
+    own = Fraction(stream.start_time or 0) * (stream.time_base or Fraction(0))
+    return own if abs(own - start) <= Fraction(1, 1_000_000) else start
+
+
+def _as_shown(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
+    """The size with square pixels: anamorphic film is widened."""
+    if aspect is None or not Fraction(1, 4) <= aspect <= 4:
+        return width, height
+    return max(1, round(width * aspect)), height
+
+
+def duration_s(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """The picture track's length as the container gives it; an edit list can make the whole shorter than its track."""
+    whole = None if container.duration is None else Fraction(container.duration, 1_000_000)
+    if stream.duration is None or stream.time_base is None:
+        return whole
+    own = stream.duration * stream.time_base
+    return own if whole is None else min(own, whole)

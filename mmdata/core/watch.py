@@ -1,0 +1,113 @@
+"""Features of films that are watched: frames come in chunks, from one decoding that all of a film's watchers share.
+
+class Brightness(Watch):
+    def view(self, video):
+        return View(fps=1, size_px=64)
+
+    def watch(self, video):
+        levels = []
+        while (frames := (yield)) is not None:
+            levels.append(frames.pixels.mean(axis=(1, 2, 3)))
+        return np.concatenate(levels).astype(np.float32)
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.sample import Frames, Video
+from mmdata.core.step import Arrays, Feature
+
+Watching = Generator[None, Frames | None, Arrays]
+DECODED_S = "decoded_s"
+
+
+@dataclass(frozen=True)
+class View:
+    """Which frames of a film are wanted, and how.
+
+    Args:
+        fps: frames a second, on the grid k / fps from 0, each the one that is shown at that time; None is every frame,
+            at its own time.
+        size_px: scaled down, never up, so that the longer side has at most this many pixels; None is full size.
+        grey: one channel, the film's luma at full range, in place of RGB.
+        keys_only: only the frames that the codec stored whole. Where nobody wants others, no others are decoded.
+    """
+
+    fps: float | None = None
+    size_px: int | None = None
+    grey: bool = False
+    keys_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not self.fps > 0:
+            raise ValueError(f"fps must be greater than 0, not {self.fps}")
+        if self.size_px is not None and self.size_px < 1:
+            raise ValueError(f"size_px must be at least 1, not {self.size_px}")
+        if self.keys_only and self.fps is not None:
+            raise ValueError("frames that the codec stored whole lie on no grid: give keys_only or fps, not both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch(Feature[Video]):
+    """Computes arrays of a promised form while a film is decoded, without ever holding all of its frames.
+
+    Args:
+        strict: whether a film with damage, or one that breaks off, is a missing feature. Else the feature is of what
+            comes before, and a further column, "decoded_s", says up to which second that is.
+    """
+
+    takes = Video
+
+    on: str | None = "video"
+    strict: bool = True
+
+    @abstractmethod
+    def view(self, video: Video, /) -> View:
+        """Which frames it wants to see."""
+
+    @abstractmethod
+    def watch(self, video: Video, /) -> Watching:
+        """A generator that is sent frames, chunk by chunk in order of time, then None; it returns the arrays.
+
+        A chunk has one frame at least, and is not written to by anybody; how many frames it has may not matter. What
+        it keeps of frames must be copies, small ones: views keep a whole chunk in memory.
+        """
+
+    def columns(self) -> dict[str, ArraySpec]:
+        columns = super().columns()
+        return columns if self.strict else {**columns, f"{self.into}.{DECODED_S}": ArraySpec(dtype="float64")}
+
+    def complete(self, arrays: Arrays, decoded_s: float) -> Arrays:
+        """What `watch` returned, with how far the film could be decoded, where that is asked for."""
+        if self.strict:
+            return arrays
+        named = arrays if not isinstance(arrays, np.ndarray) else {"": arrays}
+        return {**named, DECODED_S: np.asarray(decoded_s, np.float64)}
+
+
+def watched(watching: Watching, chunks: Iterable[Frames]) -> Arrays:
+    """What a watcher returns once it has seen these frames and no more."""
+    next(watching)
+    for frames in chunks:
+        watching.send(frames)
+    return ended(watching)
+
+
+def ended(watching: Watching) -> Arrays:
+    """Tell a watcher that no more frames come, and take what it returns.
+
+    Raises:
+        TypeError: it goes on.
+    """
+    try:
+        watching.send(None)
+    except StopIteration as returned:
+        arrays: Arrays = returned.value
+        return arrays
+    raise TypeError("a watcher must return its arrays once it is sent None")
