@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from functools import wraps
 from io import TextIOWrapper
 from typing import Any
@@ -152,8 +152,18 @@ def main() -> None:
         app()
     except SystemExit as end:
         if end.code == INTERRUPTED:
+            _take_back_the_interrupt()
             raise SystemExit(ending.code) from None
         raise
+
+
+def _take_back_the_interrupt() -> None:
+    """See to it that `python -m mmdata` ends with the exit code that it is given.
+
+    CPython notes an interrupt that falls into the execution of a string, as where a late import makes a dataclass, and
+    ends such a process by SIGINT even after it was dealt with. The execution of another string clears the note.
+    """
+    make_dataclass("Nothing", [])
 
 
 def _answer(handler: Callable[[int, Any], None] | signal.Handlers) -> None:

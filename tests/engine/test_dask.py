@@ -60,10 +60,10 @@ def slowly(item: float) -> float:
 
 
 def slow_on_one(item: tuple[str, str]) -> str:
-    """The worker's name, at once; half a minute later where it is the worker that the item names."""
+    """The worker's name, at once; never where it is the worker that the item names."""
     ours = str(get_worker().name)
     Path(item[1], f"{item[0]}-{ours}-{time.monotonic_ns()}").touch()
-    time.sleep(30 if ours == item[0] else 0.1)
+    time.sleep(3600 if ours == item[0] else 0.1)
     return ours
 
 
@@ -209,9 +209,7 @@ def test_a_worker_that_is_frozen_holds_nothing_up(tmp_path: Path) -> None:
     """The item of a straggler is done again elsewhere, and the first result counts."""
     with Loopback(tmp_path, workers=2) as cluster:
         results = Dask(cluster.address, patience_s=1).map(slow_on_one, [("w0", str(tmp_path))] * 8)
-        began = time.monotonic()
         found = list(results)
-        assert time.monotonic() - began < 25, "the slow worker takes half a minute for an item"
     assert found == ["w1"] * 8
     assert list(tmp_path.glob("w0-w0-*")), "the slow worker was given some"
 

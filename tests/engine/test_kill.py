@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -46,18 +47,17 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(source: Path, store: Path, workers: int) -> subprocess.Popen[bytes]:
+def start(source: Path, store: Path, workers: int, out: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     (source.parent / "p.yaml").write_text(PIPELINE)
     command = [sys.executable, "-m", "mmdata", "run", str(source.parent / "p.yaml"), "--source", str(source)]
     executor = ["--executor", "inline"] if workers == 0 else ["--workers", str(workers)]
-    return subprocess.Popen(
-        [*command, "--store", str(store), *executor, "--json"], start_new_session=True, stdout=subprocess.DEVNULL
-    )
+    return subprocess.Popen([*command, "--store", str(store), *executor, "--json"], start_new_session=True, stdout=out)
 
 
 def finish(source: Path, store: Path, workers: int) -> float:
+    """Let a run come to its end; returns how long it took, in seconds."""
     began = time.monotonic()
-    assert start(source, store, workers).wait(timeout=120) == 0
+    assert start(source, store, workers).wait() == 0
     return time.monotonic() - began
 
 
@@ -99,7 +99,8 @@ def test_kills_change_no_byte(
     finish(source, tmp_path / "store", workers)
     assert progress == sorted(progress)
     assert files(tmp_path / "store") == expected
-    assert finish(source, tmp_path / "store", workers) < 3 * lasted_s
+    out, _ = start(source, tmp_path / "store", workers, subprocess.PIPE).communicate()
+    assert json.loads(out)["read"] == 0
 
 
 def workers_of(run: subprocess.Popen[bytes]) -> list[int]:
@@ -128,6 +129,6 @@ def test_workers_that_are_killed_at_random_change_no_byte(
             with suppress(ProcessLookupError):
                 os.kill(luck.choice(pids), signal.SIGKILL)
             kills += 1
-    assert run.wait(timeout=120) == 0
+    assert run.wait() == 0
     assert kills > 1
     assert files(tmp_path / "store") == expected

@@ -27,7 +27,7 @@ from mmdata.testing.build import picture, png_bytes
 from mmdata.testing.servers import S3Server, Wire
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
-SOON_S = 45  # on a busy machine; a person is told within a few seconds
+SOON_S = 120  # on a busy machine; a person is told within a few seconds
 PIPELINE = """
 source: {use: source.files.Files, name: corpus}
 ingest:

@@ -197,14 +197,17 @@ def test_an_unknown_device_is_refused(store: Store, config: TrainConfig) -> None
 
 
 SCRIPT = """
-import json, sys, torch
+import json, sys, time, torch
 from mmdata.store import Store
 from mmdata.train.config import TrainConfig
 from mmdata.train.fit import train
 torch.set_num_threads(1)
 config = TrainConfig.of(json.loads(sys.argv[3]))
 class Watch:
-    def step(self, step, loss): print(step, loss.hex(), flush=True)
+    def step(self, step, loss):
+        if step == int(sys.argv[4]):
+            time.sleep(3600)  # however late it is killed, it never ends by itself
+        print(step, loss.hex(), flush=True)
     def epoch(self, epoch): pass
 train(Store.open(sys.argv[1]), config, out=sys.argv[2], watch=Watch())
 """
@@ -222,7 +225,8 @@ def test_a_process_killed_with_the_signal_that_nobody_catches_goes_on_with_the_s
     log = Log()
     train(store, config, out=None, watch=log)
     whole = {str(step): loss.hex() for step, loss in log.losses.items()}
-    command = [sys.executable, "-c", SCRIPT, store.url, str(tmp_path / "run"), json.dumps(config.to_json())]
+    last = str(max(log.losses))
+    command = [sys.executable, "-c", SCRIPT, store.url, str(tmp_path / "run"), json.dumps(config.to_json()), last]
     killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert killed.stdout is not None
     first = [killed.stdout.readline() for _ in range(len(whole) // 2)]

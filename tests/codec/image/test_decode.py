@@ -205,10 +205,10 @@ def test_a_fitted_size_keeps_shape_and_limit(width: int, height: int, max_px: in
 
 def test_a_bomb_is_refused_by_its_header_alone() -> None:
     data = bomb_bytes()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(DecodeError, match=r"it has 900,000,000 pixels, and max_pixels is 100,000,000"):
         decoded(data)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_a_header_that_disagrees_with_its_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
