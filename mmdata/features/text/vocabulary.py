@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Text
 from mmdata.core.step import Extract
 from mmdata.errors import ConfigError
+from mmdata.kernels.text.vectors import table_form, word_table
 from mmdata.kernels.text.vocabulary import (
     Vocabulary,
     file_digest,
     fit_vocabulary,
-    table_width,
     vocabulary_of,
-    word_table,
 )
 from mmdata.kernels.text.words import split_words
 
@@ -102,25 +102,31 @@ class WordVectors(_OfFile):
     Words that the table lacks are passed over; a text without any known word has zeros, or no rows.
 
     Args:
-        file: GloVe's or word2vec's text form.
+        file: GloVe's text form, or word2vec's as text or bytes (".bin").
         form: "mean" or "sequence".
         lower: look words up in lower case.
+        max_words: read the first so many words of the table; None reads all. A worker holds it in memory.
+
+    Reference:
+        Mikolov et al., "Efficient Estimation of Word Representations in Vector Space" (2013); Pennington et al.,
+        "GloVe" (EMNLP 2014).
     """
 
     on: str = "text"
     into: str = "text.vectors"
     form: Literal["mean", "sequence"] = "mean"
     lower: bool = True
+    max_words: Annotated[int, Ge(1)] | None = None
 
     def spec(self) -> ArraySpec:
         try:
-            sizes = {"feature": table_width(self.file)}
+            sizes = {"feature": table_form(self.file).width}
         except (OSError, ValueError) as error:
             raise ConfigError("file", [f"file {self.file!r}: {error}"]) from error
         return ArraySpec(dims=("feature",) if self.form == "mean" else ("word", "feature"), sizes=sizes)
 
     def extract(self, text: Text) -> np.ndarray:
-        table = word_table(self.file)
+        table = word_table(self.file, max_words=self.max_words)
         words = split_words(text.text.lower() if self.lower else text.text)
         known = [table.places[word] for word in words if word in table.places]
         vectors: np.ndarray = table.vectors[np.array(known, np.int64)]

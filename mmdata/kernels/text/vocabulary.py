@@ -1,4 +1,4 @@
-"""Vocabularies and tables of word vectors: made once of many texts, kept in a file, read by steps."""
+"""Vocabularies: made once of many texts, kept in a file, read by steps. And the digest of such a file."""
 
 from __future__ import annotations
 
@@ -102,55 +102,3 @@ def file_digest(path: str) -> str:
 def _file_digest(path: str, _size: int, _changed_ns: int) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class WordTable:
-    """Vectors of words: float32 [word, feature], and where each word stands."""
-
-    places: dict[str, int]
-    vectors: np.ndarray
-
-
-def table_width(path: str) -> int:
-    """How many numbers a vector of a table has, read off its first lines."""
-    with Path(path).open("rb") as file:
-        first = file.readline(1 << 20).split()
-        second = file.readline(1 << 20).split() if len(first) == 2 else []
-    width = int(first[1]) if second else len(first) - 1
-    if width < 1 or (second and len(second) != width + 1 and not path.endswith(".bin")):
-        raise ValueError(f"{path} is no table of word vectors: its first line is {b' '.join(first)[:60]!r}")
-    return width
-
-
-def word_table(path: str) -> WordTable:
-    """A table as GloVe writes it (a word and its numbers a line), or word2vec as text (with "words width" above).
-
-    Raises:
-        ValueError: a line has another number of numbers, or none.
-    """
-    return _word_table(path, Path(path).stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=2)
-def _word_table(path: str, _changed_ns: int) -> WordTable:
-    width = table_width(path)
-    places: dict[str, int] = {}
-    rows: list[np.ndarray] = []
-    with Path(path).open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            fields = line.rstrip().rsplit(" ", width)
-            if number == 1 and len(line.split()) == 2 and width != 1:
-                continue
-            if len(fields) != width + 1:
-                raise ValueError(f"{path}, line {number}: expected a word and {width} numbers, found {line[:60]!r}")
-            if places.setdefault(fields[0], len(rows)) == len(rows):
-                rows.append(_numbers(fields[1:], path, number))
-    return WordTable(places, np.array(rows, np.float32).reshape(-1, width))
-
-
-def _numbers(fields: list[str], path: str, line: int) -> np.ndarray:
-    try:
-        return np.array(fields, np.float32)
-    except ValueError as error:
-        raise ValueError(f"{path}, line {line}: {error}") from error

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mmdata.core.sample import Text
 from mmdata.errors import ConfigError
 from mmdata.features.text import BagOfWords, TfIdf, WordVectors, fit_vocabulary
-from mmdata.kernels.text.vocabulary import vocabulary_of, word_table
+from mmdata.kernels.text.vectors import word_table
+from mmdata.kernels.text.vocabulary import vocabulary_of
 from mmdata.testing.build import caption
 from mmdata.testing.contracts.steps import Case, StepContract
 
@@ -26,6 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit_vocabulary(TEXTS[:9], made / "other.json", min_texts=1)
     (made / "glove.txt").write_text(TABLE, "utf-8")
     (made / "word2vec.txt").write_text(f"3 3\n{TABLE}", "utf-8")
+    rows = [line.split() for line in TABLE.splitlines()]
+    binary = [word.encode() + b" " + np.array(numbers, "<f4").tobytes() + b"\n" for word, *numbers in rows]
+    (made / "word2vec.bin").write_bytes(b"3 3\n" + b"".join(binary))
     (made / "more.txt").write_text(f"{TABLE}disc 3 2 1\n", "utf-8")
     return made
 
@@ -34,7 +38,7 @@ class TestFitted(StepContract):
     @pytest.fixture(params=["bag", "tfidf", "mean", "sequence", "none"])
     def case(self, request: pytest.FixtureRequest, folder: Path) -> Case:
         words, glove = str(folder / "words.json"), str(folder / "glove.txt")
-        other, more = {"file": str(folder / "other.json")}, {"file": str(folder / "more.txt")}
+        other, more = {"file": str(folder / "other.json")}, {"file": str(folder / "more.txt"), "max_words": 2}
         return {
             "bag": Case(BagOfWords(file=words), caption(1), others=other),
             "tfidf": Case(TfIdf(file=words), caption(1), others=other),
@@ -99,8 +103,8 @@ def test_only_contents_count_for_the_fingerprint(folder: Path, tmp_path: Path) -
     )
 
 
-@pytest.mark.parametrize("name", ["glove.txt", "word2vec.txt"])
-def test_vectors_are_looked_up_in_both_forms(folder: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["glove.txt", "word2vec.txt", "word2vec.bin"])
+def test_vectors_are_looked_up_in_every_form(folder: Path, name: str) -> None:
     step = WordVectors(file=str(folder / name))
     np.testing.assert_allclose(step.extract(Text("The CAT, the dog")), [2.5 / 3, 4 / 3, 5 / 3], rtol=1e-6)
     rows = WordVectors(file=str(folder / name), form="sequence").extract(Text("red dog the"))
@@ -108,6 +112,8 @@ def test_vectors_are_looked_up_in_both_forms(folder: Path, name: str) -> None:
     assert not step.extract(Text("dog")).any()
     assert WordVectors(file=str(folder / name), lower=False).extract(Text("The")).tolist() == [0, 0, 0]
     assert len(word_table(str(folder / name)).places) == 3
+    assert word_table(str(folder / name), max_words=2).words == ("the", "cat")
+    assert not WordVectors(file=str(folder / name), max_words=2).extract(Text("red")).any()
 
 
 @pytest.mark.parametrize(

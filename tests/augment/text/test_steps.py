@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from mmdata.augment.text import (
-    BESIDE,
     AddMisreadings,
     AddTypos,
     ChangeCase,
@@ -20,6 +19,7 @@ from mmdata.augment.text import (
     ReplaceWords,
     SwapWords,
 )
+from mmdata.augment.text.characters import BESIDE
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Text
 from mmdata.core.step import RandomMap
