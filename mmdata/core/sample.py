@@ -6,7 +6,7 @@ then keeps the blob's own bytes. Whatever changes a part makes a new one without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Self
@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
-from mmdata.core.spans import SpaceMap, TimeMap
+from mmdata.core.spans import SpaceMap, Span, TimeMap
 
 UNMOVED = SpaceMap()
 
@@ -183,6 +183,7 @@ class Video:
         fps: average frames a second. duration_s: of the picture track.
         n_frames: None where the container doesn't say. rotation_deg: clockwise turn that a player applies.
         codec: FFmpeg's name. has_audio: whether there is a sound track.
+        time_map: which source time each moment plays, for a clip of a longer film; None: all of it, untouched.
     """
 
     blob: Blob
@@ -194,10 +195,16 @@ class Video:
     rotation_deg: int = 0
     codec: str = ""
     has_audio: bool = False
+    time_map: TimeMap | None = None
 
     @property
     def origin(self) -> Blob:
         return self.blob
+
+    @property
+    def clock(self) -> TimeMap:
+        """The time map, spelled out."""
+        return TimeMap.identity(self.duration_s) if self.time_map is None else self.time_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,14 +213,71 @@ class Frames:
 
     Args:
         pixels: uint8 [time, height, width, channel], RGB.
-        times_s: float64 [time], when each is shown, on the source's clock.
+        times_s: float64 [time], when each is shown, on the source's clock: the time map of frames. It falls where they
+            were reversed.
         is_key: bool [time], whether the frame stands for one that the codec stored whole (an I-frame).
+        space_map: which pixel of the source's frames each pixel shows, the same for all of them.
     """
 
     pixels: np.ndarray
     times_s: np.ndarray
     is_key: np.ndarray
+    space_map: SpaceMap = UNMOVED
     origin: None = None
+
+    def changed(self, pixels: np.ndarray, *, space_map: SpaceMap | None = None) -> Self:
+        """These frames, at the same times, with other pixels, and the map that the change left."""
+        return replace(self, pixels=pixels, space_map=self.space_map if space_map is None else space_map)
+
+    def rows(self, chosen: np.ndarray | slice) -> Self:
+        """Some of the frames, by index or mask, with their own times; slices are views."""
+        return replace(self, pixels=self.pixels[chosen], times_s=self.times_s[chosen], is_key=self.is_key[chosen])
+
+
+@dataclass(frozen=True, order=True)
+class Cue:
+    """One caption: what is said, sung or shown from `start_ms` to `end_ms`.
+
+    Times are whole milliseconds, as in the formats that captions come in, so that storing one changes nothing.
+    """
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_ms <= self.end_ms:
+            raise ValueError(f"a caption can't be from {self.start_ms} to {self.end_ms} ms")
+
+    @property
+    def span(self) -> Span:
+        return Span(Fraction(self.start_ms, 1000), Fraction(self.end_ms, 1000))
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Text with times: the captions of a film, what is said in a recording, the lyrics of a song.
+
+    Args:
+        cues: in the order in which they begin; they may overlap.
+        time_map: which time of the source each moment of the cues' clock is; `None`: it is the source's own clock.
+    """
+
+    cues: tuple[Cue, ...]
+    time_map: TimeMap | None = None
+    origin: Blob | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """All that is said, a cue a line."""
+        return "\n".join(" ".join(cue.text.split()) for cue in self.cues)
+
+    def changed(self, cues: Iterable[Cue], *, time_map: TimeMap | None = None) -> Self:
+        """These captions with other cues, put in order; itself when nothing is new. `time_map` is kept unless given."""
+        ordered, kept = tuple(sorted(cues)), self.time_map if time_map is None else time_map
+        if ordered == self.cues and kept == self.time_map:
+            return self
+        return replace(self, cues=ordered, time_map=kept, origin=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +289,7 @@ class Array:
     origin: Blob | None = field(default=None, repr=False)
 
 
-Part = Blob | Text | Image | Audio | Video | Frames | Array
+Part = Blob | Text | Captions | Image | Audio | Video | Frames | Array
 Meta = Mapping[str, Any]
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from mmdata.codec.decoders import decode
 from mmdata.codec.sniff import HEAD_BYTES, media_type, modality
-from mmdata.core.sample import Audio, Frames, Image, Part, Text, Video
+from mmdata.core.sample import Audio, Captions, Frames, Image, Part, Text, Video
 from mmdata.store.read import StoredBlob
 
-_TYPES: Mapping[str, type] = {"image": Image, "audio": Audio, "video": Video, "text": Text, "frames": Frames}
+_TYPES: Mapping[str, type] = {
+    "image": Image, "audio": Audio, "video": Video, "text": Text, "captions": Captions, "frames": Frames,
+}  # fmt: skip
 
 
 class StoredParts(Mapping[str, Part]):
@@ -45,8 +47,8 @@ def _decoded(blob: StoredBlob) -> Part:
     if kind is None:
         return blob
     part = decode(blob, _TYPES[kind])
-    if isinstance(part, Audio) and blob.time_map is not None:
+    if isinstance(part, Audio | Video | Captions) and blob.time_map is not None:
         return replace(part, time_map=blob.time_map)
-    if isinstance(part, Image) and blob.space_map is not None:
+    if isinstance(part, Image | Frames) and blob.space_map is not None:
         return replace(part, space_map=blob.space_map)
     return part

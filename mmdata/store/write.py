@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mmdata.core.fingerprint import keys_digest
 from mmdata.core.ports import Encoded
-from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Part, Sample, Text, Video
+from mmdata.core.sample import Array, Audio, Blob, Captions, Frames, Image, Part, Sample, Text, Video
 from mmdata.errors import DataError
 from mmdata.store.files import Files, HashedFile, part_digest, place
 from mmdata.store.layout import DROPS, MEDIA, REJECTS, SAMPLES, DataFile, Media, folder, stem
@@ -29,7 +29,8 @@ from mmdata.store.write_features import FeatureWriter
 __all__ = ["FeatureWriter", "ShardWriter"]
 
 KINDS: Mapping[type, str] = {
-    Image: "image", Audio: "audio", Video: "video", Text: "text", Frames: "frames", Array: "array", Blob: "blob",
+    Image: "image", Audio: "audio", Video: "video", Text: "text", Captions: "captions", Frames: "frames",
+    Array: "array", Blob: "blob",
 }  # fmt: skip
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -243,9 +244,9 @@ def _kind(part: Part) -> str:
 
 def _map(part: Part) -> str | None:
     """The part's way back to its source, as JSON; null where nothing was moved."""
-    if isinstance(part, Image):
+    if isinstance(part, Image | Frames):
         return None if part.space_map.is_identity else _JSON.encode({"space": part.space_map.to_json()})
-    if isinstance(part, Audio) and part.time_map is not None:
+    if isinstance(part, Audio | Video | Captions) and part.time_map is not None:
         return _JSON.encode({"time": part.time_map.to_json()})
     return None
 

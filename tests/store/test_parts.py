@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from mmdata.clean.audio import TrimSilence
 from mmdata.clean.image import ResizeImage
 from mmdata.clean.text import NormalizeText
+from mmdata.codec.video import DecodeFrames, OpenVideo
 from mmdata.core.pipeline import Pipeline
-from mmdata.core.sample import Audio, Blob, Image, Text, Video
+from mmdata.core.sample import Audio, Blob, Frames, Image, Sample, Text, Video
+from mmdata.core.spans import SpaceMap, TimeMap
+from mmdata.core.step import Map
 from mmdata.engine.options import RunOptions
 from mmdata.engine.runner import run
 from mmdata.errors import Unreadable
@@ -50,6 +54,32 @@ def test_parts_are_decoded_when_touched_and_kept(source: Files, tmp_path: Path) 
     assert text == Text("two words")
     assert isinstance(video, Video)  # no step decoded it: its bytes say what it is
     assert parts["image"] is image
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveFilm(Map[Sample, Sample]):
+    """Says of a film that it lay from second 3 on, and of frames that they were the right of wider ones."""
+
+    def map(self, sample: Sample) -> Sample:
+        video, frames = sample.parts["video"], sample.parts["frames"]
+        assert isinstance(video, Video)
+        assert isinstance(frames, Frames)
+        clip = replace(video, time_map=TimeMap.identity(9).cut(3, 4))
+        return sample.with_part("video", clip).with_part(
+            "frames", frames.changed(frames.pixels, space_map=SpaceMap().cropped(left=7, top=0))
+        )
+
+
+def test_films_and_frames_keep_their_maps(source: Files, tmp_path: Path) -> None:
+    steps = (OpenVideo(), DecodeFrames(fps=2), MoveFilm())
+    pipeline = Pipeline(source=source, ingest=steps, store={"video": "auto", "frames": "ffv1"})
+    run(pipeline, str(tmp_path / "moved"), RunOptions())
+    parts = Store.open(tmp_path / "moved").sample("in/a").parts
+    video, frames = parts["video"], parts["frames"]
+    assert isinstance(video, Video)
+    assert isinstance(frames, Frames)
+    assert video.clock.to_source(0.5) == 3.5
+    assert frames.space_map.to_source(np.zeros((1, 2))).tolist() == [[7.0, 0.0]]
 
 
 def test_maps_lead_back_to_the_source(source: Files, tmp_path: Path) -> None:
