@@ -577,16 +577,20 @@ def test_memory_is_bounded_however_long_the_caller_takes(tmp_path: Path) -> None
     store = gallery(tmp_path / "store", (96,), image=lambda number: png_bytes(picture(400, 300, "gradient")))
     batch = 8 * 400 * 300 * 3
 
-    def peak(max_bytes: int) -> int:
+    def peak(max_bytes: int, awaited: int = 0) -> int:
         tracemalloc.start()
+        until = time.monotonic() + 120
         for _ in stream(store, ["image"], batch_size=8, max_bytes=max_bytes):
             time.sleep(0.03)  # whatever may be begun is made meanwhile
+            while tracemalloc.get_traced_memory()[1] <= awaited and time.monotonic() < until:
+                time.sleep(0.01)
         try:
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
-    narrow, wide = peak(4 * batch), peak(100 * batch)
+    narrow = peak(4 * batch)
+    wide = peak(100 * batch, awaited=narrow + batch)
     assert narrow < 4 * batch
     assert narrow < wide - batch
     assert wide < 9 * batch  # four under way, those given and being given, and what threads have in hand
