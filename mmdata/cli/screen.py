@@ -194,13 +194,16 @@ def form(spec: ArraySpec) -> str:
 
 def described(value: Any) -> str:
     """A part in a few words: what a person wants to know of it first."""
-    from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Text, Video
+    from mmdata.core.sample import Array, Audio, Blob, Captions, Frames, Image, Text, Video
 
     if isinstance(value, Blob):
         return f"{value.size:,} bytes"
     if isinstance(value, Text):
         text = value.text if len(value.text) <= 60 else value.text[:57] + "..."
         return f"{text!r} ({len(value.text)} characters)"
+    if isinstance(value, Captions):
+        until_s = max((cue.end_ms for cue in value.cues), default=0) / 1000
+        return f"{len(value.cues)} captions, to {until_s:.3f} s"
     if isinstance(value, Image):
         turned = "" if value.orientation == 1 else f", to be turned (EXIF {value.orientation})"
         return f"image {value.width} x {value.height}, {value.pixels.shape[2]} channels{turned}"

@@ -7,18 +7,20 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from mmdata.codec.audio import DecodeAudio
+from mmdata.codec.captions import DecodeCaptions
 from mmdata.codec.frames import read_frames
 from mmdata.codec.image import DecodeImage
 from mmdata.codec.text import DecodeText
 from mmdata.codec.video import DecodeFrames, OpenVideo
-from mmdata.core.sample import Audio, Blob, Frames, Image, Part, Text, Video
+from mmdata.core.sample import Audio, Blob, Captions, Frames, Image, Part, Text, Video
 from mmdata.core.step import Map, Step, address
 
 DECODERS: Mapping[type, type[Step]] = MappingProxyType(
-    {Text: DecodeText, Image: DecodeImage, Audio: DecodeAudio, Video: OpenVideo}
+    {Text: DecodeText, Captions: DecodeCaptions, Image: DecodeImage, Audio: DecodeAudio, Video: OpenVideo}
 )
 _USUAL: Mapping[type, Map[Any, Any]] = {
     Text: DecodeText(),
+    Captions: DecodeCaptions(),
     Image: DecodeImage(),
     Audio: DecodeAudio(),
     Video: OpenVideo(),

@@ -2,13 +2,14 @@
 
 | encoding | of | what is stored |
 |---|---|---|
-| auto | any | an untouched part's own bytes; a changed one losslessly: png, wav, txt, ffv1 |
+| auto | any | an untouched part's own bytes; a changed one losslessly: png, wav, txt, vtt, ffv1 |
 | copy | any | its own bytes; a changed part is refused |
 | reference | any | nothing: the pointer to the source stands for it (the engine sees to that) |
 | png, jpeg:Q, webp:Q | image | Q from 1 to 100 |
 | wav, wav:16, flac, flac:24 | audio | wav is 32-bit float, flac is 16 bit |
 | ffv1, h264:CRF | frames | lossless in Matroska, lossy in MP4; CRF from 0 (best) to 51 |
 | txt | text | UTF-8 |
+| vtt | captions | WebVTT |
 
 Every encoder is deterministic: the same part gives the same bytes, on one version of the libraries.
 """
@@ -23,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
+from mmdata.codec.captions import vtt_bytes
 from mmdata.codec.decoders import decode
 from mmdata.codec.frames import ffv1_bytes, h264_bytes
 from mmdata.codec.image.encode import jpeg_bytes, png_bytes, webp_bytes
 from mmdata.codec.sniff import HEAD_BYTES, media_type
 from mmdata.codec.wav import write_wav
 from mmdata.core.ports import Encoded
-from mmdata.core.sample import UNMOVED, Audio, Blob, Frames, Image, Part, Text
+from mmdata.core.sample import UNMOVED, Audio, Blob, Captions, Frames, Image, Part, Text
 from mmdata.errors import ConfigError, DataError
 
 _EXTENSIONS: Mapping[str, str] = {
@@ -44,7 +46,17 @@ _EXTENSIONS: Mapping[str, str] = {
     "video/x-matroska": "mkv", "video/x-ms-asf": "wmv", "video/x-msvideo": "avi",
 }  # fmt: skip
 _OWN = ("auto", "copy")  # encodings that keep a part's own bytes
-_ALIASES = {"jpg": "jpeg", "text": "txt", "wave": "wav", "mp4": "h264", "x264": "h264", "mkv": "ffv1", "keep": "copy"}
+_ALIASES = {
+    "jpg": "jpeg",
+    "text": "txt",
+    "webvtt": "vtt",
+    "srt": "vtt",
+    "wave": "wav",
+    "mp4": "h264",
+    "x264": "h264",
+    "mkv": "ffv1",
+    "keep": "copy",
+}
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,9 @@ def _own_bytes(part: Part, blob: Blob, encoding: str) -> Encoded:
     if encoding not in _OWN:
         _parsed(encoding)
         raise ConfigError("store", [f"`{encoding}` needs a decoded part: put its decoder in `ingest`"])
-    extension = "txt" if isinstance(part, Text) else _EXTENSIONS.get(media_type(blob.data()[:HEAD_BYTES]), "bin")
+    extension = (
+        "txt" if isinstance(part, Text | Captions) else _EXTENSIONS.get(media_type(blob.data()[:HEAD_BYTES]), "bin")
+    )
     return Encoded(blob, extension, part)
 
 
@@ -157,7 +171,7 @@ def _kind(part: Part) -> str:
 
 
 def _lossless(part: Part) -> str:
-    for kind, encoding in ((Image, "png"), (Audio, "wav"), (Text, "txt"), (Frames, "ffv1")):
+    for kind, encoding in ((Image, "png"), (Audio, "wav"), (Text, "txt"), (Captions, "vtt"), (Frames, "ffv1")):
         if isinstance(part, kind):
             return encoding
     raise DataError(f"a changed {_kind(part)} can't be stored yet; leave it out of `store`")
@@ -222,4 +236,5 @@ _CODERS: Mapping[str, _Coder] = {
     "ffv1": _Coder(Frames, "mkv", lambda part, _: ffv1_bytes(part), lossless_at=(0,), read=lambda part, *_: part),
     "h264": _Coder(Frames, "mp4", h264_bytes, range(52), usual=None),
     "txt": _Coder(Text, "txt", lambda part, _: part.text.encode(), lossless_at=(0,)),
+    "vtt": _Coder(Captions, "vtt", lambda part, _: vtt_bytes(part), lossless_at=(0,)),
 }

@@ -17,13 +17,16 @@ from annotated_types import Ge, Gt, Le
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.ports import Source
-from mmdata.core.sample import Audio, Blob, Frames, Image, Sample, Text, Video
+from mmdata.core.sample import Audio, Blob, Captions, Frames, Image, Sample, Text, Video
 from mmdata.core.step import Feature, Filter, Map, RandomMap, Split, Step
 from mmdata.errors import ConfigError
 
 STORE_FORMAT = 1  # part of every fingerprint of stored rows: raise it when the rows' form changes
 REFERENCE = "reference"
-NAMES = {Blob: "undecoded bytes", Text: "text", Image: "an image", Audio: "audio", Video: "a video", Frames: "frames"}
+NAMES = {
+    Blob: "undecoded bytes", Text: "text", Captions: "captions", Image: "an image", Audio: "audio", Video: "a video",
+    Frames: "frames",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 from mmdata.codec.decoders import decode
 from mmdata.core.pipeline import Compiled, Pipeline, compile_pipeline
 from mmdata.core.ports import Entry, Source
-from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Part, Sample, Text
+from mmdata.core.sample import Array, Audio, Blob, Captions, Frames, Image, Part, Sample, Text
 from mmdata.engine.carry import Carrier, rejection
 from mmdata.engine.check import CODECS
 from mmdata.engine.counts import Counts
@@ -57,6 +57,8 @@ def _contents(part: Part | None) -> tuple[Any, ...]:
         return (part.data(),)
     if isinstance(part, Text):
         return (part.text,)
+    if isinstance(part, Captions):
+        return (tuple((cue.start_ms, cue.end_ms, cue.text) for cue in part.cues),)
     if isinstance(part, Image):
         return part.pixels, part.orientation
     if isinstance(part, Audio):

@@ -29,7 +29,7 @@ class StoredBlob(Blob):
     """A part's bytes in the store, with what its row says of it.
 
     Args:
-        kind: "image", "audio", "video", "text", "frames", "array" or "blob".
+        kind: "image", "audio", "video", "text", "captions", "frames", "array" or "blob".
         encoding: "copy" (the source's own bytes), "encoded" or "reference" (not kept: read from the source).
         moves: the JSON of its time or space map; None where nothing was moved.
         source: where it came from, the text of a `Pointer`.

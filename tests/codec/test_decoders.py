@@ -6,14 +6,14 @@ import sys
 import pytest
 
 from mmdata.codec.decoders import DECODERS, decode, decoder_name
-from mmdata.core.sample import Array, Audio, Blob, Frames, Image, Text, Video
+from mmdata.core.sample import Array, Audio, Blob, Captions, Frames, Image, Text, Video
 from mmdata.core.step import Map
 
 Made = dict[str, bytes]
 
 
 def test_every_kind_of_part_that_bytes_can_be_has_a_decoder() -> None:
-    assert set(DECODERS) == {Text, Image, Audio, Video}
+    assert set(DECODERS) == {Text, Captions, Image, Audio, Video}
     for kind, step in DECODERS.items():
         assert issubclass(step, Map)
         assert (step.takes, step.gives) == (Blob, kind)
@@ -27,7 +27,7 @@ def test_decoding_by_kind_gives_that_kind(pictures: Made, sounds: Made, films: M
 
 
 def test_a_kind_that_bytes_are_not_is_refused() -> None:
-    with pytest.raises(TypeError, match="no decoder gives Array; Audio, Image, Text, Video are decoded"):
+    with pytest.raises(TypeError, match="no decoder gives Array; Audio, Captions, Image, Text, Video are decoded"):
         decode(Blob.of(b""), Array)
 
 
