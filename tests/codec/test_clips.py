@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdata.codec.clips import DecodeClip
-from mmdata.codec.video import DecodeFrames, OpenVideo
+from mmdata.codec.video import DecodeClip, DecodeFrames, OpenVideo
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Blob, Frames, Video
 from mmdata.core.step import Drop
@@ -202,7 +201,7 @@ def test_an_empty_stretch_is_a_fault_of_the_settings() -> None:
 
 def test_few_frames_are_decoded_of_a_long_film(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[object] = []
-    from mmdata.codec import clips
+    from mmdata.codec.video import clips
 
     decoded = clips._Reader._decoded
 

@@ -1,8 +1,9 @@
 """Bytes to film, and film to frames and sound, by FFmpeg."""
 
+from mmdata.codec.video.clips import DecodeClip
 from mmdata.codec.video.frames import DecodeFrames
 from mmdata.codec.video.opening import OpenVideo
 from mmdata.codec.video.passing import decoded
 from mmdata.codec.video.showing import BrokenOff
 
-__all__ = ["BrokenOff", "DecodeFrames", "OpenVideo", "decoded"]
+__all__ = ["BrokenOff", "DecodeClip", "DecodeFrames", "OpenVideo", "decoded"]

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from mmdata.codec.containers import DEMUXERS, ffmpeg_errors, open_container
+from mmdata.codec.containers import ffmpeg_errors, open_container
 from mmdata.codec.limits import MIB, within
-from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.codec.video.opening import kind_of, picture_track, start_s
+from mmdata.codec.video.scaling import Scaler, fitted
+from mmdata.codec.video.showing import Timed
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames, Video
 from mmdata.core.spans import exact
@@ -22,9 +24,7 @@ from mmdata.core.step import Drop, RandomMap
 from mmdata.errors import DecodeError
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 _WORTH_A_SEEK_S = 2  # to decode less than that costs no more than to seek
 _MARGINS_S = (0, 1, 8)  # before the time that is sought: an index may lead to a key frame that is shown too late
@@ -77,19 +77,20 @@ class DecodeClip(RandomMap[Video, Frames]):
         within("bytes of frames at this size", self.n_bytes(video), "max_bytes", self.max_bytes)
         data = video.blob.data()
         with ffmpeg_errors(), ExitStack() as opened:
-            reader = _Reader(data, opened, strict=self.strict)
+            reader = _Reader(data, kind_of(data, video.blob.name), opened, strict=self.strict)
             times_s = self._times(exact(video.duration_s) or reader.scanned_s(), rng)
             if not times_s or (self.short == "drop" and len(times_s) < self.n_frames):
                 return Drop("too_short")
-            width, height = _fitted(video, self.size_px)
+            width, height = fitted(video, self.size_px)
+            to_rgb = Scaler((width, height), video.rotation_deg)
             pixels = np.empty((len(times_s), height, width, 3), np.uint8)
             keys = []
             for row, (is_key, frame) in zip(pixels, reader.at(times_s), strict=True):
-                row[:] = _rgb(frame, width, height, video.rotation_deg)
+                row[:] = to_rgb(frame)
                 keys.append(is_key)
         rows = np.arange(len(times_s) if self.short == "keep" else self.n_frames) % len(times_s)
         frames = Frames(pixels, np.array([float(time_s) for time_s in times_s]), np.array(keys, bool))
-        return frames if len(rows) == len(times_s) else _taken(frames, rows)
+        return frames if len(rows) == len(times_s) else frames.rows(rows)
 
     def spec_given(self, spec: ArraySpec) -> ArraySpec:
         """What it promises of its frames."""
@@ -97,7 +98,7 @@ class DecodeClip(RandomMap[Video, Frames]):
 
     def n_bytes(self, video: Video) -> int:
         """How much memory a film's frames take at most."""
-        width, height = _fitted(video, self.size_px)
+        width, height = fitted(video, self.size_px)
         return self.n_frames * width * height * 3
 
     def _times(self, duration_s: Fraction, rng: np.random.Generator) -> list[Fraction]:
@@ -118,27 +119,21 @@ class DecodeClip(RandomMap[Video, Frames]):
         return [Fraction(k) / fps for k in range(first, min(last, first + self.n_frames))]
 
 
-Timed = tuple[Fraction, bool, "VideoFrame"]
-
-
 class _Reader:
     """The frames of a film that are shown at given times. Used within `ffmpeg_errors`."""
 
-    def __init__(self, data: bytes, opened: ExitStack, *, strict: bool) -> None:
-        self._data, self._opened, self._strict = data, opened, strict
-        kind = media_type(data[:HEAD_BYTES])
-        if kind not in DEMUXERS:
-            raise DecodeError(f"no film that is decoded here: {holds(data, '')}")
+    def __init__(self, data: bytes, kind: str, opened: ExitStack, *, strict: bool) -> None:
+        self._data, self._kind, self._opened, self._strict = data, kind, opened, strict
         self._seeks = kind not in _UNTIMED
         self._restart()
 
     def _restart(self) -> None:
         """Begin at the film's first frame, by a container of its own: not every format can seek there."""
-        self._container = self._opened.enter_context(_container(self._data))
-        self._stream = _picture_track(self._container)
+        self._container = self._opened.enter_context(open_container(self._data, self._kind))
+        self._stream = picture_track(self._container)
         self._tick_s = self._stream.time_base or Fraction(0)
         self._step_s = 1 / Fraction(self._stream.average_rate or 25)
-        self._start_s = _start_s(self._container, self._stream)
+        self._start_s = start_s(self._container, self._stream)
         self._shown: Timed | None = None
         self._frames = self._decoded()
         self._next = next(self._frames, None)
@@ -147,8 +142,8 @@ class _Reader:
 
     def scanned_s(self) -> Fraction:
         """How long the picture track is, by its packets, where the container does not say."""
-        with _container(self._data) as container:
-            stream = _picture_track(container)
+        with open_container(self._data, self._kind) as container:
+            stream = picture_track(container)
             ends = (packet.pts for packet in container.demux(stream) if packet.pts is not None)
             return max(Fraction(0), max(ends, default=0) * self._tick_s - self._start_s + self._step_s)
 
@@ -206,42 +201,3 @@ class _Reader:
             if last is None or time_s > last[0]:
                 last = (time_s, bool(frame.key_frame), frame)
                 yield last
-
-
-def _container(data: bytes) -> InputContainer:
-    return open_container(data, media_type(data[:HEAD_BYTES]))
-
-
-def _picture_track(container: InputContainer) -> VideoStream:
-    from av.stream import Disposition
-
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
-            stream.thread_type = "NONE"
-            stream.codec_context.thread_count = 1
-            return stream
-    raise DecodeError("it has no picture track")
-
-
-def _start_s(container: InputContainer, stream: VideoStream) -> Fraction:
-    """When the container's clock starts; exactly the track's first tick where that differs by rounding alone."""
-    start = Fraction(container.start_time or 0, 1_000_000)
-    own = Fraction(stream.start_time or 0) * (stream.time_base or Fraction(0))
-    return own if abs(own - start) <= Fraction(1, 1_000_000) else start
-
-
-def _fitted(video: Video, size_px: int | None) -> tuple[int, int]:
-    longest = max(video.width, video.height)
-    if size_px is None or longest <= size_px:
-        return video.width, video.height
-    return max(1, round(video.width * size_px / longest)), max(1, round(video.height * size_px / longest))
-
-
-def _rgb(frame: VideoFrame, width: int, height: int, rotation_deg: int) -> np.ndarray:
-    stored = (width, height) if rotation_deg % 180 == 0 else (height, width)
-    rgb = frame.reformat(*stored, "rgb24", interpolation="AREA", threads=1)
-    return np.rot90(rgb.to_ndarray(), -(rotation_deg // 90))
-
-
-def _taken(frames: Frames, rows: np.ndarray) -> Frames:
-    return Frames(frames.pixels[rows], frames.times_s[rows], frames.is_key[rows])
