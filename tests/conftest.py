@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mmdata.errors import CorpusUnavailable
 from mmdata.testing.corpora import media
 from mmdata.testing.servers import S3Server, s3_server
+
+settings.register_profile(
+    "busy",
+    parent=settings(),
+    deadline=None,
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.too_slow],
+)
+settings.load_profile("busy")  # how long an example takes says how busy the machine is
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
