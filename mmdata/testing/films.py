@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 
-from mmdata.core.sample import Frames
+from mmdata.core.sample import Audio, Frames
 from mmdata.testing.pictures import drift, shape
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.video.stream import VideoStream
+
+N_BITS = 10  # of the numbers that frames show
 
 
 def moving_shapes(
@@ -65,3 +76,90 @@ def shots(
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
     times_s = np.arange(len(frames)) / fps
     return Frames(np.stack(frames), times_s, np.isin(np.arange(len(frames)), starts)), starts
+
+
+def numbered(n_frames: int = 96, width: int = 64, height: int = 48, *, fps: float = 24.0) -> Frames:
+    """Frames that show their numbers, as bars that survive any codec: `numbers_of` reads them."""
+    bits = (np.arange(n_frames)[:, None] >> np.arange(N_BITS)) & 1
+    columns = np.minimum(np.arange(width) * N_BITS // width, N_BITS - 1)
+    levels = np.where(bits[:, columns], 215, 40).astype(np.uint8)
+    pixels = np.broadcast_to(levels[:, None, :, None], (n_frames, height, width, 3)).copy()
+    return Frames(pixels, np.arange(n_frames) / fps, np.arange(n_frames) == 0)
+
+
+def numbers_of(pixels: np.ndarray) -> list[int]:
+    """The numbers that frames of `numbered` show: uint8 [time, height, width, channel] to one each."""
+    middle = (2 * np.arange(N_BITS) + 1) * pixels.shape[2] // (2 * N_BITS)
+    bits = pixels[:, pixels.shape[1] // 2, middle].mean(axis=-1) > 127
+    return [int(number) for number in bits @ (1 << np.arange(N_BITS))]
+
+
+def film_bytes(
+    frames: Frames,
+    *,
+    fps: int = 24,
+    form: str = "mp4",
+    codec: str = "libx264",
+    gop: int = 12,
+    audio: Audio | None = None,
+    sound_codec: str = "aac",
+    turn_deg: int = 0,
+    ticks: np.ndarray | None = None,
+    options: Mapping[str, str] | None = None,
+) -> bytes:
+    """A film in any container and codec that FFmpeg has.
+
+    Args:
+        frames: what it shows.
+        fps: its rate; frame k is shown at k / fps.
+        form: FFmpeg's name of the container.
+        codec: of the pictures.
+        gop: frames from key frame to key frame.
+        audio: what it sounds like, from time 0 on.
+        sound_codec: of the sound.
+        turn_deg: by how much a player is to turn it, counter-clockwise.
+        ticks: int [time]: frame k is shown at ticks[k] / fps.
+        options: of the encoder.
+    """
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format=form, options={"fflags": "+bitexact"}) as container:
+        film = cast("VideoStream", container.add_stream(codec, rate=fps, options={"g": str(gop), **(options or {})}))
+        film.height, film.width = frames.pixels.shape[1:3]
+        film.pix_fmt = "yuv420p" if film.height % 2 == 0 == film.width % 2 else "yuv444p"
+        film.codec_context.thread_count, film.codec_context.gop_size = 1, gop
+        if turn_deg:
+            film.set_display_rotation(turn_deg)
+        sound = None
+        if audio is not None:
+            layout = "mono" if len(audio.samples) == 1 else "stereo"
+            sound = cast("AudioStream", container.add_stream(sound_codec, rate=audio.rate_hz, layout=layout))
+        for index, pixels in enumerate(frames.pixels):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts, frame.time_base = int(index if ticks is None else ticks[index]), Fraction(1, fps)
+            container.mux(film.encode(frame))
+        container.mux(film.encode(None))
+        if audio is not None and sound is not None:
+            heard = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio.samples), format="fltp", layout=layout)
+            heard.rate, heard.pts, heard.time_base = audio.rate_hz, 0, Fraction(1, audio.rate_hz)
+            container.mux(sound.encode(heard))
+            container.mux(sound.encode(None))
+    return file.getvalue()
+
+
+def clicks(times_s: Sequence[float], *, seconds: float, rate_hz: int = 48_000) -> Audio:
+    """Short clicks in silence, so that it can be told where sound lies: float32 [1, time]."""
+    samples = np.zeros((1, round(seconds * rate_hz)), np.float32)
+    wave = 0.8 * np.sin(2 * np.pi * 3000 * np.arange(round(0.004 * rate_hz)) / rate_hz)
+    for time_s in times_s:
+        first = round(time_s * rate_hz)
+        samples[0, first : first + len(wave)] = wave[: samples.shape[1] - first]
+    return Audio(samples, rate_hz)
+
+
+def clicks_of(audio: Audio) -> list[float]:
+    """When a sound of `clicks` clicks, in seconds."""
+    loud = np.flatnonzero(np.abs(audio.samples).max(axis=0) > 0.25)
+    firsts = loud[np.diff(loud, prepend=-(10**9)) > audio.rate_hz // 50] if loud.size else loud
+    return [float(first / audio.rate_hz) for first in firsts]
