@@ -80,6 +80,7 @@ class Counts:
         read: entries of the source. made: children minus the parents that were split. stored: rows.
         dropped: by STEP:reason. rejected: by kind. missing: feature rows that are null because the feature failed,
             by family. computed, gathered: feature rows computed, and taken over from an older file, by family.
+        decoded: of films: different "streams", "passes" over them, and "frames" that the decoder gave out.
     """
 
     read: int = 0
@@ -90,6 +91,7 @@ class Counts:
     missing: Counter[str] = field(default_factory=Counter)
     computed: Counter[str] = field(default_factory=Counter)
     gathered: Counter[str] = field(default_factory=Counter)
+    decoded: Counter[str] = field(default_factory=Counter)
     steps: dict[str, StepTimes] = field(default_factory=dict)
 
     def add(self, other: Counts) -> None:
@@ -98,11 +100,12 @@ class Counts:
         self.stored += other.stored
         for mine, theirs in zip(self._counters(), other._counters(), strict=True):
             mine.update(+theirs)
+        self.decoded.update(other.decoded)
         for name, times in other.steps.items():
             self.times(name).add(times)
 
     def take_back(self, other: Counts) -> None:
-        """Undo `add` for what came to nothing; the calls of steps stay, as they were made."""
+        """Undo `add` for what came to nothing; the calls of steps, and what was decoded, stay, as they were made."""
         self.read -= other.read
         self.made -= other.made
         self.stored -= other.stored
@@ -164,6 +167,7 @@ class Counts:
             "missing": _sorted(self.missing),
             "computed": _sorted(self.computed),
             "gathered": _sorted(self.gathered),
+            **({"decoded": _sorted(self.decoded)} if self.decoded else {}),
             "steps": {name: times.to_json() for name, times in self.steps.items()},
             "stages": {stage: round(sum(steps.values()), 4) for stage, steps in self.stages.items()},
         }

@@ -14,8 +14,9 @@ from typing import Any
 
 from mmdata.codec.decoders import decode, decoder_name
 from mmdata.core.pipeline import RunSettings
-from mmdata.core.sample import Blob, Sample
+from mmdata.core.sample import Blob, Sample, Video
 from mmdata.core.step import BatchExtract, Extract, Feature
+from mmdata.core.watch import Watch
 from mmdata.engine.batching import Batches
 from mmdata.engine.carry import ALWAYS_FAILS, always_fails, read_only, rejection
 from mmdata.engine.counts import Counts
@@ -24,6 +25,7 @@ from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.engine.rows import FamilyWork, Outcome, Row, held_bytes, said
+from mmdata.engine.watching import SHOWING, Watcher, opened_leniently, watch
 from mmdata.errors import DataError, StepError
 
 __all__ = ["Extraction", "FamilyWork", "Row"]
@@ -38,20 +40,24 @@ class _Held:
 
     Args:
         refused: steps that may not be called for it, with the reason; "" is every step.
+        watched: what came of the features that watch its films, by family.
     """
 
     entry_key: str
     sample: Sample
-    decoded: dict[tuple[str, type], Any] = field(default_factory=dict)
+    decoded: dict[tuple[str, type, bool], Any] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    watched: dict[str, Outcome] = field(default_factory=dict)
 
     def value(self, step: Feature[Any]) -> Any:
         """What a feature reads of the sample; None where it has no such part; text says why it may not be read."""
         if why := self.refused.get("") or self.refused.get(step.name):
             return why
+        if isinstance(step, Watch) and (why := self.refused.get(SHOWING)):
+            return why
         if step.on is None:
             return self.sample
-        part = self.decoded.get((step.on, step.takes), self.sample.parts.get(step.on))
+        part = self.decoded.get(_reads(step), self.sample.parts.get(step.on))
         return self.refused.get(decoder_name(step.takes), part) if isinstance(part, Blob) else part
 
 
@@ -92,7 +98,8 @@ class Extraction:
                 and isinstance(held.value(step), Blob)
                 and step.takes not in (Blob, object)
             ):
-                held.decoded[step.on or "", step.takes] = self._decode(held, step)
+                held.decoded[_reads(step)] = self._decode(held, step)
+        self._watch(held)
         self._hold(held)
 
     def refuse(self, key: str, why: str) -> None:
@@ -113,7 +120,9 @@ class Extraction:
         if not self._work:
             return
         self._chunk.append(held)
-        self._bytes += sum(held_bytes(value) for value in (*held.sample.parts.values(), *held.decoded.values()))
+        rows = [row for row, _ in held.watched.values() if row]
+        values = (*held.sample.parts.values(), *held.decoded.values(), *rows)
+        self._bytes += sum(held_bytes(value) for value in values)
         if len(self._chunk) >= CHUNK_SAMPLES or self._bytes >= CHUNK_BYTES:
             self._flush_chunk()
 
@@ -156,7 +165,7 @@ class Extraction:
         name = decoder_name(step.takes)
         self._notes.write(held.entry_key, name)
         started = perf_counter()
-        decoded = _decoded(held.value(step), step.takes)
+        decoded = _decoded(held.value(step), step)
         seconds, read = perf_counter() - started, seconds_read()
         self._counts.times(name).spent("", seconds - read, n=1)
         self._counts.times(SOURCE).spent("", read)
@@ -171,7 +180,9 @@ class Extraction:
             value = held.value(work.family.step)
             if outcomes[place][0] is not None:
                 continue
-            if isinstance(value, str):
+            if work.family.name in held.watched:
+                outcomes[place] = held.watched[work.family.name]
+            elif isinstance(value, str):
                 outcomes[place] = None, value
             elif value is not None:
                 todo.append((place, value))
@@ -206,27 +217,70 @@ class Extraction:
         self._notes.write(self._chunk[place].entry_key, step.name)
         try:
             row = work.checked(compute(step, value))
-        except Exception as error:
-            why = rejection(step.name, error)
-            if not isinstance(error, DataError):
-                times = self._counts.times(step.name)
-                times.bugs += 1
-                if times.bugs == ALWAYS_FAILS and not self._counts.computed[name]:
-                    raise StepError(always_fails(step.name, times.bugs, why.error)) from error
-            return None, said(why, error)
+        except Exception as error:  # noqa: BLE001  it costs this row, nothing more
+            return self._failed(work, error)
         self._counts.computed[name] += 1
         return row, None
+
+    def _failed(self, work: FamilyWork, error: Exception) -> Outcome:
+        """The outcome of an error. Raises StepError where the step has never worked, and should have by now."""
+        step = work.family.step
+        why = rejection(step.name, error)
+        if not isinstance(error, DataError):
+            times = self._counts.times(step.name)
+            times.bugs += 1
+            if times.bugs == ALWAYS_FAILS and not self._counts.computed[work.family.name]:
+                raise StepError(always_fails(step.name, times.bugs, why.error)) from error
+        return None, said(why, error)
+
+    def _watch(self, held: _Held) -> None:
+        """Show each film of a sample to all features that watch it."""
+        films: dict[int, tuple[Video, dict[str, tuple[FamilyWork, Watcher]]]] = {}
+        for work in self._work:
+            step = work.family.step
+            if not isinstance(step, Watch) or held.sample.key in work.gather:
+                continue
+            video = held.value(step)
+            if isinstance(video, Video):
+                _, watchers = films.setdefault(id(video.blob), (video, {}))
+                watchers[work.family.name] = work, Watcher(step)
+        for video, watchers in films.values():
+            self._show(held, video, watchers)
+
+    def _show(self, held: _Held, video: Video, watchers: Mapping[str, tuple[FamilyWork, Watcher]]) -> None:
+        started = perf_counter()
+        watch(video, [each for _, each in watchers.values()], partial(self._notes.write, held.entry_key))
+        read = seconds_read()
+        own = perf_counter() - started - read - sum(watcher.seconds for _, watcher in watchers.values())
+        self._counts.times(SHOWING).spent("", own, n=1)
+        self._counts.times(SOURCE).spent("", read)
+        for name, (work, watcher) in watchers.items():
+            self._counts.times(work.family.step.name).spent("compute", watcher.seconds, n=1)
+            try:
+                if watcher.error is not None:
+                    raise watcher.error
+                row = work.checked(watcher.arrays)
+            except Exception as error:  # noqa: BLE001  it costs this row, nothing more
+                held.watched[name] = self._failed(work, error)
+            else:
+                self._counts.computed[name] += 1
+                held.watched[name] = row, None
 
 
 def _value(value: Any, step: Feature[Any]) -> Value:
     if isinstance(value, Blob) and step.takes not in (Blob, object):
-        return Value(partial(_decoded, value, step.takes), value.size, decoder_name(step.takes))
+        return Value(partial(_decoded, value, step), value.size, decoder_name(step.takes))
     return Value(lambda: value, held_bytes(value))
 
 
-def _decoded(blob: Blob, takes: type) -> Any:
+def _reads(step: Feature[Any]) -> tuple[str, type, bool]:
+    """What a feature reads of a sample: the part, as what it is decoded, and whether damage is refused."""
+    return step.on or "", step.takes, not isinstance(step, Watch) or step.strict
+
+
+def _decoded(blob: Blob, step: Feature[Any]) -> Any:
     """The part by the default decoder; text in its place says why it can't be had."""
     try:
-        return read_only(decode(blob, takes))
+        return read_only(decode(blob, step.takes) if _reads(step)[2] else opened_leniently(blob))
     except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
-        return said(rejection(decoder_name(takes), error), error)
+        return said(rejection(decoder_name(step.takes), error), error)

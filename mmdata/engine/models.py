@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from mmdata.core.step import Arrays, BatchExtract, Extract, Feature
+from mmdata.core.watch import Watch
 from mmdata.engine.devices import compiled, computing
+from mmdata.engine.watching import watch_alone
 from mmdata.errors import ConfigError, StepError
 
 log = logging.getLogger(__name__)
@@ -62,4 +64,6 @@ def compute(step: Feature[Any], value: Any, device: str = "cpu") -> Arrays:
     """What a feature gives for one value, alone."""
     if isinstance(step, BatchExtract):
         return together(step, model_of(step, device), [step.prepare(value)], device)[0]
+    if isinstance(step, Watch):
+        return watch_alone(step, value)
     return cast(Extract[Any], step).extract(value)

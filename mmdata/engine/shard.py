@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from mmdata.codec.encode import encode
+from mmdata.codec.video import tally
 from mmdata.core.fingerprint import keys_digest
 from mmdata.core.pipeline import REFERENCE, Compiled, Family, Kept, RunSettings
 from mmdata.core.ports import Encoded, Entry, Source
@@ -126,8 +127,10 @@ class ShardWork:
 
     def __call__(self, job: ShardJob, notes: Notes | None = None) -> ShardResult:
         started = perf_counter()
+        tally.take()
         with _Desk(self, job, notes or Notes(None)) as desk:
             files = desk.ingest() if job.samples else desk.features_alone()
+        desk.counts.decoded.update(tally.take().to_json())
         desk.counts.times("shard").n += 1
         desk.counts.times("shard").seconds += perf_counter() - started
         return ShardResult(job, files, desk.counts)

@@ -51,7 +51,8 @@ class DecodeFrames(Map[Video, Frames]):
     def map(self, video: Video) -> Frames:
         stack = _Stack(fitted(video, self.size_px), self.max_frames, self.max_bytes)
         stack.expect(ceil(video.duration_s * (self.fps or video.fps)))
-        for _, chunk in decoded(video, [View(fps=self.fps, size_px=self.size_px)], strict=self.strict):
+        view = View(fps=self.fps, size_px=self.size_px)
+        for _, chunk in decoded(video, [view], strict=self.strict, by_planes=False):
             stack.add(chunk)
         return stack.frames()
 

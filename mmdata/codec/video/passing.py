@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +13,7 @@ import numpy as np
 from mmdata.codec.containers import ffmpeg_errors, open_container
 from mmdata.codec.video import tally
 from mmdata.codec.video.opening import kind_of, picture_track
-from mmdata.codec.video.scaling import Scaler, fitted
+from mmdata.codec.video.scaling import PlanesOf, Scaler, fitted
 from mmdata.codec.video.showing import BrokenOff, Showing, Timed
 from mmdata.core.sample import Frames, Video
 from mmdata.core.spans import exact
@@ -27,8 +27,13 @@ CHUNK_FRAMES = 64
 
 
 def decoded(
-    video: Video, views: Sequence[View], *, strict: bool = True, chunk_bytes: int = CHUNK_BYTES
-) -> Iterator[tuple[View, Frames]]:
+    video: Video,
+    views: Sequence[View],
+    *,
+    strict: bool = True,
+    by_planes: bool = True,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Generator[tuple[View, Frames], None, float]:
     """Decode a film once, and give the frames that each view wants, in chunks, each view's in order of time.
 
     Views that differ in `fps` alone share the conversion and scaling of the frames that both want. Where all views
@@ -39,40 +44,47 @@ def decoded(
         views: what is wanted; equal ones are one.
         strict: whether to stop at damage. Else damaged frames are shown as FFmpeg mends them, packets that can't be
             decoded are passed over, and a film may end early.
+        by_planes: whether pictures of at most half the size are averaged plane by plane, then converted (OpenCV, in the
+            film's own matrix). That is quicker; libswscale otherwise does both at once.
         chunk_bytes: pixels of a chunk, at most (one frame may be larger).
 
     Yields:
         a view, and frames of it: uint8 [time, height, width, channel], three channels of RGB or one of grey, turned
         and with square pixels, as a player shows them. They are new arrays each time.
 
+    Returns:
+        the second at which the film ends.
+
     Raises:
         BrokenOff: at damage, once all frames before it were given. DecodeError: there is nothing to decode.
     """
     with showing(video, strict=strict, keys_only=all(view.keys_only for view in views)) as shown:
-        scalers: dict[tuple[tuple[int, int], bool], Scaler] = {}
-        tick_s = shown.stream.time_base or Fraction(0)
-        rolls = []
-        for view in dict.fromkeys(views):
-            size = fitted(video, view.size_px)
-            scaler = scalers.setdefault((size, view.grey), Scaler(size, video.rotation_deg, grey=view.grey))
-            rolls.append(_Roll(view, scaler, size, chunk_bytes, rows_of(view, tick_s)))
+        rolls = _rolls(video, views, shown.stream.time_base or Fraction(0), by_planes, chunk_bytes)
         broken: BrokenOff | None = None
         try:
             for timed in shown:
                 for roll in rolls:
-                    for row in roll.rows.at(*timed):
-                        if roll.add(row):
-                            yield roll.view, roll.cut()
+                    yield from roll.took(roll.rows.at(*timed))
         except BrokenOff as error:
             broken = error
         for roll in rolls:
-            for row in roll.rows.until(shown.end_s):
-                if roll.add(row):
-                    yield roll.view, roll.cut()
-            if roll.times_s:
-                yield roll.view, roll.cut()
+            yield from roll.took(roll.rows.until(shown.end_s), last=True)
         if broken is not None:
             raise broken
+        return float(shown.end_s)
+
+
+def _rolls(video: Video, views: Sequence[View], tick_s: Fraction, by_planes: bool, chunk_bytes: int) -> list[_Roll]:
+    """The views' chunks; views of one size and colour share a scaler."""
+    planes, scalers, rolls = PlanesOf(), dict[tuple[tuple[int, int], bool], Scaler](), []
+    for view in dict.fromkeys(views):
+        size = fitted(video, view.size_px)
+        if (size, view.grey) not in scalers:
+            shared = planes if by_planes else None
+            scalers[size, view.grey] = Scaler(size, video.rotation_deg, grey=view.grey, planes=shared)
+        rows = Every(view.keys_only) if view.fps is None else Grid(exact(view.fps), tick_s)
+        rolls.append(_Roll(view, scalers[size, view.grey], size, chunk_bytes, rows))
+    return rolls
 
 
 @contextmanager
@@ -126,10 +138,6 @@ class Grid:
             self.k, self.is_key = self.k + 1, False
 
 
-def rows_of(view: View, tick_s: Fraction) -> Every | Grid:
-    return Every(view.keys_only) if view.fps is None else Grid(exact(view.fps), tick_s)
-
-
 @dataclass
 class _Roll:
     """A view's chunk as it grows."""
@@ -143,20 +151,26 @@ class _Roll:
     keys: list[bool] = field(default_factory=list)
     pixels: np.ndarray | None = None
 
-    def add(self, row: Timed) -> bool:
-        """Add a frame; says whether the chunk is full."""
-        time_s, is_key, frame = row
-        if self.pixels is None:
-            width, height = self.size
-            n_channels = self.scaler.n_channels
-            n_frames = max(1, min(CHUNK_FRAMES, self.chunk_bytes // (width * height * n_channels)))
-            self.pixels = np.empty((n_frames, height, width, n_channels), np.uint8)
-        self.pixels[len(self.times_s)] = self.scaler(frame)
-        self.times_s.append(float(time_s))
-        self.keys.append(is_key)
-        return len(self.times_s) == len(self.pixels)
+    def took(self, rows: Iterable[Timed], *, last: bool = False) -> Iterator[tuple[View, Frames]]:
+        """Take frames; gives each chunk that is full, and the last one as it is."""
+        for time_s, is_key, frame in rows:
+            if self.pixels is None:
+                self.pixels = self._room()
+            self.pixels[len(self.times_s)] = self.scaler(frame)
+            self.times_s.append(float(time_s))
+            self.keys.append(is_key)
+            if len(self.times_s) == len(self.pixels):
+                yield self.view, self._cut()
+        if last and self.times_s:
+            yield self.view, self._cut()
 
-    def cut(self) -> Frames:
+    def _room(self) -> np.ndarray:
+        width, height = self.size
+        n_channels = self.scaler.n_channels
+        n_frames = max(1, min(CHUNK_FRAMES, self.chunk_bytes // (width * height * n_channels)))
+        return np.empty((n_frames, height, width, n_channels), np.uint8)
+
+    def _cut(self) -> Frames:
         """The chunk; another begins."""
         n = len(self.times_s)
         pixels = np.empty(0, np.uint8) if self.pixels is None else self.pixels[:n]

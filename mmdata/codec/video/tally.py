@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from mmdata.core.sample import Blob
 
@@ -21,6 +21,10 @@ class Decoded:
     streams: int = 0
     passes: int = 0
     frames: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        """By name; empty where nothing was decoded."""
+        return asdict(self) if self.passes else {}
 
 
 @dataclass
