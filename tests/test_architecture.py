@@ -279,7 +279,12 @@ def test_the_package_keeps(rule: Callable[[Tree], list[str]], whole: Tree) -> No
             "features.audio, which is not below",
         ),
         (layer_faults, "features/audio.py", "from mmdata import codec", "mmdata.codec, which is not below"),
-        (layer_faults, "features/audio.py", "from ..codec.image import Decode", "mmdata.codec.image, which is not below"),
+        (
+            layer_faults,
+            "features/audio.py",
+            "from ..codec.image import Decode",
+            "mmdata.codec.image, which is not below",
+        ),
         (layer_faults, "clean/audio.py", "def f():\n    import mmdata.store.log", "line 2 imports mmdata.store"),
         (layer_faults, "core/step.py", "from mmdata.kernels import audio", "which is not below"),
         (layer_faults, "kernels/audio.py", "from mmdata.core.rng import rng_for", "which is not below"),

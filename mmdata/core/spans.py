@@ -138,6 +138,14 @@ class TimeMap:
                 start = part.start_s + (low - part.source_s) / part.speed
                 yield Span(start, start + (high - low) / part.speed)
 
+    def spans_to_source(self, span: Span) -> Iterator[Span]:
+        """What of the source plays during a span of the output: none, one, or several pieces."""
+        for part in self.segments:
+            low, high = max(span.start_s, part.start_s), min(span.end_s, part.end_s)
+            if low < high:
+                start = part.source_s + (low - part.start_s) * part.speed
+                yield Span(start, start + (high - low) * part.speed)
+
     def to_json(self) -> list[list[str]]:
         """Lists of exact fractions as text: ["1/3", ...], start, length, source and speed of each segment."""
         return [[str(p.start_s), str(p.length_s), str(p.source_s), str(p.speed)] for p in self.segments]
@@ -170,7 +178,8 @@ class SpaceMap:
 
     def resized(self, *, from_size: tuple[int, int], to_size: tuple[int, int]) -> Self:
         """After a resize; sizes are (width, height) in pixels."""
-        return self.after(np.diag([from_size[0] / to_size[0], from_size[1] / to_size[1], 1.0]))
+        scales = (from_size[0] / to_size[0], from_size[1] / to_size[1], 1.0) * 3
+        return type(self)(tuple(value * scale for value, scale in zip(self.matrix, scales, strict=True)))
 
     def cropped(self, *, left: int, top: int) -> Self:
         """After a crop whose top left corner is at (left, top)."""

@@ -79,9 +79,9 @@ def with_subtitles(
                 packet.stream = copies[packet.stream.index]
                 out.mux(packet)
         for read, given, made in texts.values():
-            for packet in read.demux(given):
-                if packet.pts is not None and packet.size:
-                    out.mux(_mov_text(packet, made) if container == "mp4" else _copied(packet, made))
+            for said in read.demux(given):
+                if said.pts is not None and said.size:
+                    out.mux(_mov_text(said, made) if container == "mp4" else _copied(said, made))
             read.close()
     return file.getvalue()
 

@@ -1,0 +1,1 @@
+"""What belongs together: text with times, words, sound and picture."""
