@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Lock
 from typing import Protocol
 
 import numpy as np
 
-from mmdata.core.sample import Audio
-from mmdata.errors import ConfigError, DataError, StoreError
+from mmdata.errors import ConfigError, DataError, DecodeError, StoreError
 from mmdata.loader.buffers import Buffers
 from mmdata.loader.columns import Piece
 from mmdata.loader.decoding import Decoded
+from mmdata.loader.films import Room
 from mmdata.loader.media import Medium, MediumRows
 from mmdata.loader.order import Taken
 from mmdata.loader.replacing import Replaced, others
@@ -49,6 +50,7 @@ class Decoders:
         seed: of the choice of replacements.
         threads: how many decode. max_bytes: most that a batch may take.
         max_consecutive_bad: most samples in a row that may be bad: one, and those that should take its place.
+        room_bytes: most that films may take while they are decoded: half of it their files, half their frames.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class Decoders:
         threads: int,
         max_bytes: int,
         max_consecutive_bad: int,
+        room_bytes: int = 0,
     ) -> None:
         self.media = tuple(media)
+        self.frames_room, self.files_room = Room(room_bytes // 2, "decoding"), Room(room_bytes // 2, "file")
         self.seed, self.max_bytes, self.max_consecutive_bad = seed, max_bytes, max_consecutive_bad
         self.files = tuple(files)
         self.buffers = Buffers(2 * max_bytes)
@@ -106,8 +110,13 @@ class MediaBatch:
         self._bytes: dict[str, list[bytes | None]] = {
             medium.name: [None] * len(self._rows) for medium in decoders.media if medium.spec is None
         }
-        sounds = [medium.name for medium in decoders.media if is_sound(medium)]
+        sounds = [medium.name for medium in decoders.media if medium.is_sound]
         self._rates = {name: np.zeros(len(self._rows), np.int64) for name in sounds}
+        self._times = {
+            medium.name: Stack(f"{medium.name}.times_s", times, len(self._rows), decoders.buffers, max_bytes=1 << 40)
+            for medium in decoders.media
+            if (times := medium.times) is not None
+        }
         self._replaced: dict[int, list[Replaced]] = {}
         self.n_raw_bytes, self._lock = 0, Lock()
         self._fetched = self._fetch_ahead()
@@ -128,6 +137,8 @@ class MediaBatch:
             batch.update(stack.batch())
             if name in self._rates:
                 batch[f"{name}.rate_hz"] = self._rates[name]
+            if name in self._times:
+                batch[f"{name}.times_s"] = self._times[name].values()
         return batch, [one for row in sorted(self._replaced) for one in self._replaced[row]]
 
     def _fetch_ahead(self) -> dict[tuple[int, str], Future[bytes]]:
@@ -164,6 +175,8 @@ class MediaBatch:
             self._stacks[name].put(row, found.array)
             if name in self._rates:
                 self._rates[name][row] = found.rate_hz
+            if name in self._times and found.times_s is not None:
+                self._times[name].put(row, found.times_s)
         elif found is not None:
             with self._lock:
                 self.n_raw_bytes += len(found)
@@ -215,24 +228,34 @@ class MediaBatch:
                 found[medium.name] = None
                 continue
             ahead = self._fetched.pop((row, medium.name), None) if row is not None else None
-            data = ahead.result() if ahead is not None else self._decoders.files[window.part].read(place)
+            one = self._medium(medium, place, window.part, window.epoch, ahead)
+            if isinstance(one, Replaced):
+                return one
+            found[medium.name] = one
+        return found
+
+    def _medium(
+        self, medium: Medium, place: Place, part: int, epoch: int, ahead: Future[bytes] | None
+    ) -> Found | Replaced:
+        """One medium of one row; or why it is bad."""
+        decoders, decoding = self._decoders, medium.decoding
+        with ExitStack() as held:
+            if decoding is not None and medium.is_film and decoders.files_room.n_bytes:
+                if decoding.file_bytes is not None and place.length > decoding.file_bytes:
+                    much = f"it has {place.length:,} bytes, and max_bytes is {decoding.file_bytes:,}"
+                    return Replaced(place.key, medium.name, DecodeError.kind, much)
+                held.enter_context(decoders.files_room.taken(place.length, place.key))
+            data = ahead.result() if ahead is not None else decoders.files[part].read(place)
             if place.digest and (digest := part_digest(data)) != place.digest:
                 changed = f"its bytes changed: their digest is {digest}, the store recorded {place.digest}"
                 return Replaced(place.key, medium.name, "changed", changed)
-            if medium.decoding is None:
-                found[medium.name] = data
-                continue
+            if decoding is None:
+                return data
             try:
-                found[medium.name] = medium.decoding(data, key=place.key, epoch=window.epoch)
+                room = decoders.frames_room if decoders.frames_room.n_bytes else None
+                return decoding(data, key=place.key, epoch=epoch, room=room)
             except DataError as error:
                 return Replaced(place.key, medium.name, error.kind, str(error))
-        return found
-
-
-def is_sound(medium: Medium) -> bool:
-    """Whether a medium has a rate: sound, as samples over time."""
-    decoding = medium.decoding
-    return decoding is not None and decoding.kind is Audio and decoding.spec.dims == ("channel", "time")
 
 
 def _one_thread_each() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
@@ -11,16 +12,19 @@ from typing import Any, cast
 import numpy as np
 
 from mmdata.codec.decoders import DECODERS
+from mmdata.codec.video import OpenVideo
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.rng import rng_for
-from mmdata.core.sample import Audio, Blob, Image
+from mmdata.core.sample import Audio, Blob, Frames, Image, Video
 from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap, Step
 from mmdata.errors import DataError, StepError, blame
+from mmdata.loader.films import Room, bounded, frames_bytes, on_each, with_frames
 
 SPECS: Mapping[type, ArraySpec] = MappingProxyType(
     {
         Image: ArraySpec(dims=("height", "width", "channel"), sizes={"channel": 3}, dtype="uint8"),
         Audio: ArraySpec(dims=("channel", "time"), dtype="float32"),
+        Frames: ArraySpec(dims=("time", "height", "width", "channel"), sizes={"channel": 3}, dtype="uint8"),
     }
 )
 
@@ -37,10 +41,12 @@ class Decoded:
 
     Args:
         array: as the column's spec says. rate_hz: samples a second of sound; 0 for all else.
+        times_s: float64 [time], when each frame of a film is shown; None for all else.
     """
 
     array: np.ndarray
     rate_hz: int = 0
+    times_s: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,11 @@ class Decoding:
     """What is done with the bytes of one part.
 
     Args:
-        part: its name. kind: what it is decoded to, `Image` or `Audio`.
-        decoder: the step that does so. steps: what follows.
+        part: its name. kind: what it is decoded to: `Image`, `Audio` or, of films, `Frames`.
+        decoder: the step that does so, or opens the film. steps: what follows.
         spec: of the array at the end.
         seed: of the random steps, with the epoch and the sample's key.
+        is_track: whether it is the sound of a film, which need not have one.
     """
 
     part: str
@@ -60,22 +67,47 @@ class Decoding:
     steps: tuple[Step, ...]
     spec: ArraySpec
     seed: int = 0
+    is_track: bool = False
 
-    def __call__(self, data: bytes, *, key: str, epoch: int) -> Decoded:
-        """The array of a sample.
+    @property
+    def file_bytes(self) -> int | None:
+        """The largest file that its decoder reads, where that can be told before."""
+        return getattr(self.decoder, "max_bytes", None)
+
+    def __call__(self, data: bytes, *, key: str, epoch: int, room: Room | None = None) -> Decoded | None:
+        """The array of a sample; None of a film's sound where it has none.
+
+        Args:
+            data: what is stored.
+            key: of the sample, for random steps.
+            epoch: the same.
+            room: memory for a film's frames; None where they may take any.
 
         Raises:
             DataError: the bytes are not sound media, or a step decided against them.
             StepError: a step failed in another way, or broke its promise.
+            ConfigError: the film's frames don't fit into the room.
         """
         blob = Blob.of(data, name=f"{key}.{self.part}")
-        with blame(self.decoder.name, key):
-            value: Any = self.decoder.map(blob)
+        try:
+            with blame(self.decoder.name, key):
+                value: Any = self.decoder.map(blob)
+        except DataError:
+            if self.is_track and not OpenVideo().map(blob).has_audio:
+                return None
+            raise
         seen: Counter[str] = Counter()
-        for step in self.steps:
-            with blame(step.name, key):
-                value = self._after(step, value, key, epoch, seen[step.name])
-            seen[step.name] += 1
+        with ExitStack() as held:
+            for step in self.steps:
+                done = step
+                if isinstance(value, Video) and step.gives is Frames and room is not None:
+                    # a step that changes frames makes others beside them
+                    copies = 1 if step is self.steps[-1] else 2
+                    held.enter_context(room.taken(copies * frames_bytes(step, value), key))
+                    done = bounded(step, room.n_bytes // copies)
+                with blame(step.name, key):
+                    value = self._after(done, value, key, epoch, seen[step.name])
+                seen[step.name] += 1
         found = _array(value)
         if fault := self.spec.fault(found.array):
             last = self.steps[-1].name if self.steps else self.decoder.name
@@ -83,11 +115,16 @@ class Decoding:
         return found
 
     def _after(self, step: Step, value: Any, key: str, epoch: int, occurrence: int) -> Any:
+        def rng() -> np.random.Generator:
+            return rng_for(self.seed, epoch, step.name, self.part, occurrence, key)
+
         if isinstance(step, Filter):
             result: Any = step.keep(value)
             result = value if result is True else result
+        elif isinstance(value, Frames) and step.takes is Image:
+            result = on_each(step, value, rng)
         elif isinstance(step, RandomMap):
-            result = step.map(value, rng_for(self.seed, epoch, step.name, self.part, occurrence, key))
+            result = step.map(value, rng())
         elif isinstance(step, Extract):
             return step.extract(value)
         else:
@@ -102,29 +139,37 @@ def _array(value: object) -> Decoded:
         return Decoded(value.pixels)
     if isinstance(value, Audio):
         return Decoded(value.samples, value.rate_hz)
+    if isinstance(value, Frames):
+        return Decoded(value.pixels, times_s=value.times_s)
     return Decoded(np.asarray(value))
 
 
-def decoding(part: str, kind: type, steps: Sequence[Step], *, seed: int) -> Decoding:
+def decoding(part: str, kind: type, steps: Sequence[Step], *, seed: int, is_track: bool = False) -> Decoding:
     """How a part becomes an array.
 
     Args:
         part: its name.
-        kind: what it is stored as, `Image` or `Audio`.
-        steps: what is done, in order. The first may be a decoder with settings of its own, the last an `Extract`.
+        kind: what it is decoded to: `Image`, `Audio`, or `Frames` where it is a film.
+        steps: what is done, in order. The first may be a decoder with settings of its own, the last an `Extract`. Of a
+            film, steps on it may follow (`clean.video`), then one that decodes its frames, then steps on those, or on
+            pictures, which are done to each of them.
         seed: of the random steps.
+        is_track: whether it is the sound of a film.
 
     Raises:
         ValueError: a step does not fit; says which and why.
     """
-    given = _listed(steps)
-    decoder = given.pop(0) if given and given[0].takes is Blob else DECODERS[kind]()
-    if not isinstance(decoder, Map) or decoder.gives is not kind:
-        raise ValueError(f"{decoder.name} gives no {kind.__name__}, which {part!r} is")
+    given, first = _listed(steps), Video if kind is Frames else kind
+    decoder = given.pop(0) if given and given[0].takes is Blob else DECODERS[first]()
+    if not isinstance(decoder, Map) or decoder.gives is not first:
+        raise ValueError(f"{decoder.name} gives no {first.__name__}, which {part!r} is")
+    given = with_frames(given) if kind is Frames else given
     spec = SPECS[kind].fixed(channel=1) if getattr(decoder, "grey", False) else SPECS[kind]
+    now = first
     for number, step in enumerate(given):
-        spec = _spec_after(spec, step, kind, is_last=number == len(given) - 1)
-    return Decoding(part, kind, decoder, tuple(given), spec, seed)
+        spec = _spec_after(spec, step, now, is_last=number == len(given) - 1)
+        now = Frames if step.gives is Frames else now
+    return Decoding(part, kind, decoder, tuple(given), spec, seed, is_track)
 
 
 def _listed(steps: object) -> list[Step]:
@@ -142,18 +187,31 @@ def _listed(steps: object) -> list[Step]:
 
 def _spec_after(spec: ArraySpec, step: Step, kind: type, *, is_last: bool) -> ArraySpec:
     """The promise after a step."""
-    if step.takes is not kind:
+    on_pictures = kind is Frames and step.takes is Image
+    if step.takes is not kind and not on_pictures:
         raise ValueError(f"{step.name} works on {step.takes.__name__}, here it is given one {kind.__name__} at a time")
-    if isinstance(step, Extract):
+    if isinstance(step, Extract) and not on_pictures:
         promise = step.spec()
         if not is_last or not isinstance(promise, ArraySpec):
             raise ValueError(f"{step.name} makes a feature: one of a single column may stand last")
         return promise
-    if isinstance(step, Filter):
+    if isinstance(step, Filter) and not on_pictures:
         return spec
-    if not isinstance(step, Map | RandomMap) or step.gives is not kind:
+    gives = {kind, Frames} if kind is Video else {step.takes}
+    if not isinstance(step, Map | RandomMap) or step.gives not in gives:
         raise ValueError(f"{step.name} does not give one {kind.__name__} for another")
-    return spec_given(step, spec)
+    if not on_pictures:
+        return spec_given(step, spec)
+    each = spec_given(step, ArraySpec(dims=spec.dims[1:], sizes=_but_time(spec.sizes), dtype=spec.dtype))
+    return ArraySpec(dims=spec.dims, sizes={**each.sizes, **_time(spec.sizes)}, dtype=each.dtype)
+
+
+def _time(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {name: size for name, size in sizes.items() if name == "time"}
+
+
+def _but_time(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {name: size for name, size in sizes.items() if name != "time"}
 
 
 def spec_given(step: Step, spec: ArraySpec) -> ArraySpec:

@@ -18,7 +18,6 @@ from datasets.iterable_dataset import ArrowExamplesIterable
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError
-from mmdata.loader.assembling import is_sound
 from mmdata.loader.media import Medium
 from mmdata.loader.stream import Stream
 
@@ -56,8 +55,10 @@ def features_of(stream: Stream) -> datasets.Features:
             found[column.name] = _feature(column.spec)
         else:
             found[column.name] = datasets.Value("binary" if isinstance(column, Medium) else "string")
-        if isinstance(column, Medium) and is_sound(column):
+        if isinstance(column, Medium) and column.is_sound:
             found[f"{column.name}.rate_hz"] = datasets.Value("int64")
+        if isinstance(column, Medium) and column.times is not None:
+            found[f"{column.name}.times_s"] = datasets.List(datasets.Value("float64"))
     if stream.order.marks_real:
         found["real"] = datasets.Value("bool")
     if stream.names:
@@ -157,7 +158,19 @@ def _cut(table: pa.Table, rows: int) -> Iterator[pa.Table]:
 
 def table_of(batch: Mapping[str, Any], specs: Mapping[str, ArraySpec], schema: pa.Schema) -> pa.Table:
     """A batch as an Arrow table: padding cut off, null where a sample has nothing."""
-    return pa.Table.from_arrays([_column(batch, field, specs.get(field.name)) for field in schema], schema=schema)
+    return pa.Table.from_arrays([_column_or_times(batch, field, specs) for field in schema], schema=schema)
+
+
+def _column_or_times(batch: Mapping[str, Any], field: pa.Field, specs: Mapping[str, ArraySpec]) -> pa.Array:
+    film = field.name.removesuffix(".times_s")
+    if film == field.name or film not in specs:
+        return _column(batch, field, specs.get(field.name))
+    times, is_there = np.asarray(batch[field.name]), np.asarray(batch[f"{film}.mask"])
+    counts = np.full(len(times), times.shape[1])
+    if "time" in specs[film].varying:  # the first axis
+        counts = np.asarray(batch[f"{film}.length"]).reshape(len(times), -1)[:, 0]
+    rows = (row[:count].tolist() if there else None for row, count, there in zip(times, counts, is_there, strict=True))
+    return pa.array(list(rows), field.type)
 
 
 def _column(batch: Mapping[str, Any], field: pa.Field, spec: ArraySpec | None) -> pa.Array:

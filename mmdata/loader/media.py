@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
+from mmdata.core.sample import Audio, Frames
 from mmdata.core.step import Step
-from mmdata.loader.decoding import Decoding
+from mmdata.loader.decoding import SPECS, Decoding
 from mmdata.loader.tars import Fetch, Place
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Medium:
     """A part of samples, as what it shows or as its bytes.
 
     NAME is [batch, *axes] as the spec says, NAME.length the true sizes where axes vary, NAME.mask bool [batch]; of
-    sound, NAME.rate_hz is int64 [batch], samples a second. Of bytes, NAME is a list of bytes or None.
+    sound, NAME.rate_hz is int64 [batch], samples a second; of films, NAME.times_s is float64 [batch, time], when each
+    frame is shown. Of bytes, NAME is a list of bytes or None.
 
     Args:
         name: as it was asked for. part: its name in samples.
@@ -59,6 +61,25 @@ class Medium:
     @property
     def spec(self) -> ArraySpec | None:
         return None if self.decoding is None else self.decoding.spec
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it has a rate: samples over time."""
+        how = self.decoding
+        return how is not None and how.kind is Audio and how.spec.dims == ("channel", "time")
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is made of a film's frames."""
+        return self.decoding is not None and self.decoding.kind is Frames
+
+    @property
+    def times(self) -> ArraySpec | None:
+        """The form of the times at which its frames are shown; None where it has no frames, or features of them."""
+        if not self.is_film or self.spec is None or self.spec.dims != SPECS[Frames].dims:
+            return None
+        sizes = {"time": self.spec.sizes["time"]} if "time" in self.spec.sizes else {}
+        return ArraySpec(dims=("time",), sizes=sizes, dtype="float64")
 
     def hold(self, n_rows: int) -> MediumRows:
         return MediumRows(self.part, n_rows)

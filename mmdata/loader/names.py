@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mmdata.codec.sniff import HEAD_BYTES, media_type, modality, modality_of_name
-from mmdata.core.sample import Audio, Image
+from mmdata.core.sample import Audio, Frames, Image
 from mmdata.errors import ConfigError, DataError
 from mmdata.loader.columns import Column, Words, column_of
 from mmdata.loader.decoding import decoding
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from mmdata.store import Store
     from mmdata.store.read import StoredBlob
 
-KINDS: Mapping[str, type] = MappingProxyType({"image": Image, "audio": Audio})  # of parts that become one array
-BYTES = ".bytes"
+KINDS: Mapping[str, type] = MappingProxyType(  # of parts that become one array
+    {"image": Image, "audio": Audio, "video": Frames, "frames": Frames}
+)
+BYTES, SOUND = ".bytes", ".sound"
 TEXTS = ("key", "label", "source", "parent")
 LOOKED_AT = 100  # samples of each source, to say which parts and metadata there are
 
@@ -47,7 +49,7 @@ def columns_of(store: Store, names: Sequence[str], media: MediaSettings) -> tupl
             columns.append(Words(name, name))
         elif first in ("text", "meta") and within:
             columns.append(Words(name, first, within))
-        elif name.removesuffix(BYTES) in seen.kinds and seen.kinds[name.removesuffix(BYTES)] != "text":
+        elif _is_medium(name, seen.kinds):
             try:
                 columns.append(_medium(name, seen.kinds, media))
             except ValueError as error:
@@ -59,8 +61,18 @@ def columns_of(store: Store, names: Sequence[str], media: MediaSettings) -> tupl
     return tuple(columns)
 
 
+def _is_medium(name: str, kinds: Mapping[str, str]) -> bool:
+    if name.endswith(SOUND) and kinds.get(name.removesuffix(SOUND)) == "video":
+        return True
+    return kinds.get(name.removesuffix(BYTES), "text") != "text"
+
+
 def _medium(name: str, kinds: Mapping[str, str], media: MediaSettings) -> Medium:
     """The column of a part. Raises ValueError when it can't be decoded to one array, or its steps don't fit."""
+    steps = media.steps.get(name, ())
+    if name not in kinds and name.endswith(SOUND):
+        part = name.removesuffix(SOUND)
+        return Medium(name, part, decoding(part, Audio, steps, seed=media.seed, is_track=True))
     part = name.removesuffix(BYTES)
     kind = KINDS.get(kinds[part])
     if name != part:
@@ -69,7 +81,7 @@ def _medium(name: str, kinds: Mapping[str, str], media: MediaSettings) -> Medium
         return Medium(name, part, None)
     if kind is None:
         raise ValueError(f"{kinds[part]} is not decoded to one array; {name + BYTES!r} gives its bytes")
-    return Medium(name, part, decoding(part, kind, media.steps.get(name, ()), seed=media.seed))
+    return Medium(name, part, decoding(part, kind, steps, seed=media.seed))
 
 
 def _faults(store: Store, seen: Seen, unknown: Sequence[str], features: Sequence[str]) -> Iterator[str]:
@@ -79,6 +91,7 @@ def _faults(store: Store, seen: Seen, unknown: Sequence[str], features: Sequence
     kinds, fields = seen.kinds, seen.fields
     texts = [*TEXTS, *(f"text.{part}" for part, kind in kinds.items() if kind == "text")]
     media = [part for part, kind in kinds.items() if kind in KINDS]
+    media += [f"{part}{SOUND}" for part, kind in kinds.items() if kind == "video"]
     there = ", ".join([*features, *media, *texts, *(f"meta.{field}" for field in fields)])
     for name in unknown:
         start = f"columns: {store.url} has no column {name!r}"

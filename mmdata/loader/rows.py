@@ -338,6 +338,7 @@ class _Reader:
             threads=self._n_threads,
             max_bytes=self._max_bytes,
             max_consecutive_bad=0,
+            room_bytes=self._max_bytes // 4,
         )
 
     def close(self) -> None:

@@ -64,14 +64,15 @@ class Stack:
 
     def batch(self) -> dict[str, np.ndarray]:
         """NAME: [batch, *axes]; NAME.length where axes vary; NAME.mask. Once, when all rows are there."""
-        found = {self._name: self._values(), f"{self._name}.mask": self._mask}
+        found = {self._name: self.values(), f"{self._name}.mask": self._mask}
         varying = [axis for axis, size in enumerate(self._spec.shape) if size is None]
         if varying:
             sizes = self._sizes[:, varying]
             found[f"{self._name}.length"] = sizes[:, 0].copy() if len(varying) == 1 else sizes
         return found
 
-    def _values(self) -> np.ndarray:
+    def values(self) -> np.ndarray:
+        """The array alone. Once, when all rows are there."""
         shape = self._longest or tuple(size or 0 for size in self._spec.shape)
         first = self._first
         if first is None:

@@ -280,7 +280,7 @@ class Stream:
             return
         order = self.order.begin(epoch)
         windows = WindowReader(order, self._readers(), threads=self._threads)
-        flight = Flight(self._collate, windows, self._decoders(), max_bytes=self._max_bytes)
+        flight = Flight(self._collate, windows, self._decoders(), max_bytes=self._batches_bytes)
         steps, process = iter(range(start, n_steps, stride)), os.getpid()
         try:
             for _ in range(start, n_steps, stride):
@@ -306,9 +306,16 @@ class Stream:
             [part.media_files() for part in self.parts],
             seed=media.seed,
             threads=self._threads,
-            max_bytes=self._max_bytes // 3,  # a batch is made, padded, and with the caller
+            max_bytes=self._batches_bytes // 3,  # a batch is made, padded, and with the caller
             max_consecutive_bad=media.max_consecutive_bad,
+            room_bytes=self._max_bytes - self._batches_bytes,
         )
+
+    @property
+    def _batches_bytes(self) -> int:
+        """What batches under way may take; films are decoded in the rest."""
+        has_films = any(medium.is_film for medium in self._collate.media)
+        return self._max_bytes // 4 * 3 if has_films else self._max_bytes
 
     def _readers(self) -> list[ReadPart]:
         return [ReadPart(part.chunks, part.columns, part.reader()) for part in self.parts]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from mmdata.core.ports import Encoded
-from mmdata.core.sample import Audio, Blob, Image, Part, Sample, Text
+from mmdata.core.sample import Audio, Blob, Image, Part, Sample, Text, Video
 from mmdata.store import Store
 from mmdata.store.store import Change
 from mmdata.store.write import ShardWriter
@@ -54,6 +54,7 @@ def gallery(
     *,
     image: Bytes = same_size,
     speech: Bytes | None = None,
+    film: Bytes | None = None,
     references: Collection[str] = (),
 ) -> Store:
     """A store with a shard for each size.
@@ -63,21 +64,24 @@ def gallery(
         sizes: samples of each shard.
         image: the picture of each number; bytes of any kind.
         speech: the sound of each number.
+        film: the film of each number.
         references: parts that the store only points to.
     """
     store = Store.create(str(folder))
+    made = {"image": image, "speech": speech, "film": film}
     added, first = [], 0
     for shard, size in enumerate(sizes):
         with ShardWriter(store.url, shard=f"{shard:016x}", fp=FP, source="gallery") as writer:
             for number in range(first, first + size):
-                _add(writer, number, {"image": image, **({"speech": speech} if speech else {})}, references)
+                _add(writer, number, {name: make for name, make in made.items() if make}, references)
             added += writer.close()
         first += size
     store.commit([Change("samples", add=added)])
     return Store.open(store.url)
 
 
-SHOWN: dict[str, Part] = {"image": picture(4, 4), "speech": tone(0.01)}
+FILM = Video(Blob.of(b""), width=4, height=4, fps=8.0, duration_s=1.0)
+SHOWN: dict[str, Part] = {"image": picture(4, 4), "speech": tone(0.01), "film": FILM}
 
 
 def _add(writer: ShardWriter, number: int, made: dict[str, Bytes], references: Collection[str]) -> None:

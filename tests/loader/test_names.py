@@ -37,14 +37,19 @@ def store(build: Build) -> Store:
     [
         ("imege", "did you mean 'image'?"),
         ("song.byte", "did you mean"),
-        ("film", "'film': video is not decoded to one array; 'film.bytes' gives its bytes"),
+        ("filn", "did you mean 'film'?"),
+        ("film.sond", "did you mean 'film.sound'?"),
+        ("song.sound", "'song.sound'"),
         ("text", "did you mean 'text.text'?"),
         ("caption", "did you mean 'text.caption'?"),
         ("author", "did you mean 'meta.author'?"),
         ("lable", "did you mean 'label'? there are image.embedding"),
         ("image.embeding", "did you mean 'image.embedding'?"),
-        ("zzz", "'zzz'; there are image.embedding, image.sharpness, speech.mfcc, image, song, key, label, source, "),
-        ("zzz", "parent, text.caption, text.text, meta.author, meta.n"),
+        (
+            "zzz",
+            "'zzz'; there are image.embedding, image.sharpness, speech.mfcc, film, image, song, film.sound, key, label",
+        ),
+        ("zzz", "source, parent, text.caption, text.text, meta.author, meta.n"),
         ("text.", "there are image.embedding"),
     ],
 )
