@@ -86,6 +86,14 @@ def test_a_clip_says_where_it_lay() -> None:
     assert shown(nested)[0] == shown(second)[0] == list(range(36, 48))
 
 
+def test_frames_of_a_clip_have_the_times_of_its_film() -> None:
+    cut = clip(film(), Span.of(Fraction(3, 2), 3), method="encode")
+    frames = DecodeFrames(fps=4, size_px=32).map(cut)
+    assert frames.times_s.tolist() == [1.5, 1.75, 2.0, 2.25, 2.5, 2.75]
+    assert numbers_of(frames.pixels) == [36, 42, 48, 54, 60, 66]
+    assert frames.space_map.to_source(np.array([[32.0, 24.0]])).tolist() == [[64.0, 48.0]]
+
+
 def test_neighbours_share_every_frame_between_them() -> None:
     for name in ("mp4", "mkv", "ts"):
         keys = [*key_times(film(name)), Fraction(5)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Annotated, ClassVar
 
@@ -13,6 +13,7 @@ from mmdata.codec.limits import MIB, within
 from mmdata.codec.video.passing import decoded
 from mmdata.codec.video.scaling import fitted
 from mmdata.core.sample import Frames, Video
+from mmdata.core.spans import exact
 from mmdata.core.step import Map
 from mmdata.core.watch import View
 from mmdata.errors import DecodeError
@@ -54,7 +55,19 @@ class DecodeFrames(Map[Video, Frames]):
         view = View(fps=self.fps, size_px=self.size_px)
         for _, chunk in decoded(video, [view], strict=self.strict, by_planes=False):
             stack.add(chunk)
-        return stack.frames()
+        return on_source(stack.frames(), video)
+
+
+def on_source(frames: Frames, video: Video) -> Frames:
+    """A film's frames at the times, and on the grid, of the film that it was cut from."""
+    times_s, height, width = frames.times_s, *frames.pixels.shape[1:3]
+    if video.time_map is not None:
+        clock, end = video.time_map, video.time_map.length_s
+        moved = (clock.to_source(min(max(exact(time_s), exact(0)), end)) for time_s in times_s.tolist())
+        times_s = np.array([float(time_s or 0) for time_s in moved])
+    shown = (video.width, video.height)
+    space_map = frames.space_map.resized(from_size=shown, to_size=(width, height))
+    return replace(frames, times_s=times_s, space_map=space_map if (width, height) != shown else frames.space_map)
 
 
 @dataclass
