@@ -265,7 +265,12 @@ class _Compiler:
         for decoder in decoders:
             if isinstance(decoder, Step):
                 self._put(decoder, seed, implied=True)
-        self._put(step, seed, implied=False)
+        try:
+            step.fingerprint()
+        except ConfigError as error:  # a step looks at its files: they are part of its settings
+            self.faults += [f"{place}: {step.name}: {fault}" for fault in error.faults]
+        else:
+            self._put(step, seed, implied=False)
 
     def _put(self, step: Step, seed: int, *, implied: bool) -> None:
         reads = step.on if step.takes is not Sample else None

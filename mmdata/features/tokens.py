@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,10 +12,10 @@ import numpy as np
 from annotated_types import Ge
 
 from mmdata.core.arrays import ArraySpec
+from mmdata.core.faults import file_of
 from mmdata.core.sample import Text
 from mmdata.core.step import Extract
-from mmdata.errors import ConfigError
-from mmdata.kernels.text.vocabulary import file_digest
+from mmdata.kernels.text.pieces import piece_model, pieces_digest
 
 
 def fit_tokenizer(
@@ -87,6 +86,9 @@ class TokenIds(Extract[Text]):
         begin: put the sign of beginning before.
         end: put the sign of ending behind.
         max_tokens: keep the first so many; None keeps all.
+
+    Reference:
+        Kudo and Richardson, "SentencePiece" (EMNLP 2018); the ids are those of the package sentencepiece.
     """
 
     extra: ClassVar[str | None] = "text"
@@ -104,18 +106,17 @@ class TokenIds(Extract[Text]):
             raise ValueError("model is missing: name the file of a SentencePiece model")
 
     def settings(self) -> dict[str, Any]:
-        try:
-            return {**super().settings(), "model": file_digest(self.model)}
-        except OSError as error:
-            raise ConfigError("model", [f"model {self.model!r} can't be read: {error.strerror}"]) from error
+        with file_of("model", self.model):
+            return {**super().settings(), "model": pieces_digest(self.model)}
 
     def spec(self) -> ArraySpec:
         return ArraySpec(dims=("token",), dtype="int32")
 
     def extract(self, text: Text) -> np.ndarray:
-        ids = _processor(self.model, file_digest(self.model)).encode(
-            text.text.encode("utf-8", "replace").decode("utf-8"), add_bos=self.begin, add_eos=self.end
-        )
+        with file_of("model", self.model):
+            model = piece_model(self.model)
+        sound = text.text.encode("utf-8", "replace").decode("utf-8")
+        ids = model.encode(sound, add_bos=self.begin, add_eos=self.end)
         return np.array(ids[: self.max_tokens], np.int32)
 
 
@@ -125,6 +126,9 @@ class TokenCount(Extract[Text]):
 
     Args:
         model: the file.
+
+    Reference:
+        Kudo and Richardson, "SentencePiece" (EMNLP 2018).
     """
 
     extra: ClassVar[str | None] = "text"
@@ -145,13 +149,3 @@ class TokenCount(Extract[Text]):
 
     def extract(self, text: Text) -> np.ndarray:
         return np.asarray(len(TokenIds(model=self.model).extract(text)), np.int32)
-
-
-@lru_cache(maxsize=4)
-def _processor(model: str, _digest: str) -> Any:
-    import sentencepiece
-
-    try:
-        return sentencepiece.SentencePieceProcessor(model_file=model)
-    except (OSError, RuntimeError) as error:
-        raise ConfigError("model", [f"model {model!r} is no SentencePiece model: {error}"]) from error

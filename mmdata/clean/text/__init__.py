@@ -8,6 +8,7 @@ from mmdata.clean.text.length import KeepLength, KeepLines, KeepWordCount, Remov
 from mmdata.clean.text.lists import DropListedWords, RemoveWords
 from mmdata.clean.text.markup import HtmlToText, MarkdownToText
 from mmdata.clean.text.mend import NormalizeText
+from mmdata.clean.text.perplexity import KeepPerplexity
 from mmdata.clean.text.private import RedactPrivate
 from mmdata.clean.text.quality import KeepC4Lines, KeepFineWebQuality, KeepGopherQuality, KeepGopherRepetition
 
@@ -22,6 +23,7 @@ __all__ = [
     "KeepLength",
     "KeepLetters",
     "KeepLines",
+    "KeepPerplexity",
     "KeepWordCount",
     "MarkdownToText",
     "NormalizeText",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
+from mmdata.core.faults import file_of
 from mmdata.core.sample import Text
 from mmdata.core.step import Drop, Filter, Map, Step
 from mmdata.kernels.text.lists import count_listed, file_words, stop_words, words_digest
@@ -27,12 +28,14 @@ class _Listed(Step):
     file: str | None = None
 
     def listed(self) -> tuple[str, ...]:
-        return (*self.words, *(file_words(self.file) if self.file else ()))
+        with file_of("file", self.file or ""):
+            return (*self.words, *(file_words(self.file) if self.file else ()))
 
     def settings(self) -> dict[str, Any]:
         if self.file is None:
             return super().settings()
-        return {**super().settings(), "file": words_digest(file_words(self.file))}
+        with file_of("file", self.file):
+            return {**super().settings(), "file": words_digest(file_words(self.file))}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ import numpy as np
 from annotated_types import Ge
 
 from mmdata.core.arrays import ArraySpec
+from mmdata.core.faults import file_of
 from mmdata.core.sample import Text
 from mmdata.core.step import Extract
-from mmdata.errors import ConfigError
 from mmdata.kernels.text.vectors import table_form, word_table
 from mmdata.kernels.text.vocabulary import (
     Vocabulary,
@@ -36,17 +36,13 @@ class _OfFile(Extract[Text]):
             raise ValueError("file is missing: name the file that the feature reads")
 
     def settings(self) -> dict[str, Any]:
-        try:
+        with file_of("file", self.file):
             return {**super().settings(), "file": file_digest(self.file)}
-        except OSError as error:
-            raise ConfigError("file", [f"file {self.file!r} can't be read: {error.strerror}"]) from error
 
 
 def _vocabulary(file: str) -> Vocabulary:
-    try:
+    with file_of("file", file):
         return vocabulary_of(file)
-    except (OSError, ValueError) as error:
-        raise ConfigError("file", [f"file {file!r}: {error}"]) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,14 +115,13 @@ class WordVectors(_OfFile):
     max_words: Annotated[int, Ge(1)] | None = None
 
     def spec(self) -> ArraySpec:
-        try:
+        with file_of("file", self.file):
             sizes = {"feature": table_form(self.file).width}
-        except (OSError, ValueError) as error:
-            raise ConfigError("file", [f"file {self.file!r}: {error}"]) from error
         return ArraySpec(dims=("feature",) if self.form == "mean" else ("word", "feature"), sizes=sizes)
 
     def extract(self, text: Text) -> np.ndarray:
-        table = word_table(self.file, max_words=self.max_words)
+        with file_of("file", self.file):
+            table = word_table(self.file, max_words=self.max_words)
         words = split_words(text.text.lower() if self.lower else text.text)
         known = [table.places[word] for word in words if word in table.places]
         vectors: np.ndarray = table.vectors[np.array(known, np.int64)]

@@ -148,5 +148,5 @@ def test_a_file_that_is_none_is_a_fault_of_the_configuration(
 )
 def test_a_damaged_table_names_the_line(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         WordVectors(file=str(tmp_path / "t.txt")).extract(Text("a"))
