@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from mmdata.kernels.image.color import as_array
+from mmdata.kernels.image.lanczos import lanczos
 
 _LUMA = np.array([[19595, 38470, 7471]]) / 65536  # BT.601 in whole numbers, as Pillow has it
 
@@ -55,14 +56,12 @@ def wavelet_hash(pixels: np.ndarray) -> np.ndarray:
 def _small(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """Grey levels at a size, by Pillow's luma and Lanczos filter, as ImageHash takes them: float64 [row, column].
 
-    OpenCV weighs the colours, as Pillow would copy them first; of a million pixels ten are a level off.
+    OpenCV weighs the colours: of a million pixels ten are a level off.
     """
     import cv2
-    from PIL import Image
 
     levels = pixels[..., 0] if pixels.shape[2] == 1 else as_array(cv2.transform(pixels, _LUMA))
-    small = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(small, np.float64)
+    return lanczos(levels, width=width, height=height)
 
 
 @lru_cache(maxsize=8)

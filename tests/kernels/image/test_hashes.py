@@ -12,6 +12,7 @@ from skimage import data
 
 from mmdata.kernels.hashing import hamming_bits
 from mmdata.kernels.image import average_hash, difference_hash, perceptual_hash, resize, wavelet_hash
+from mmdata.kernels.image.lanczos import lanczos
 from mmdata.testing.build import picture
 
 Hash = Callable[[np.ndarray], np.ndarray]
@@ -82,3 +83,13 @@ def test_each_hash_tells_what_it_is_of() -> None:
     rising = np.repeat(np.arange(0, 180, 20, dtype=np.uint8), 8)[None, :, None].repeat(64, axis=0)
     assert difference_hash(rising).tolist() == [255] * 8
     assert difference_hash(rising[:, ::-1]).tolist() == [0] * 8
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 70), st.integers(1, 70), st.integers(0, 50))
+@settings(max_examples=60, deadline=None)
+def test_lanczos_gives_every_level_that_pillow_gives(
+    width: int, height: int, to_width: int, to_height: int, seed: int
+) -> None:
+    levels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    theirs = Pillow.fromarray(levels).resize((to_width, to_height), Pillow.Resampling.LANCZOS)
+    assert np.array_equal(lanczos(levels, width=to_width, height=to_height), np.asarray(theirs))
