@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -24,7 +24,9 @@ class TrainConfig:
         inputs: the model's inputs by name: {"image": "image.embedding", "speech": "speech.mfcc"}. The column's promised
             form chooses the encoder: fixed axes make a vector, a varying first axis makes a sequence.
         target: the column of classes: "label", or a field of the metadata, "meta.NAME".
-        fusion: a class of `train.fusion` in lower case, or the import path of one that is imported already.
+        encoders: by input name, "auto" unless said: "mlp" for a vector, "image" for rows, columns and channels, and for
+            a sequence or tokens a chain of "cnn", "gru", "lstm" and "transformer", one after the other: "cnn+gru".
+        fusion: a class of `train.fusion` in snake_case, or the import path of one that is imported already.
         width: numbers that each input becomes. hidden: sizes of the head's hidden layers.
         dropout: share of numbers silenced while training. modality_dropout: share of inputs treated as missing while
             training, so that the model learns to do without; the last input of a sample is never taken.
@@ -41,6 +43,7 @@ class TrainConfig:
 
     inputs: Annotated[Mapping[str, str], MinLen(1)]
     target: str = "label"
+    encoders: Mapping[str, str] = field(default_factory=dict)
     fusion: str = "concat"
     width: Annotated[int, Gt(0)] = 128
     hidden: tuple[Annotated[int, Gt(0)], ...] = (128,)
@@ -63,11 +66,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", dict(self.inputs))
+        object.__setattr__(self, "encoders", dict(self.encoders))
         object.__setattr__(self, "hidden", tuple(self.hidden))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON can say them."""
-        return {**dataclasses.asdict(self), "inputs": dict(self.inputs), "hidden": list(self.hidden)}
+        return {
+            **dataclasses.asdict(self),
+            "inputs": dict(self.inputs),
+            "encoders": dict(self.encoders),
+            "hidden": list(self.hidden),
+        }
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], *, where: str = "train") -> Self:

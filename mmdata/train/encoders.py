@@ -1,13 +1,27 @@
-"""What turns one input into `width` numbers: a vector or a sequence goes in, float32 [batch, width] comes out."""
+"""What turns one input into `width` numbers: a vector, a picture, a sequence or tokens go in, float32 [batch, width]
+comes out.
+
+Sequences go through a chain of layers as their real steps laid end to end, so that padding costs nothing (a batch of
+spoken captions was 60 % padding) and a sample's numbers don't hang on its batch.
+"""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mmdata.train.inputs import real
+from mmdata.errors import ConfigError
+from mmdata.train.config import guess
+from mmdata.train.inputs import Input, real
 
 CLIP = 8.0  # in standard deviations: a number rarer than that teaches nothing and can upset everything
+N_HEADS = 4  # of an attention, where the width can be divided so
 
 
 class Standardize(nn.Module):
@@ -26,8 +40,28 @@ class Standardize(nn.Module):
         return ((values - self.mean) / self.scale).clamp(-CLIP, CLIP)
 
 
-class VectorEncoder(nn.Module):
+class Encoder(nn.Module, ABC):
+    """One input to `width` numbers, by way of steps that an attention may look at; a vector is one step."""
+
+    standardize: Standardize | None  # by statistics of the training split; tokens have none
+
+    @abstractmethod
+    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Of a part's values and lengths (see `inputs.Part`), float32 [step, width] end to end, and int64 [batch]."""
+
+    def summary(self, steps: Tensor, length: Tensor) -> Tensor:  # noqa: ARG002  a vector is its own
+        """Float32 [batch, width] of what `steps` gave."""
+        return steps
+
+    def forward(self, values: Tensor, length: Tensor | None = None) -> Tensor:
+        """Float32 [batch, width] of a part's values and lengths."""
+        return self.summary(*self.steps(values, length))
+
+
+class VectorEncoder(Encoder):
     """One hidden layer over standardised numbers, its result normalised, so that inputs of any size weigh alike."""
+
+    standardize: Standardize
 
     def __init__(self, size: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -36,36 +70,206 @@ class VectorEncoder(nn.Module):
             nn.Dropout(dropout), nn.Linear(size, width), nn.GELU(), nn.LayerNorm(width), nn.Dropout(dropout)
         )
 
-    def forward(self, values: Tensor, length: Tensor | None = None) -> Tensor:  # noqa: ARG002  one form for all encoders
-        """Float32 [batch, size] to [batch, width]."""
-        encoded: Tensor = self.layers(self.standardize(values))
-        return encoded
+    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002  as all
+        """Float32 [batch, size] to [batch, width], a step each."""
+        return _one_each(self.layers(self.standardize(values)))
 
 
-class SequenceEncoder(nn.Module):
-    """Two strided convolutions over time, then mean and maximum over the steps that are real.
+class ImageEncoder(Encoder):
+    """Three strided convolutions over a picture, then the mean over all places."""
 
-    The real steps of a batch are laid end to end, with gaps of zeros that no convolution reaches across. So padding
-    costs nothing (a batch of spoken captions was 60 % padding), and a sample's numbers don't hang on its batch.
+    standardize: Standardize
+
+    def __init__(self, channels: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.standardize = Standardize(channels)
+        sizes = [channels, max(8, width // 4), max(8, width // 2), width]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1) for n_in, n_out in pairwise(sizes)
+        )
+        self.finish = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, width), nn.GELU())
+
+    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002  as all
+        """Float32 [batch, row, column, channel] to [batch, width], a step each."""
+        maps = self.standardize(values).permute(0, 3, 1, 2)
+        for layer in self.layers:
+            maps = nn.functional.gelu(layer(maps))
+        return _one_each(self.finish(maps.mean(dim=(2, 3))))
+
+
+class SequenceEncoder(Encoder):
+    """A chain of layers over time, one after the other, then mean and maximum over the steps that are real.
+
+    Args:
+        size: numbers a step. chain: names of layers: "cnn", "gru", "lstm", "transformer".
+        vocabulary: of tokens: how many ids there are; a step is one id then, and `size` is not looked at.
     """
 
-    def __init__(self, size: int, width: int, dropout: float) -> None:
+    def __init__(
+        self, size: int, width: int, dropout: float, chain: Sequence[str] = ("cnn",), vocabulary: int | None = None
+    ) -> None:
         super().__init__()
-        self.standardize = Standardize(size)
-        self.first = nn.Conv1d(size, width, kernel_size=5, stride=2, padding=2)
-        self.second = nn.Conv1d(width, width, kernel_size=5, stride=2, padding=2)
+        self.standardize = Standardize(size) if vocabulary is None else None
+        self.embedding = None if vocabulary is None else nn.Embedding(vocabulary + 1, width)  # the last: any other id
+        sizes = [size if vocabulary is None else width, *[width] * len(chain)]
+        self.chain = nn.ModuleList(LAYERS[name](n_in, width) for name, n_in in zip(chain, sizes, strict=False))
         self.finish = nn.Sequential(
             nn.LayerNorm(2 * width), nn.Dropout(dropout), nn.Linear(2 * width, width), nn.GELU()
         )
 
-    def forward(self, values: Tensor, length: Tensor) -> Tensor:
-        """Float32 [batch, time, size] and int64 [batch] to [batch, width]."""
-        steps = self.standardize(values[real(length, values.shape[1])])
+    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Float32 [batch, time, size], or tokens int64 [batch, time], and int64 [batch] to steps end to end."""
+        if length is None:
+            raise ValueError("a sequence comes with its lengths")
+        steps = values[real(length, values.shape[1])]
+        if self.embedding is not None:
+            steps = self.embedding(steps.clamp(0, self.embedding.num_embeddings - 1))
+        elif self.standardize is not None:
+            steps = self.standardize(steps)
+        for layer in self.chain:
+            steps, length = layer(steps, length)
+        return steps, length
+
+    def summary(self, steps: Tensor, length: Tensor) -> Tensor:
+        """Float32 [step, width] and int64 [batch] to [batch, width]."""
+        summed: Tensor = self.finish(pooled(steps, length))
+        return summed
+
+
+class Layer(nn.Module, ABC):
+    """Sequences in, sequences out.
+
+    Args:
+        size: numbers a step that goes in. width: of one that comes out.
+    """
+
+    @abstractmethod
+    def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 [step, size], the sequences end to end, and int64 [sequence]: the same two of what comes out."""
+
+
+class Convolutions(Layer):
+    """Two convolutions of stride 2: a quarter of the steps."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(size, width, kernel_size=5, stride=2, padding=2)
+        self.second = nn.Conv1d(width, width, kernel_size=5, stride=2, padding=2)
+
+    def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Layer`."""
         for layer in (self.first, self.second):
             steps, length = convolved(layer, steps, length)
             steps = nn.functional.gelu(steps)
-        encoded: Tensor = self.finish(pooled(steps, length))
-        return encoded
+        return steps, length
+
+
+class Recurrent(Layer):
+    """A GRU (Cho et al., 2014) or LSTM (Hochreiter and Schmidhuber, 1997) in both directions, half the width each."""
+
+    kind: type[nn.GRU] | type[nn.LSTM] = nn.GRU
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        if width % 2:
+            raise ConfigError("train", [f"width: {width} can't be halved, as an encoder of two directions needs"])
+        self.cells = self.kind(size, width // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Layer`."""
+        there = length > 0
+        if not bool(there.any()):
+            return steps.new_zeros(0, 2 * self.cells.hidden_size), length
+        padded = spread(steps, length)[there]
+        packed = pack_padded_sequence(padded, length[there].cpu(), batch_first=True, enforce_sorted=False)
+        out, _ = pad_packed_sequence(self.cells(packed)[0], batch_first=True)
+        return out[real(length[there], out.shape[1])], length
+
+
+class Lstm(Recurrent):
+    """An LSTM in both directions."""
+
+    kind = nn.LSTM
+
+
+class SelfAttention(Layer):
+    """A layer of a Transformer (Vaswani et al., 2017) over a sequence's steps, which know their places by sinusoids."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.into = nn.Linear(size, width)
+        n_heads = heads(width)
+        self.layer = nn.TransformerEncoderLayer(
+            width, n_heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+
+    def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Layer`."""
+        there = length > 0
+        if not bool(there.any()):
+            return self.into(steps), length
+        padded = spread(self.into(steps), length)[there]
+        known = real(length[there], padded.shape[1])
+        out = self.layer(padded + places(padded.shape[1], padded.shape[2], padded.device), src_key_padding_mask=~known)
+        return out[known], length
+
+
+LAYERS: dict[str, type[Layer]] = {
+    "cnn": Convolutions,
+    "gru": Recurrent,
+    "lstm": Lstm,
+    "transformer": SelfAttention,
+}
+VECTORS, PICTURES = "mlp", "image"
+AUTO = "auto"
+
+
+def _one_each(encoded: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors as sequences of one step."""
+    return encoded, torch.ones(len(encoded), dtype=torch.int64, device=encoded.device)
+
+
+def check_encoder(item: Input, name: str) -> str | None:
+    """What is wrong with an encoder for an input, or None. Its name is "auto", "mlp", "image", or a chain "cnn+gru"."""
+    known = [AUTO, VECTORS, PICTURES, *LAYERS]
+    unknown = [part for part in name.split("+") if part not in known]
+    if unknown:
+        return f"there is no {unknown[0]!r}{guess(unknown[0], known)}"
+    fits = {"vector": {AUTO, VECTORS}, "image": {AUTO, PICTURES}}.get(item.kind, {AUTO, *LAYERS})
+    wrong = [part for part in name.split("+") if part not in fits]
+    if wrong or (AUTO in name and name != AUTO):
+        return f"{name!r} is for no {item.kind}; {item.column!r} takes {', '.join(sorted(fits))}"
+    return None
+
+
+def encoder(item: Input, name: str, width: int, dropout: float) -> Encoder:
+    """The encoder of an input, by a name that `check_encoder` found right."""
+    if item.kind == "vector":
+        return VectorEncoder(item.size, width, dropout)
+    if item.kind == "image":
+        return ImageEncoder(item.size, width, dropout)
+    chain = ("cnn",) if name == AUTO else tuple(name.split("+"))
+    return SequenceEncoder(item.size, width, dropout, chain, item.size if item.kind == "tokens" else None)
+
+
+def heads(width: int) -> int:
+    """How many heads an attention of that width has."""
+    return math.gcd(width, N_HEADS)
+
+
+def places(n_steps: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+    """Sinusoids by which a step knows its place (Vaswani et al., 2017): float32 [time, width]."""
+    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
+    angles = torch.arange(n_steps, device=device)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]
+
+
+def spread(steps: Tensor, length: Tensor) -> Tensor:
+    """Sequences end to end, float32 [step, width], to zero-padded ones: [sequence, time, width]."""
+    longest = int(length.max()) if len(length) else 0
+    padded = steps.new_zeros(len(length), longest, steps.shape[1])
+    padded[real(length, longest)] = steps
+    return padded
 
 
 def convolved(layer: nn.Conv1d, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,8 +287,8 @@ def convolved(layer: nn.Conv1d, steps: Tensor, length: Tensor) -> tuple[Tensor, 
     after = (length + stride - 1) // stride
     starts = (after + 1).cumsum(0) - after  # in steps of the result; before each sequence stands a gap of one
     room = steps.new_zeros((int((after + 1).sum()) + 1) * stride, steps.shape[1])
-    spread = room.index_copy(0, _places(starts * stride, length), steps)
-    return layer(spread.T[None])[0].T[_places(starts, after)], after
+    filled = room.index_copy(0, _places(starts * stride, length), steps)
+    return layer(filled.T[None])[0].T[_places(starts, after)], after
 
 
 def pooled(steps: Tensor, length: Tensor) -> Tensor:

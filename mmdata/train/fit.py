@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from mmdata.train.config import TrainConfig
 from mmdata.train.held import HELD_BYTES, HeldStream, held
 from mmdata.train.inputs import Input, plan_inputs
 from mmdata.train.loop import Run, Watch, evaluate, fit
-from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.model import FusionClassifier, ModelPlan, check_encoders
 from mmdata.train.report import TrainReport
 from mmdata.train.statistics import Statistics, buffers, gather
 
@@ -73,7 +73,8 @@ def train(
     """
     began_s = time.perf_counter()
     config = TrainConfig.of(config.to_json())
-    inputs = plan_inputs(config.inputs, store.families)
+    inputs = plan_inputs(config.inputs, store.families, config.encoders)
+    check_encoders(inputs, config)
     splits = open_splits(store, config, held_bytes=held_bytes)
     path = None if out is None else Path(out) / CHECKPOINT
     with _own_randomness(config.seed, device), _threads(config.threads):
@@ -126,6 +127,7 @@ def _fresh(config: TrainConfig, inputs: tuple[Input, ...], splits: Splits, devic
     """A run at its beginning: one pass over the training split, and new weights."""
     found = gather(splits.stored, inputs, config.target)
     _check_statistics(found, config)
+    inputs = tuple(replace(item, size=found.n_ids.get(item.name, item.size)) for item in inputs)
     model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=found.names))
     model.standardize_by(buffers(found.moments))
     run = Run.start(model, device)

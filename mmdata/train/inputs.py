@@ -17,6 +17,7 @@ from mmdata.train.config import guess
 
 Values = Tensor | np.ndarray | Sequence[Any]
 Batch = Mapping[str, Values]
+Kind = Literal["vector", "sequence", "image", "tokens"]
 UNLABELLED = -100  # what torch's cross-entropy leaves out
 
 
@@ -42,13 +43,16 @@ class Input:
 
     Args:
         name: as the configuration calls it. column: where the stream has it.
-        kind: a vector a sample, or a sequence of them. size: numbers of a vector; further axes are laid flat.
+        kind: a vector a sample, a sequence of them, a picture, or a sequence of tokens.
+        size: numbers of a vector, where further axes are laid flat; channels of a picture; ids that tokens can have.
+        form: of a picture: rows, columns, channels.
     """
 
     name: str
     column: str
-    kind: Literal["vector", "sequence"]
+    kind: Kind
     size: int
+    form: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,10 @@ class Part:
     """One input of one batch.
 
     Args:
-        values: float32 [batch, size], or [batch, time, size] with at least one step of time.
+        values: float32 [batch, size], [batch, time, size] or [batch, row, column, channel], or int64 [batch, time] for
+            tokens; with at least one step of time.
         present: bool [batch]; values are zero where it is False.
-        length: int64 [batch], steps of time that are real; None for a vector.
+        length: int64 [batch], steps of time that are real; None for a vector and a picture.
     """
 
     values: Tensor
@@ -66,12 +71,20 @@ class Part:
     length: Tensor | None = None
 
 
-def plan_inputs(columns: Mapping[str, str], specs: Mapping[str, ArraySpec]) -> tuple[Input, ...]:
+def plan_inputs(
+    columns: Mapping[str, str], specs: Mapping[str, ArraySpec], encoders: Mapping[str, str] | None = None
+) -> tuple[Input, ...]:
     """Say how each column is to be read, from its promised form.
+
+    Args:
+        columns: by input name.
+        specs: by column.
+        encoders: by input name; "image" reads rows, columns and channels as a picture.
 
     Raises:
         ConfigError: a column is not there, or more than its first axis varies; all faults at once.
     """
+    encoders = encoders or {}
     faults, inputs = [], []
     for name, column in columns.items():
         spec = specs.get(column)
@@ -80,12 +93,21 @@ def plan_inputs(columns: Mapping[str, str], specs: Mapping[str, ArraySpec]) -> t
         elif spec.varying not in ((), spec.dims[:1]):
             faults.append(f"inputs.{name}: of {column!r} {spec.dims} only the first axis may vary, not {spec.varying}")
         else:
-            kind: Literal["vector", "sequence"] = "sequence" if spec.varying else "vector"
-            inputs.append(Input(name, column, kind, math.prod(size for size in spec.shape if size is not None)))
+            inputs.append(_input(name, column, spec, as_picture=encoders.get(name) == "image"))
     faults += [f"inputs.{item.name}: {item.column!r} holds no numbers" for item in inputs if item.size == 0]
     if faults:
         raise ConfigError("train", faults)
     return tuple(inputs)
+
+
+def _input(name: str, column: str, spec: ArraySpec, *, as_picture: bool) -> Input:
+    size = math.prod(size for size in spec.shape if size is not None)
+    if as_picture and not spec.varying and len(spec.dims) == 3:
+        form = tuple(size or 0 for size in spec.shape)
+        return Input(name, column, "image", form[2] if size else 0, form)
+    if spec.dims == ("token",) and spec.varying and np.dtype(spec.dtype).kind in "iu":
+        return Input(name, column, "tokens", 1)  # how many ids there are, only the training split tells
+    return Input(name, column, "sequence" if spec.varying else "vector", size)
 
 
 def parts_of(batch: Batch, inputs: Sequence[Input], device: str = "cpu") -> list[Part]:
@@ -101,11 +123,17 @@ def _part(batch: Batch, item: Input, device: str) -> Part:
     raw = torch.as_tensor(batch[item.column])
     mask = batch.get(f"{item.column}.mask")
     present = torch.ones(raw.shape[0], dtype=torch.bool) if mask is None else torch.as_tensor(mask)
-    if item.kind == "vector":
-        values = raw.reshape(raw.shape[0], item.size).to(torch.float32).masked_fill(~present[:, None], 0)
+    if item.kind in ("vector", "image"):
+        values = raw.reshape(raw.shape[0], *(item.form or (item.size,))).to(torch.float32)
+        values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
         _refuse_nonfinite(values, batch, item)
         return Part(values.to(device), present.to(device))
     length = torch.as_tensor(batch[f"{item.column}.length"]).to(torch.int64) * present
+    if item.kind == "tokens":
+        ids = torch.zeros(raw.shape[0], max(1, raw.shape[1]), dtype=torch.int64)
+        ids[:, : raw.shape[1]] = raw
+        ids.masked_fill_(~real(length, ids.shape[1]), 0)
+        return Part(ids.to(device), (length > 0).to(device), length.to(device))
     values = torch.zeros(raw.shape[0], max(1, raw.shape[1]), item.size)
     values[:, : raw.shape[1]] = raw.flatten(2) if raw.ndim > 2 else raw[..., None]
     values.masked_fill_(~real(length, values.shape[1])[..., None], 0)

@@ -49,11 +49,13 @@ class Statistics:
     """What the training split looks like.
 
     Args:
-        moments: by input name. classes: how many samples each has, None for those without one.
+        moments: by input name, of one number each for tokens. classes: how many samples each has, None for those
+            without one. n_ids: by name of an input of tokens, one more than the highest id.
     """
 
     moments: dict[str, Moments]
     classes: Counter[str | None] = field(default_factory=Counter)
+    n_ids: dict[str, int] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,12 +69,15 @@ def gather(batches: Iterable[Batch], inputs: Sequence[Input], target: str) -> St
     for batch in batches:
         found.classes.update(labels_of(batch, target))
         for item, part in zip(inputs, parts_of(batch, inputs), strict=True):
-            found.moments[item.name].add(rows_of(part))
+            rows = rows_of(part)
+            if item.kind == "tokens" and len(rows):
+                found.n_ids[item.name] = max(found.n_ids.get(item.name, 0), int(rows.max()) + 1)
+            found.moments[item.name].add(rows.reshape(-1, item.size) if item.kind != "sequence" else rows)
     return found
 
 
 def rows_of(part: Part) -> Tensor:
-    """All vectors of a batch that are real: [row, size]."""
+    """All vectors of a batch that are real: [row, size], or [row, ...] of pictures and [row] of tokens."""
     if part.length is None:
         return part.values[part.present]
     return part.values[real(part.length, part.values.shape[1])]

@@ -20,6 +20,7 @@ def padded(n_steps: int) -> torch.Tensor:
 def test_a_sequence_is_read_the_same_whatever_it_is_batched_with() -> None:
     torch.manual_seed(0)
     encoder = SequenceEncoder(3, 8, 0.5).eval()
+    assert encoder.standardize is not None
     encoder.standardize.mean.fill_(0.7)  # padding is no longer zero once it is shifted
     short, long = encoder(padded(11), LENGTHS), encoder(padded(32), LENGTHS)
     assert short.shape == (len(LENGTHS), 8)
