@@ -1,8 +1,8 @@
-"""Arrays and scalars of a film and of its frames."""
+"""What is made of decoded frames, and what a container says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -62,58 +62,6 @@ class Keyframes(Extract[Frames]):
             return np.take(whole, kernels.evenly(len(whole), self.n))
         histograms = kernels.color_histograms(frames.pixels)
         return kernels.most_distinct(histograms, n=self.n, min_distance=self.min_difference)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpticalFlow(Extract[Frames]):
-    """How things move from frame to frame: float32 [pair, row, column, xy], in pixels right and down.
-
-    Flow is computed for every pixel and averaged over the blocks of a grid. Two more columns sum the film up from all
-    pixels: "motion", a float32 scalar, is their mean speed in widths of the frame a second; "histogram", float32
-    [bin], is the share of all movement that went right (bin 0) and on clockwise. Both are 0 where nothing moves, and
-    where there is one frame only.
-
-    Args:
-        method: "dis", Dense Inverse Search (Kroeger et al., ECCV 2016), or "farneback" (SCIA 2003).
-        preset: how carefully; for "dis" medium is about four times as slow as fast, and up to five times as exact.
-        n_rows, n_columns: the grid. n_bins: directions.
-    """
-
-    extra: ClassVar[str | None] = "video"
-
-    on: str = "frames"
-    into: str = "frames.flow"
-    method: Literal["dis", "farneback"] = "dis"
-    preset: Literal["ultrafast", "fast", "medium"] = "medium"
-    n_rows: Annotated[int, Gt(0)] = 8
-    n_columns: Annotated[int, Gt(0)] = 8
-    n_bins: Annotated[int, Gt(0)] = 8
-
-    def spec(self) -> Mapping[str, ArraySpec]:
-        sizes = {"row": self.n_rows, "column": self.n_columns, "xy": 2}
-        flow = ArraySpec(dims=("pair", "row", "column", "xy"), sizes=sizes)
-        return {"": flow, "motion": ArraySpec(), "histogram": ArraySpec(dims=("bin",), sizes={"bin": self.n_bins})}
-
-    def extract(self, frames: Frames) -> Mapping[str, np.ndarray]:
-        method = kernels.flow_method(self.method, self.preset)
-        flows = kernels.optical_flow(frames.pixels, method=method)
-        return summed_up(flows, frames, n_rows=self.n_rows, n_columns=self.n_columns, n_bins=self.n_bins)
-
-
-def summed_up(
-    flows: Iterable[np.ndarray], frames: Frames, *, n_rows: int, n_columns: int, n_bins: int
-) -> Mapping[str, np.ndarray]:
-    """The columns of `OpticalFlow`, from the flow of each pair of frames: float32 [row, column, xy], in pixels."""
-    n_pairs = max(0, len(frames.pixels) - 1)
-    grid = np.empty((n_pairs, n_rows, n_columns, 2), np.float32)
-    paths_px = np.zeros(n_bins)
-    for pair, flow in enumerate(flows):
-        grid[pair] = kernels.block_means(flow, n_rows=n_rows, n_columns=n_columns)
-        paths_px += kernels.directions(flow, n_bins=n_bins) / flow[..., 0].size
-    path_px, seconds = paths_px.sum(), np.ptp(frames.times_s) if n_pairs else 0.0
-    motion = path_px / (frames.pixels.shape[2] * seconds) if seconds > 0 else 0.0
-    histogram = paths_px / path_px if path_px > 0 else paths_px
-    return {"": grid, "motion": np.asarray(motion, np.float32), "histogram": histogram.astype(np.float32)}
 
 
 @dataclass(frozen=True, kw_only=True)
