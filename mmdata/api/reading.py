@@ -111,6 +111,7 @@ def stream(
             fetch (function): reads parts that the store only points to, from a `Pointer` to bytes.
             cache (path or Cache): a folder on a disk of this machine for copies of the store's files.
             pin (bool = False): put tensors where a GPU can fetch them by itself.
+            mix (MixUp, CutMix or several): rows mixed with each other.
 
     Raises:
         ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -95,8 +95,8 @@ class Collator:
         held = [windows.window(one.window) for one in taken]
         return Begun(taken, held, None if decoders is None else decoders.begin(taken, held))
 
-    def finish(self, begun: Begun) -> Made:
-        """The batch. Raises what reading and decoding raised."""
+    def finish(self, begun: Begun, change: Callable[[dict[str, Any]], None] | None = None) -> Made:
+        """The batch, after a change in place if there is one. Raises what reading and decoding raised."""
         arrays, replaced = ({}, []) if begun.media is None else begun.media.finish()
         places = [one.places for one in begun.taken] if begun.media is None else begun.media.places
         pieces = [window.pieces(rows) for window, rows in zip(begun.windows, places, strict=True)]
@@ -111,6 +111,8 @@ class Collator:
         if self.marks_part:
             parts = np.array([one.window.part for one in begun.taken], np.int64)
             batch["part"] = np.repeat(parts, [len(one.places) for one in begun.taken])
+        if change is not None:
+            change(batch)
         n_bytes = sum(values.nbytes for values in batch.values() if isinstance(values, np.ndarray))
         n_bytes += begun.media.n_raw_bytes if begun.media is not None else 0
         return Made(self._finished(batch), tuple(replaced), n_bytes)

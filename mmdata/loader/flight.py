@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from mmdata.loader.assembling import Decoders
 from mmdata.loader.collate import Begun, Collator, Made
@@ -33,10 +34,20 @@ class Flight:
     Args:
         collate: makes one. windows: where rows come from. decoders: of media; None where there are none.
         max_bytes: most that all of them may take, besides the windows.
+        change: done to each batch in place, given its step.
     """
 
-    def __init__(self, collate: Collator, windows: WindowReader, decoders: Decoders | None, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        collate: Collator,
+        windows: WindowReader,
+        decoders: Decoders | None,
+        *,
+        max_bytes: int,
+        change: Callable[[int, dict[str, Any]], None] | None = None,
+    ) -> None:
         self._collate, self._windows, self._decoders, self._max_bytes = collate, windows, decoders, max_bytes
+        self._change = change
         self._flying: deque[Flying] = deque()
         self._largest = 0
         self._landed_s = 0.0
@@ -62,14 +73,18 @@ class Flight:
         made: Future[Made] | None
         if self._decoders is None:
             is_alone = not self._flying or self._flying[-1].made is not None
-            made = None if is_alone and not self._is_busy else self._maker.submit(self._made, taken)
+            made = None if is_alone and not self._is_busy else self._maker.submit(self._made, step, taken)
         else:
             begun = self._maker.submit(self._begun, taken)
-            made = self._finisher.submit(lambda: self._collate.finish(begun.result()))
+            made = self._finisher.submit(lambda: self._finished(step, begun.result()))
         self._flying.append(Flying(step, taken, made))
 
-    def _made(self, taken: Sequence[Taken]) -> Made:
-        return self._collate.finish(self._begun(taken))
+    def _made(self, step: int, taken: Sequence[Taken]) -> Made:
+        return self._finished(step, self._begun(taken))
+
+    def _finished(self, step: int, begun: Begun) -> Made:
+        change = self._change
+        return self._collate.finish(begun, None if change is None else lambda batch: change(step, batch))
 
     def _begun(self, taken: Sequence[Taken]) -> Begun:
         return self._collate.begin(taken, self._windows, self._decoders)
@@ -77,7 +92,7 @@ class Flight:
     def land(self) -> tuple[int, Made]:
         """The next batch, with its step, once it is there. Raises what making it raised."""
         flying = self._flying.popleft()
-        made = self._made(flying.taken) if flying.made is None else flying.made.result()
+        made = self._made(flying.step, flying.taken) if flying.made is None else flying.made.result()
         self._largest = max(self._largest, made.n_bytes)
         self._landed_s = time.perf_counter()
         return flying.step, made

@@ -19,6 +19,7 @@ from datasets.iterable_dataset import ArrowExamplesIterable
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError
 from mmdata.loader.media import Medium
+from mmdata.loader.mixing import PARTNER, WEIGHT
 from mmdata.loader.stream import Stream
 
 _ARRAYS = {2: datasets.Array2D, 3: datasets.Array3D, 4: datasets.Array4D, 5: datasets.Array5D}
@@ -61,6 +62,8 @@ def features_of(stream: Stream) -> datasets.Features:
             found[f"{column.name}.times_s"] = datasets.List(datasets.Value("float64"))
     if stream.order.marks_real:
         found["real"] = datasets.Value("bool")
+    if stream.mixing is not None:
+        found |= {PARTNER: datasets.Value("int64"), WEIGHT: datasets.Value("float64")}
     if stream.names:
         found["part"] = datasets.Value("int64")
     return datasets.Features(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mmdata.core.arrays import ArraySpec
@@ -17,6 +18,7 @@ from mmdata.loader.contents import Contents
 from mmdata.loader.flight import Flight
 from mmdata.loader.media import MediaSettings
 from mmdata.loader.mix import Batches, Until
+from mmdata.loader.mixing import Mix, mixing_of
 from mmdata.loader.order import EpochOrder, Order, Taken, WindowId
 from mmdata.loader.ordering import OrderSettings, is_mixture, order_of, whole
 from mmdata.loader.parts import Part, contents_of_parts, named, parts_of
@@ -63,6 +65,7 @@ def stream(
     fetch: Fetch | None = None,
     cache: Cache | str | os.PathLike[str] | None = None,
     pin: bool = False,
+    mix: Mix | Sequence[Mix] | None = None,
 ) -> Stream:
     """Stream columns of a store, batch by batch; iterating gives what is left of one epoch.
 
@@ -111,6 +114,8 @@ def stream(
             may grow; for stores that are far away.
         pin: put tensors where a GPU can fetch them by itself; does nothing where there is none. Not for worker
             processes: a `DataLoader` pins what they made.
+        mix: `MixUp` or `CutMix`, or several, of which one is drawn each time; batches then have `mix.partner`, int64
+            [batch], and `mix.weight`, float64 [batch].
 
     Raises:
         ConfigError: a setting is out of range or an unknown name; there are no rows, or none after "drop".
@@ -162,6 +167,8 @@ def stream(
         output=output,
         pin=pin,
         names=named(parts) if is_mixture(parts) else (),
+        mix=mix,
+        seed=seed,
     )
 
 
@@ -174,6 +181,7 @@ class Stream:
     Attributes:
         epoch: the epoch that is under way, or comes next. step: how many of its batches were given.
         parts: what is read. order: in which order. names: of the parts of a mixture; none where there is one.
+        mixing: how rows are mixed with each other, if they are.
     """
 
     def __init__(
@@ -189,6 +197,8 @@ class Stream:
         output: Output,
         pin: bool = False,
         names: Sequence[str] = (),
+        mix: Mix | Sequence[Mix] | None = None,
+        seed: int = 0,
     ) -> None:
         self.parts = tuple(parts)
         self.order = order
@@ -201,6 +211,7 @@ class Stream:
         self._max_bytes = max_bytes
         self._report = Report()
         self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real, marks_part=bool(names), pin=pin)
+        self.mixing = mixing_of(mix, self.specs, order, seed=seed, rank=rank, world=world)
         self._ahead = _reads_ahead(parts, order, rank, world, max_bytes)
 
     @property
@@ -280,7 +291,8 @@ class Stream:
             return
         order = self.order.begin(epoch)
         windows = WindowReader(order, self._readers(), threads=self._threads)
-        flight = Flight(self._collate, windows, self._decoders(), max_bytes=self._batches_bytes)
+        change = None if self.mixing is None else partial(self.mixing, epoch)
+        flight = Flight(self._collate, windows, self._decoders(), max_bytes=self._batches_bytes, change=change)
         steps, process = iter(range(start, n_steps, stride)), os.getpid()
         try:
             for _ in range(start, n_steps, stride):
