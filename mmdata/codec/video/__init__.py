@@ -5,5 +5,6 @@ from mmdata.codec.video.frames import DecodeFrames
 from mmdata.codec.video.opening import OpenVideo
 from mmdata.codec.video.passing import decoded
 from mmdata.codec.video.showing import BrokenOff
+from mmdata.codec.video.sound import DecodeSound
 
-__all__ = ["BrokenOff", "DecodeClip", "DecodeFrames", "OpenVideo", "decoded"]
+__all__ = ["BrokenOff", "DecodeClip", "DecodeFrames", "DecodeSound", "OpenVideo", "decoded"]

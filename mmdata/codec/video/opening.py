@@ -48,13 +48,29 @@ class OpenVideo(Map[Blob, Video]):
         data = read_within(blob, self.max_bytes)
         kind = kind_of(data, blob.name)
         if self.strict and (fault := cut_short(data, kind)):
-            raise DecodeError(f"it is cut short: {fault}")
+            raise DecodeError(f"it is cut short: {fault}; {_ends(data, kind)}")
         with ffmpeg_errors(), open_container(data, kind) as container:
             video = _probe(blob, container)
         within("seconds", video.duration_s, "max_s", self.max_s)
         within("pixels", video.width * video.height, "max_pixels", self.max_pixels)
         within("frames", video.n_frames or video.duration_s * video.fps, "max_frames", self.max_frames)
         return video
+
+
+def _ends(data: bytes, kind: str) -> str:
+    """Up to where a film that is cut short has pictures, in words; nothing is decoded."""
+    reached_s = Fraction(0)
+    try:
+        with ffmpeg_errors(), open_container(data, kind) as container:
+            stream = picture_track(container)
+            start = start_s(container, stream)
+            for packet in container.demux(stream):
+                if packet.size and packet.pts is not None and packet.time_base is not None:
+                    reached_s = max(reached_s, packet.pts * packet.time_base - start)
+    except DecodeError:
+        if not reached_s:
+            return "nothing of it can be decoded"
+    return f"its pictures break off at {float(reached_s):.2f} s"
 
 
 def kind_of(data: bytes, name: str) -> str:

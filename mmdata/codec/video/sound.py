@@ -1,0 +1,104 @@
+"""The sound of a film, on the film's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from mmdata.codec.containers import ffmpeg_errors, open_container
+from mmdata.codec.limits import within
+from mmdata.codec.video.opening import kind_of, picture_track, start_s
+from mmdata.core.sample import Audio, Video
+from mmdata.core.step import Drop, Map
+from mmdata.errors import DecodeError
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+_SILENT_HZ = 16_000
+_JITTER_S = 0.03  # clocks of containers tick in milliseconds, and encoders pad by a block
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeSound(Map[Video, Audio]):
+    """Decode a film's sound track to float32 [channel, time], so that sample k is heard at k / rate_hz of the film.
+
+    A track that begins later than the pictures begins with silence, and gaps in it are silence; what is heard before
+    the first picture is left out. Pictures are not decoded for it.
+
+    Args:
+        track: which of several, from 0. A film without it is dropped as `no_sound`.
+        silent: give such a film silence of its length instead, one channel of 16 kHz.
+        max_samples: refuse more of all channels together; four bytes of memory each.
+
+    Raises:
+        DecodeError: the track can't be decoded, or passes a limit.
+    """
+
+    extra: ClassVar[str | None] = "video"
+
+    on: str | None = "video"
+    into: str | None = "audio"
+    track: Annotated[int, Ge(0)] = 0
+    silent: bool = False
+    max_samples: Annotated[int, Gt(0)] = 1 << 29
+
+    def map(self, video: Video) -> Audio | Drop:
+        data = video.blob.data()
+        with ffmpeg_errors(), open_container(data, kind_of(data, video.blob.name)) as container:
+            tracks = container.streams.audio
+            if self.track >= len(tracks):
+                return self._without(video)
+            stream = tracks[self.track]
+            if stream.codec_context is None:
+                raise DecodeError("its sound track is of a kind that FFmpeg does not know")
+            rate_hz = stream.codec_context.sample_rate
+            if rate_hz < 1 or stream.codec_context.channels < 1:
+                raise DecodeError("its sound track has no channels, or no rate")
+            samples = self._placed(container, stream, rate_hz)
+        return Audio(samples, rate_hz, video.time_map)
+
+    def _without(self, video: Video) -> Audio | Drop:
+        if not self.silent:
+            return Drop("no_sound")
+        n_samples = round(video.duration_s * _SILENT_HZ)
+        within("samples", n_samples, "max_samples", self.max_samples)
+        return Audio(np.zeros((1, n_samples), np.float32), _SILENT_HZ, video.time_map)
+
+    def _placed(self, container: InputContainer, stream: AudioStream, rate_hz: int) -> np.ndarray:
+        """The track's pieces, each at its time: float32 [channel, time]."""
+        n_channels, n_samples = stream.codec_context.channels, 0
+        placed = [np.empty((n_channels, 0), np.float32)]
+        for time_s, piece in _pieces(container, stream, start_s(container, picture_track(container))):
+            first = n_samples if time_s is None else round(time_s * rate_hz)
+            if abs(first - n_samples) <= _JITTER_S * rate_hz and first >= 0:
+                first = n_samples
+            piece = piece[:, max(0, n_samples - first) :]
+            gap = max(0, first - n_samples) if piece.size else 0
+            n_samples += gap + piece.shape[1]
+            within("samples", n_samples * n_channels, "max_samples", self.max_samples)
+            placed += [np.zeros((n_channels, gap), np.float32), piece]
+        return np.concatenate(placed, axis=1)
+
+
+def _pieces(
+    container: InputContainer, stream: AudioStream, start: Fraction
+) -> Iterator[tuple[Fraction | None, np.ndarray]]:
+    """The track as it is decoded: when each piece is heard, where that is known, and float32 [channel, time]."""
+    import av
+
+    context = stream.codec_context
+    context.thread_count = 1
+    to_float = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
+    for frame in container.decode(stream):
+        time_s = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base - start
+        frame.pts = None
+        for part in to_float.resample(frame):
+            yield time_s, part.to_ndarray()
+            time_s = None
