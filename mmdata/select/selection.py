@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.errors import ConfigError
+from mmdata.select.balance import Balance
+from mmdata.select.conditions import MISSING, Where, conditions
+from mmdata.select.deciding import Decision, decide
+from mmdata.select.dedup.rule import Against, Rule
+from mmdata.select.pinning import pin as pinned
 from mmdata.select.split import Split
 
 if TYPE_CHECKING:
@@ -26,85 +30,120 @@ class Selected:
     Args:
         name: of the selection.
         splits: selected samples by split; one entry "" where there are no splits.
-        reasons: samples left out, by reason.
+        reasons: samples left out, by reason, in the order in which reasons were asked for.
+        samples: how many there were.
+        weights: the sum of weights by split, where there are other weights than 1.
+        clusters: how many clusters of duplicates there are, of two samples and more.
+        snapshot: that pins it; None where none does.
     """
 
     name: str
     splits: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
+    samples: int = field(default=0, compare=False)
+    weights: Mapping[str, float] = field(default_factory=dict, compare=False)
+    clusters: int = field(default=0, compare=False)
+    snapshot: str | None = field(default=None, compare=False)
+
+    def funnel(self) -> list[tuple[str, int, int]]:
+        """Reason, samples that it left out, and samples left after it; first of all "" with all samples."""
+        rows, left = [("", 0, self.samples)], self.samples
+        for reason, count in self.reasons.items():
+            left -= count
+            rows.append((reason, count, left))
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """As `mmdata select --json` prints it."""
+        return {**asdict(self), "splits": dict(self.splits), "reasons": dict(self.reasons)}
 
 
 def select(
-    store: Store, name: str, *, split: Split | Mapping[str, Any] | None = None, where: str | None = None
+    store: Store,
+    name: str,
+    *,
+    split: Split | Mapping[str, Any] | None = None,
+    where: Where = None,
+    dedup: Sequence[Rule] = (),
+    against: Sequence[Against] = (),
+    balance: Balance | Mapping[str, Any] | None = None,
+    pin: bool = False,
 ) -> Selected:
     """Write the selection of a name, in place of the one that may be there. Reads rows only, no media.
 
-    A split that was asked for and got no sample is logged as a warning; streaming it is an error.
+    What is asked for comes in this order: `where`, `dedup`, `split`, `balance`. Each sees the samples that are left,
+    and gives its reason to those that it leaves out. A split that was asked for and got no sample is logged as a
+    warning; streaming it is an error.
 
     Args:
         store: an open store.
         name: of the selection.
         split: how samples are dealt to splits; a mapping is taken as in a pipeline file, see `Split.parse`.
-        where: a condition in SQL, as for `Store.table`; samples that don't meet it are left out, with reason "where".
+        where: a condition in SQL, as for `Store.table`, or several by name; samples that don't meet it are left out,
+            with reason "where", or "where.NAME". Where a condition is neither true nor false, as what it speaks of is
+            missing or no number, ".missing" is added.
+        dedup: what counts as a duplicate, rule by rule, such as `mmdata.select.dedup.NearText()`.
+        against: other selections; what the rules find to be alike with one of their samples is left out, too.
+        balance: caps and weights; a mapping is taken as in a pipeline file, see `Balance.parse`.
+        pin: keep what it selects as a snapshot, "NAME.1", "NAME.2" and so on, see `Selected.snapshot`.
 
     Raises:
-        ConfigError: the split's settings are wrong, its group is a column of arrays, or no sample is left.
-        StoreError: no such column, the condition is wrong, or the name can't be one.
+        ConfigError: settings are wrong, a group is a column of arrays, or no sample is left.
+        Incomplete: shards lack a feature that is asked for.
+        StoreError: no such column, a condition is wrong, or the name can't be one.
     """
-    import pyarrow as pa
-
     from mmdata.store import selections
     from mmdata.store.files import Files
 
     deal = split if split is None or isinstance(split, Split) else Split.parse(split)
-    keys, groups = _keys_and_groups(store, deal)
-    splits = [None] * len(keys) if deal is None else deal.assign(keys, groups)
-    kept = None if where is None else set(store.table(["key"], where=where)["key"].to_pylist())
-    if not (keys if kept is None else kept):
-        why = f"no sample meets where: {where}" if keys else "the store has no samples"
-        raise ConfigError("select", [f"the selection {name!r} would be empty: {why}"])
-    reasons = [None if kept is None or key in kept else "where" for key in keys]
-    columns = {"key": keys, "split": splits, "weight": [1.0] * len(keys), "reason": reasons}
-    chosen = Counter(part or "" for part, reason in zip(splits, reasons, strict=True) if reason is None)
-    empty = {} if deal is None else _empty(deal, chosen, _n_groups(keys, groups, reasons))
+    weigh = balance if balance is None or isinstance(balance, Balance) else Balance.parse(balance)
+    if against and not dedup:
+        raise ConfigError("select", ["against: there is no dedup rule that says what counts as alike"])
+    named = conditions(where)
+    files = Files.at(store.url, store.storage_options)
+    made = decide(store, name, deal, named, dedup, against, weigh)
+    if not made.n_left:
+        raise ConfigError("select", [f"the selection {name!r} would be empty: {_why_empty(made, where)}"])
+    empty = {} if deal is None else _empty(deal, made)
     for part, why in empty.items():
         log.warning("selection=%s place=%s split=%s: it is empty: %s", name, store.url, part, why)
-    rows = pa.table(
-        columns, schema=selections.SCHEMA.with_metadata({selections.EMPTY: json.dumps(empty)} if empty else None)
+    settings = [
+        None if deal is None else made.history_fp,
+        named,
+        [rule.told() for rule in dedup],
+        [asdict(each) for each in against],
+        None if weigh is None else asdict(weigh),
+    ]
+    metadata = {selections.EMPTY: json.dumps(empty)} if empty else {}
+    metadata[selections.DEALT] = json.dumps(made.history_fp)
+    rows = made.table().cast(selections.SCHEMA.with_metadata(metadata))
+    selections.write(files, name, rows, fp=fingerprint(settings))
+    return Selected(
+        name=name,
+        splits=made.counts(),
+        reasons=made.reasons(),
+        samples=len(made.keys),
+        weights=made.weight_sums(),
+        clusters=made.n_clusters,
+        snapshot=pinned(store, name) if pin else None,
     )
-    settings = None if deal is None else [dict(deal.shares), deal.folds, deal.group, deal.seed]
-    selections.write(Files.at(store.url, store.storage_options), name, rows, fp=fingerprint(settings, where))
-    counts = {part: chosen[part] for part in (deal.names if deal else ("",))}
-    return Selected(name=name, splits=counts, reasons=Counter(reason for reason in reasons if reason))
 
 
-def _empty(deal: Split, chosen: Counter[str], n_groups: int) -> dict[str, str]:
+def _why_empty(made: Decision, where: Where) -> str:
+    if not made.keys:
+        return "the store has no samples"
+    counts = ", ".join(f"{reason} {count}" for reason, count in made.reasons().items())
+    told = f"of {len(made.keys)} samples all are left out: {counts}"
+    if isinstance(where, str) and set(made.reasons()) <= {"where", f"where.{MISSING}"}:
+        return f"no sample meets where: {where}; {told}"
+    return told
+
+
+def _empty(deal: Split, made: Decision) -> dict[str, str]:
     """Why splits are without a sample, by split; those whose share is 0 were not asked for."""
-    what = "samples" if deal.group is None else f"groups by {deal.group!r}"
+    what = "samples" if not deal.groups else "groups by " + ", ".join(map(repr, deal.groups))
     other = "other shares" if deal.folds is None else "fewer folds"
-    why = f"of {n_groups} selected {what} none was dealt to it; try another seed or {other}"
-    asked = [part for part in deal.names if deal.folds is not None or deal.shares[part] > 0]
-    return {part: why for part in asked if not chosen[part]}
-
-
-def _n_groups(keys: Sequence[str], groups: Sequence[object] | None, reasons: Sequence[str | None]) -> int:
-    """How many groups the selected samples make; one without a group stands alone."""
-    each: Sequence[object] = keys if groups is None else groups
-    selected = Counter(group for group, reason in zip(each, reasons, strict=True) if reason is None)
-    alone = selected.pop(None, 0)
-    return alone + len(selected)
-
-
-def _keys_and_groups(store: Store, deal: Split | None) -> tuple[list[str], list[object] | None]:
-    import pyarrow as pa
-
-    group = deal.group if deal else None
-    table = store.table(list(dict.fromkeys(["key", group or "key"])))
-    keys: list[str] = table["key"].to_pylist()
-    if group is None or group == "key":
-        return keys, None
-    column = table[group]
-    kind = column.type
-    if not (pa.types.is_primitive(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise ConfigError("split", [f"group: {group!r} holds {kind}, not one number or text a sample"])
-    return keys, [None if value != value else value for value in column.to_pylist()]  # NaN groups nothing
+    why = f"of {made.n_groups} selected {what} none was dealt to it; try another seed or {other}"
+    asked = [part for part, share in zip(deal.names, deal.parts, strict=True) if share > 0]
+    counts = made.counts()
+    return {part: why for part in asked if not counts[part]}

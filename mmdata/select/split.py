@@ -6,13 +6,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from json.encoder import encode_basestring
 from typing import Any, Self
+
+import numpy as np
 
 from mmdata.core.fingerprint import canonical
 from mmdata.errors import ConfigError
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
-_SETTINGS = ("group", "folds", "seed")
+CLUSTER = "cluster"  # as a group: the samples that dedup found to be alike
+_SETTINGS = ("group", "folds", "seed", "stratified")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +24,17 @@ class Split:
     """How samples are dealt to splits.
 
     A sample's split hangs on its group (or its key, without one) and the seed alone: new samples change nobody's
-    split, and samples of one group are never apart. Shares are met on average over groups, not exactly.
+    split, and samples of one group are never apart. Shares are met on average over groups, not exactly: of n groups a
+    share p is met within 3 * sqrt(p (1 - p) / n), but once in some hundred times.
 
     Args:
         shares: the share of groups that each split gets; they add up to 1.
         folds: instead of shares, deal to fold0, fold1, ... equally.
-        group: a column; samples with the same value stay together. Where it is null, a sample stands alone.
+        group: a column, or several; samples with the same value in any of them stay together. Where it is null, a
+            sample stands alone. "cluster" is the samples that dedup found to be alike.
         seed: another one deals anew.
+        stratified: a column; each of its values is dealt by the shares, to within two groups. It promises balance
+            instead of stability: new samples may move old ones.
 
     Raises:
         ConfigError: a number is out of range; all faults at once.
@@ -34,8 +42,9 @@ class Split:
 
     shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
     folds: int | None = None
-    group: str | None = None
+    group: str | tuple[str, ...] | None = None
     seed: int = 0
+    stratified: str | None = None
 
     def __post_init__(self) -> None:
         faults = [f"{name}: a share can't be {share}" for name, share in self.shares.items() if not 0 <= share <= 1]
@@ -61,7 +70,13 @@ class Split:
             for name, value in shares.items()
             if isinstance(value, bool) or not isinstance(value, int | float)
         ]
-        faults += _wrong(others, "group", str) + _wrong(others, "folds", int) + _wrong(others, "seed", int)
+        group = others.get("group")
+        if isinstance(group, list | tuple):
+            others["group"] = tuple(group)
+            faults += [f"group: must be str, not {each!r}" for each in group if not isinstance(each, str)]
+        else:
+            faults += _wrong(others, "group", str)
+        faults += _wrong(others, "folds", int) + _wrong(others, "seed", int) + _wrong(others, "stratified", str)
         if shares and "folds" in others:
             faults.append(f"folds: deals to fold0, fold1, ...; leave out the shares {', '.join(shares)}, or it")
         if faults:
@@ -74,29 +89,62 @@ class Split:
         """The splits, in order."""
         return tuple(self.shares) if self.folds is None else tuple(f"fold{number}" for number in range(self.folds))
 
+    @property
+    def parts(self) -> list[float]:
+        """The share of each of `names`."""
+        return list(self.shares.values()) if self.folds is None else [1 / self.folds] * self.folds
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns that keep samples together."""
+        return () if self.group is None else (self.group,) if isinstance(self.group, str) else self.group
+
     def assign(self, keys: Sequence[str], groups: Sequence[object] | None = None) -> list[str]:
         """The split of each sample. `groups` are its values in the group column; None stands alone.
 
         >>> Split(folds=3).assign(["a", "b", "c"], ["x", "x", None])
         ['fold2', 'fold2', 'fold0']
         """
-        names, bounds = self.names, self._bounds()
-        dealt: dict[str, str] = {}
-        chosen = []
-        for row, key in enumerate(keys):
-            group = None if groups is None else groups[row]
-            token = canonical(["key", key] if group is None else ["group", group])
-            if token not in dealt:
-                place = _place(token, self.seed)
-                dealt[token] = next(name for name, bound in zip(names, bounds, strict=True) if place < bound)
-            chosen.append(dealt[token])
+        names = np.array(self.names, object)
+        chosen: list[str] = names[self.deal(self.places(keys, groups))].tolist()
         return chosen
+
+    def places(self, keys: Sequence[str], groups: Sequence[object] | None = None) -> np.ndarray:
+        """Where samples stand in [0, 2**64): uint64 [sample], uniform over keys, or over groups."""
+        if groups is None:
+            return self._placed([f'["key",{encode_basestring(key)}]' for key in keys])
+        known: dict[object, str] = {}
+        for group in groups:
+            if group is not None and (type(group), group) not in known:
+                known[type(group), group] = canonical(["group", group])
+        return self._placed(
+            [
+                f'["key",{encode_basestring(key)}]' if group is None else known[type(group), group]
+                for key, group in zip(keys, groups, strict=True)
+            ]
+        )
+
+    def _placed(self, tokens: Sequence[str]) -> np.ndarray:
+        seed = f"{self.seed}\x00"
+        return np.frombuffer(
+            b"".join(
+                [
+                    hashlib.blake2b((seed + token).encode("utf-8", "surrogateescape"), digest_size=8).digest()
+                    for token in tokens
+                ]
+            ),
+            ">u8",
+        ).astype(np.uint64)
+
+    def deal(self, places: np.ndarray) -> np.ndarray:
+        """The split that each place falls to, by its number among `names`: int64 [sample]."""
+        inner = [bound for bound in self._bounds() if bound < 2**64]
+        return np.searchsorted(np.array(inner, np.uint64), places, side="right")
 
     def _bounds(self) -> list[int]:
         """Where each split ends, of 2**64; what rounding leaves goes to the last that has a share."""
-        shares = list(self.shares.values()) if self.folds is None else [1 / self.folds] * self.folds
-        bounds = [round(total * 2**64) for total in accumulate(shares)]
-        last = max(place for place, share in enumerate(shares) if share > 0)
+        bounds = [round(total * 2**64) for total in accumulate(self.parts)]
+        last = max(place for place, share in enumerate(self.parts) if share > 0)
         return bounds[:last] + [2**64] * (len(bounds) - last)
 
 
@@ -105,9 +153,3 @@ def _wrong(settings: Mapping[str, Any], name: str, kind: type) -> list[str]:
     if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
         return []
     return [f"{name}: must be {kind.__name__}, not {value!r}"]
-
-
-def _place(token: str, seed: int) -> int:
-    """A number in [0, 2**64), uniform over tokens."""
-    data = f"{seed}\x00{token}".encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import pyarrow as pa
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import guess
 from mmdata.errors import SchemaMismatch, StoreError
-from mmdata.store import read
+from mmdata.store import expressions, read
 from mmdata.store.files import Files
 from mmdata.store.layout import DataFile
 from mmdata.store.tables import is_scalar, length_columns
 from mmdata.store.view import ShardView, StoreView
 
 PLAIN = ("key", "label", "source", "parent", "meta")
-_ROW = "#row"
+DIGESTS = "digests."
 # strings, quoted identifiers, and words with dots: what may be a column is looked up, all else stays as it is
 _UNKNOWN = re.compile(r'Referenced (?:column|table) "([^"]+)" not found')
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*""")
@@ -58,7 +58,7 @@ class Rows:
         if token.startswith("'"):
             return None
         name = token[1:-1].replace('""', '"') if token.startswith('"') else token
-        known = name in (*PLAIN, *self._features, *self._lengths) or name.startswith(("meta.", "text."))
+        known = name in (*PLAIN, *self._features, *self._lengths) or name.startswith(("meta.", "text.", DIGESTS))
         return name if known else None
 
     def quoted(self, where: str) -> str:
@@ -86,6 +86,8 @@ class Rows:
             return {name: pa.chunked_array([c for t in self._samples(name) for c in t.column(0).chunks], pa.string())}
         if name.startswith("meta."):
             return {name: self._meta(name.removeprefix("meta."))}
+        if name.startswith(DIGESTS):
+            return {name: self._digests(name.removeprefix(DIGESTS))}
         return {name: self._text(name)}
 
     def _samples(self, column: str) -> Iterable[pa.Table]:
@@ -104,6 +106,17 @@ class Rows:
             texts = [None if value is None else json.dumps(value, sort_keys=True) for value in values]
             return pa.chunked_array([pa.array(texts, pa.string())])
 
+    def _digests(self, part: str) -> pa.ChunkedArray:
+        """The digests of a part's stored bytes; null where there is no such part, or the shard has none."""
+        found = []
+        for shard in self._view.shards:
+            try:
+                rows = read.open_rows(self._files, shard.samples, ["digests"]).column(0).to_pylist()
+            except SchemaMismatch:  # of before there were digests
+                rows = [None] * shard.rows
+            found += [dict(row or ()).get(part) for row in rows]
+        return pa.chunked_array([pa.array(found, pa.string())])
+
     def _text(self, name: str) -> pa.ChunkedArray:
         part = name.removeprefix("text.")
         rows = [dict(texts) for table in self._samples("text") for texts in table.column(0).to_pylist()]
@@ -113,6 +126,12 @@ class Rows:
                 f"text parts {sorted({part for texts in rows for part in texts})} and features {sorted(self._features)}"
             )
         return pa.chunked_array([pa.array([texts.get(part) for texts in rows], pa.string())])
+
+    def by_shard(self, name: str) -> Iterator[dict[str, pa.ChunkedArray]]:
+        """A feature's columns as `column` gives them, a shard at a time."""
+        family, spec = self._features[name]
+        for shard in self._view.shards:
+            yield self._shard(shard, family, name, spec)
 
     def _feature(self, name: str) -> dict[str, pa.ChunkedArray]:
         family, spec = self._features[name]
@@ -145,50 +164,48 @@ def query(rows: Rows, columns: Sequence[str] | None, where: str | None) -> pa.Ta
     for name in rows.usual() if columns is None else columns:
         made |= rows.column(name)
     table = pa.table(made)
-    return table if where is None else table.take(_matching(rows, where))
+    if where is None:
+        return table
+    samples = _spoken_of(rows, [where])
+    found = _explained(lambda: expressions.run({}, samples, only=rows.quoted(where)), where, rows)
+    return table.take(found.column(0))
 
 
-def _matching(rows: Rows, where: str) -> pa.ChunkedArray:
-    """The positions of the rows for which a condition holds, in order."""
+def evaluate(rows: Rows, wanted: Mapping[str, str]) -> pa.Table:
+    """The values of expressions on every row, by name; all are computed in one go.
+
+    Raises:
+        StoreError: no such column, or an expression is wrong; says which.
+    """
+    samples = _spoken_of(rows, list(wanted.values()))
+    quoted = {name: rows.quoted(text) for name, text in wanted.items()}
+    for name, text in wanted.items():
+        if told := expressions.faults(quoted[name]):
+            raise StoreError(f"{name}={text!r}: {'; '.join(told)}")
+    for name, text in wanted.items():  # on one row, which says which is wrong
+        _explained(partial(expressions.run, {name: quoted[name]}, samples.slice(0, 1)), text, rows, name)
+    return _explained(lambda: expressions.run(quoted, samples), "; ".join(wanted.values()), rows, "one of").drop(
+        [expressions.ROW]
+    )
+
+
+def _spoken_of(rows: Rows, texts: Sequence[str]) -> pa.Table:
+    """The columns that expressions speak of, and the key."""
     spoken: dict[str, pa.ChunkedArray] = {"key": rows.column("key")["key"]}
-    for name in rows.named_in(where):
-        spoken |= {each: _known(column) for each, column in rows.column(name).items() if not _is_tensor(column.type)}
-    table = pa.table(spoken)
-    table = table.append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
-    sql = f'SELECT "{_ROW}" FROM samples WHERE ({rows.quoted(where)}\n) ORDER BY "{_ROW}"'  # noqa: S608  shut in below
-    found = _run(sql, table, where, rows.usual())
-    if found.schema.names != [_ROW]:
-        raise StoreError(f"where is to be one condition, not {where!r}")
-    return found.column(0)
+    for name in dict.fromkeys(name for text in texts for name in rows.named_in(text)):
+        spoken |= rows.column(name)
+    return pa.table(spoken)
 
 
-def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column in a type that DuckDB knows."""
-    return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column
-
-
-def _is_tensor(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.BaseExtensionType)
-
-
-def _run(sql: str, table: pa.Table, where: str, usual: Sequence[str]) -> Any:
+def _explained(work: Callable[[], pa.Table], text: str, rows: Rows, name: str = "where") -> pa.Table:
     import duckdb
 
-    settings: dict[str, Any] = {
-        "enable_external_access": "false",
-        "python_enable_replacements": "false",
-        "autoload_known_extensions": "false",
-        "autoinstall_known_extensions": "false",
-    }
-    with duckdb.connect(":memory:", config=settings) as connection:
-        connection.register("samples", table)
-        connection.execute("SET lock_configuration = true")
-        try:
-            if len(connection.extract_statements(sql)) != 1:
-                raise StoreError(f"where is to be one condition, not {where!r}")
-            return connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            if unknown := _UNKNOWN.search(str(error)):
-                name = next((each for each in _TOKEN.findall(where) if each.startswith(unknown[1])), unknown[1])
-                raise StoreError(f"where={where!r}: no column {name!r}{guess(name, usual)}") from None
-            raise StoreError(f"where={where!r}: {error}") from error
+    try:
+        return work()
+    except StoreError as error:
+        raise StoreError(f"{name}={text!r}: {error}") from None
+    except duckdb.Error as error:
+        if unknown := _UNKNOWN.search(str(error)):
+            column = next((each for each in _TOKEN.findall(text) if each.startswith(unknown[1])), unknown[1])
+            raise StoreError(f"{name}={text!r}: no column {column!r}{guess(column, rows.usual())}") from None
+        raise StoreError(f"{name}={text!r}: {error}") from error

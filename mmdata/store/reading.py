@@ -16,7 +16,7 @@ from mmdata.store.files import Files
 from mmdata.store.layout import DROPS, FEATURES, LOG, REJECTS, RUNS, SAMPLES, SELECTIONS, DataFile
 from mmdata.store.log import FamilyLog, Log
 from mmdata.store.parts import StoredParts
-from mmdata.store.query import Rows, query
+from mmdata.store.query import Rows, evaluate, query
 from mmdata.store.runs import Recipe
 from mmdata.store.snapshots import Snapshot
 from mmdata.store.view import FileTable, ShardView, StoreView, join_tables
@@ -236,8 +236,33 @@ class Reading:
         self.check_complete(families, incomplete=incomplete)
         return query(rows, columns, where)
 
+    def evaluate(self, wanted: Mapping[str, str], *, incomplete: bool = False) -> pa.Table:
+        """The values of expressions for every sample, by name, in the order of `keys()`.
+
+        Args:
+            wanted: expressions in DuckDB's SQL over the columns of `table`, arrays excepted. They see a number that is
+                none (NaN) as null.
+            incomplete: see nulls in shards that lack a family, instead of raising.
+
+        Raises:
+            Incomplete: shards lack a family that an expression speaks of. StoreError: one is wrong; says which.
+        """
+        rows = Rows(self._files, self._now, list(self._columns()), self._file_specs)
+        spoken = sorted({name for text in wanted.values() for name in rows.named_in(text)})
+        self.check_complete(rows.families(spoken, None), incomplete=incomplete)
+        return evaluate(rows, wanted)
+
+    def columns(self, column: str) -> Iterator[Mapping[str, pa.ChunkedArray]]:
+        """A feature shard by shard, as `table` gives it; nothing of a shard that was gone by is kept.
+
+        Raises:
+            Incomplete: shards lack the feature. StoreError: there is none of that name.
+        """
+        self.check_complete([self.family_of(column)])
+        return Rows(self._files, self._now, list(self._columns()), self._file_specs).by_shard(column)
+
     def selection(self, name: str) -> pa.Table:
-        """A selection's rows: key, split, weight, reason; `reason` is null where the sample is selected.
+        """A selection's rows: key, split, weight, reason (null where the sample is selected), cluster and since.
 
         Of a snapshot, the selection is as it was then; one that came later is read as it is now.
 
@@ -248,7 +273,7 @@ class Reading:
         pins = [pin for pin in (self._pinned.selections if self._pinned else ()) if pin.family == family]
         if not pins:
             return selections.read(self._files, name)
-        return pa.concat_tables([read.open_rows(self._files, pin) for pin in pins])
+        return pa.concat_tables([selections.whole(read.open_rows(self._files, pin)) for pin in pins])
 
     def drops(self) -> pa.Table:
         """The samples that steps decided against: key, step, reason, pointer, source."""

@@ -15,6 +15,7 @@ from mmdata.store.log import Log, Logged, from_logged
 from mmdata.store.parquet import read_rows, write_rows
 from mmdata.store.tables import logged
 
+DEALT = b"mmdata.dealt"  # in the schema's metadata: the fingerprint of how samples were dealt to splits, as JSON
 EMPTY = b"mmdata.empty"  # in the schema's metadata: why splits of it are empty, JSON by split
 SCHEMA = pa.schema(
     [
@@ -22,6 +23,10 @@ SCHEMA = pa.schema(
         pa.field("split", pa.string()),
         pa.field("weight", pa.float64(), nullable=False),
         pa.field("reason", pa.string()),  # null: it is selected
+        pa.field("cluster", pa.int64()),  # equal where samples are alike; null: like no other, or not looked for
+        pa.field(
+            "since", pa.int64()
+        ),  # number of the selection that saw it first; null where splits hang on no history
     ]
 )
 
@@ -83,7 +88,7 @@ def without(files: Files, pin: DataFile, keep: Callable[[str], bool]) -> DataFil
 
 
 def read(files: Files, name: str) -> pa.Table:
-    """A selection's rows: key, split, weight, reason; `reason` is null where the sample is selected.
+    """A selection's rows, as SCHEMA says; `reason` is null where the sample is selected.
 
     Raises:
         StoreError: there is no such selection; says which there are.
@@ -94,7 +99,15 @@ def read(files: Files, name: str) -> pa.Table:
     if not live:
         there = ", ".join(names(files)) or "none"
         raise StoreError(f"no selection {name!r} in {files.url!r}; there are: {there}")
-    return pa.concat_tables([read_rows(files, f"{SELECTIONS}/{name}/{entry.name}") for entry in live])
+    return pa.concat_tables([whole(read_rows(files, f"{SELECTIONS}/{name}/{entry.name}")) for entry in live])
+
+
+def whole(rows: pa.Table) -> pa.Table:
+    """Rows as SCHEMA says: columns that older files lack are null."""
+    for field in SCHEMA:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(SCHEMA.names)
 
 
 def fp_of(files: Files, name: str) -> str:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mmdata.errors import ConfigError, SchemaMismatch, StoreError
@@ -164,3 +166,136 @@ def test_full_splits_are_not_spoken_of(store: Store, caplog: pytest.LogCaptureFi
     select(store, "v1", split={"train": 0.7, "test": 0.3})
     select(store, "v2", where="image.sharpness < 4")
     assert caplog.records == []
+
+
+def test_conditions_by_name_give_their_names_as_reasons_and_tell_what_is_missing_apart(store: Store, add: Add) -> None:
+    add(store, "0" * 15 + "5", [{"n": 100, "caption": "", "sharpness": "nan"}])
+    where = {"sharp": "image.sharpness >= 20", "even": "meta.n % 2 = 0", "who": "meta.who > 0"}
+    made = select(store, "v1", where=where)
+    assert made.reasons == {"where.sharp": 20, "where.sharp.missing": 1, "where.even": 20, "where.who": 6}
+    by_key = {row["key"]: row["reason"] for row in rows(store, "v1")}
+    assert by_key["toy/100"] == "where.sharp.missing"
+    assert by_key["toy/19"] == "where.sharp"
+    assert by_key["toy/21"] == "where.even"
+    assert by_key["toy/24"] == "where.who"
+    assert by_key["toy/22"] is None
+
+
+def test_a_funnel_tells_what_each_reason_left(store: Store) -> None:
+    made = select(store, "v1", where=["image.sharpness >= 20", "meta.n < 50"])
+    assert made.funnel() == [("", 0, 60), ("where.0", 20, 40), ("where.1", 10, 30)]
+
+
+def test_a_condition_may_rank_samples(store: Store) -> None:
+    made = select(store, "v1", where="percent_rank() over (order by image.sharpness) >= 0.5")
+    assert made.splits == {"": 30}
+
+
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [
+        ("random() < 0.5", r"random\(\) gives something else each time"),
+        ("image.sharpness", "true or false; it is float"),
+        ("meta.n + 'x' > 2", "where="),
+        ({"a b": "true"}, "can't name a condition"),
+        ({"missing": "true"}, "can't name a condition"),
+        ({"a": 3}, "where.a: expected a condition in SQL, not 3"),
+        ("image.embedding > 3", "where="),
+    ],
+)
+def test_a_condition_that_decides_nothing_is_refused(store: Store, where: Any, fault: str) -> None:
+    with pytest.raises((ConfigError, StoreError), match=fault):
+        select(store, "v1", where=where)
+    assert selections.names(Files.at(store.url)) == []
+
+
+def test_when_all_are_left_out_the_reasons_are_told(store: Store) -> None:
+    with pytest.raises(ConfigError, match=r"of 60 samples all are left out: where.a 50, where.b 10"):
+        select(store, "v1", where={"a": "image.sharpness < 10", "b": "image.sharpness > 20"})
+
+
+def test_an_empty_store_selects_nothing(tmp_path: Path) -> None:
+    empty = Store.create(str(tmp_path / "empty"))
+    with pytest.raises(ConfigError, match="the store has no samples"):
+        select(empty, "v1", where="key = 'a'")
+
+
+def test_pinning_makes_a_snapshot_a_change_and_none_without(store: Store, add: Add) -> None:
+    assert select(store, "v1", pin=True).snapshot == "v1.1"
+    assert select(store, "v1", pin=True).snapshot == "v1.1"
+    assert select(store, "v1", where="image.sharpness < 10", pin=True).snapshot == "v1.2"
+    add(store, "0" * 15 + "5", [{"n": 100, "caption": ""}])
+    assert select(store, "v1", where="image.sharpness < 10", pin=True).snapshot == "v1.3"
+    assert select(store, "w", pin=False).snapshot is None
+    assert store.snapshots() == ["v1.1", "v1.2", "v1.3"]
+    first = Store.open(store.url, snapshot="v1.1")
+    assert first.selection("v1")["reason"].null_count == 60
+    assert select(first, "old", pin=True).snapshot == "v1.1"
+
+
+def test_several_groups_keep_all_together_that_share_any(store: Store) -> None:
+    made = select(store, "v1", split={"folds": 3, "group": ["text.caption", "meta.who"]})
+    assert sum(made.splits.values()) == 60
+    found = {int(row["key"][4:]): row["split"] for row in rows(store, "v1")}
+    assert len({found[n] for n in range(0, 60, 2)}) == 1  # who links the even captions
+    assert all(len({found[n] for n in range(start, 60, 10)}) == 1 for start in range(10))
+
+
+def test_a_cluster_without_dedup_is_refused(store: Store) -> None:
+    with pytest.raises(ConfigError, match="there is no dedup rule"):
+        select(store, "v1", split={"train": 1.0, "group": "cluster"})
+
+
+def test_what_groups_merged_would_move_is_left_out_and_stays_so(store: Store, add: Add) -> None:
+    deal = {"train": 0.5, "test": 0.5, "group": ["text.caption", "meta.who"]}
+    select(store, "v1", split=deal, where="meta.who is null")  # odd ones, by caption alone
+    before = {row["key"]: row["split"] for row in rows(store, "v1") if row["reason"] is None}
+    assert set(before.values()) == {"train", "test"}
+    add(store, "0" * 15 + "5", [{"n": 100 + n, "caption": f"caption {2 * n + 1}", "who": 9} for n in range(5)])
+    for _ in range(2):
+        made = select(store, "v1", split=deal)
+        after = {row["key"]: row for row in rows(store, "v1")}
+        assert {after[key]["split"] for key in before if after[key]["reason"] is None} == {after["toy/100"]["split"]}
+        moved = {key for key in before if after[key]["reason"] == "split.moved"}
+        assert moved == {key for key, split in before.items() if split != after["toy/100"]["split"]} != set()
+        assert all(after[key]["split"] == split for key, split in before.items())
+        assert made.reasons == {"split.moved": len(moved)}
+
+
+def test_strata_are_balanced(store: Store) -> None:
+    select(store, "v1", split={"train": 0.5, "test": 0.5, "stratified": "text.caption"})
+    found = {int(row["key"][4:]): row["split"] for row in rows(store, "v1")}
+    assert all(2 <= sum(found[n] == "train" for n in range(start, 60, 10)) <= 4 for start in range(10))
+
+
+def test_caps_and_weights_come_after_the_split(store: Store) -> None:
+    balance = {"by": "text.caption", "cap": 2, "weight": {"caption 0": 3}, "splits": ["train"]}
+    made = select(store, "v1", split={"train": 0.7, "test": 0.3}, balance=balance)
+    without = select(store, "v2", split={"train": 0.7, "test": 0.3})
+    assert made.splits["test"] == without.splits["test"]
+    assert made.reasons == {"balance.cap": without.splits["train"] - made.splits["train"]}
+    kept = [row for row in rows(store, "v1") if row["split"] == "train" and row["reason"] is None]
+    captions = Counter(int(row["key"][4:]) % 10 for row in kept)
+    assert set(captions.values()) <= {1, 2}
+    assert {row["weight"] for row in kept if int(row["key"][4:]) % 10} == {1.0}
+    assert made.weights == {"train": len(kept) + 2.0 * captions[0], "test": float(made.splits["test"])}
+
+
+def test_a_weight_may_be_an_expression_over_what_is_selected(store: Store) -> None:
+    select(store, "v1", where="meta.n > 0", balance={"weight": "1 / meta.n"})
+    assert rows(store, "v1")[4]["weight"] == 0.25
+    with pytest.raises(ConfigError, match=r"null, negative or no number for 30 samples, such as 'toy/1'"):
+        select(store, "v1", balance={"weight": "meta.who"})
+    with pytest.raises(ConfigError, match="no split 'trian'; there are train"):
+        select(store, "v1", split={"train": 1}, balance={"weight": "1", "splits": ["trian"]})
+
+
+def test_a_selection_of_before_there_were_clusters_is_read(store: Store) -> None:
+    select(store, "v1", split={"train": 0.5, "test": 0.5})
+    files = Files.at(store.url)
+    old = selections.read(files, "v1").drop(["cluster", "since"])
+    path = next((Path(store.url) / "selections" / "v1").glob("*.parquet"))
+    pq.write_table(old, path)
+    assert selections.read(files, "v1").schema.names == selections.SCHEMA.names
+    deal = {"train": 0.5, "test": 0.5, "group": ["text.caption", "meta.who"]}
+    assert sum(select(store, "v1", split=deal).splits.values()) == 60
