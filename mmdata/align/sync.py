@@ -1,0 +1,206 @@
+"""Whether sound and picture go together: by how much the sound is late, as a feature, and put right by a step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from mmdata.codec.audio import DecodeAudio, sound_start_s
+from mmdata.codec.video import BrokenOff, decoded
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.sample import Audio, Frames, Sample, Video
+from mmdata.core.spans import Segment, TimeMap, exact
+from mmdata.core.step import Drop, Map
+from mmdata.core.watch import View, Watch, Watching
+from mmdata.errors import DataError
+from mmdata.kernels import sync
+from mmdata.kernels.audio import mono, resample
+from mmdata.kernels.video.flow import Flow, flow_method
+
+HEARD_HZ = 16_000
+SEEN = View(size_px=160, grey=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundOffset(Watch):
+    """By how much a film's sound comes after its picture, in seconds, and how sure that is: two float32 scalars.
+
+    Sudden changes of motion (how much moves which way, by optical flow: the impacts of Davis and Agrawala, "Visual
+    Rhythm and Beat", SIGGRAPH 2018) are set against the onsets of the sound. `.offset_s` is negative where the sound is
+    early. `.confidence` is from 0 to 1: 0.5 and more where things are seen to hit or move with the sound, near 0 where
+    picture and sound have nothing to do with each other, and where a beat never changes, which fits at many shifts. It
+    is only as good as what is seen: a speaker's face is not enough.
+
+    The film's own sound track is listened to, on the container's clock.
+
+    Args:
+        max_offset_s: the greatest offset that is looked for.
+    """
+
+    extra: ClassVar[str | None] = "video"
+
+    into: str = "video.sync"
+    max_offset_s: Annotated[float, Gt(0), Le(10)] = 1.5
+
+    def spec(self) -> Mapping[str, ArraySpec]:
+        return {"offset_s": ArraySpec(), "confidence": ArraySpec()}
+
+    def view(self, video: Video) -> View:  # noqa: ARG002  the same for all films
+        return SEEN
+
+    def watch(self, video: Video) -> Watching:
+        if not video.has_audio:
+            raise DataError("the film has no sound track")
+        motion = Motion()
+        while (frames := (yield)) is not None:
+            motion.see(frames)
+        sound = DecodeAudio(strict=self.strict).map(video.blob)
+        lag = compared(motion, onsets(sound, start_s=sound_start_s(video.blob.data())), most_s=self.max_offset_s)
+        return {
+            "offset_s": np.asarray(lag.seconds, np.float32),
+            "confidence": np.asarray(lag.confidence, np.float32),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignSound(Map[Sample, Sample]):
+    """Shift a sound to where its film shows what is heard, as far as `SoundOffset` is sure; other samples stay.
+
+    A late sound loses its beginning, an early one gets silence before it. It is on the film's clock then: its time map
+    says which moment of the film each of its own goes with. Put it before whatever cuts the sound.
+
+    Args:
+        audio, video: the parts. The sound may be a file of its own.
+        max_offset_s: the greatest offset that is looked for.
+        min_offset_s: smaller ones are left.
+        min_confidence: the sound is left where it is surer than that of nothing.
+    """
+
+    extra: ClassVar[str | None] = "video"
+
+    audio: str = "audio"
+    video: str = "video"
+    max_offset_s: Annotated[float, Gt(0), Le(10)] = 1.5
+    min_offset_s: Annotated[float, Ge(0)] = 0.03
+    min_confidence: Annotated[float, Ge(0), Le(1)] = 0.5
+
+    def needs(self, parts: Collection[str] | None) -> Mapping[str, type]:  # noqa: ARG002  always the same
+        return {self.audio: Audio, self.video: Video}
+
+    def map(self, sample: Sample) -> Sample | Drop:
+        audio, video = sample.parts.get(self.audio), sample.parts.get(self.video)
+        if not isinstance(audio, Audio) or not isinstance(video, Video):
+            return sample
+        motion = Motion(video.time_map)
+        motion.see_all(frames for _, frames in decoded(video, [SEEN]))
+        lag = compared(motion, onsets(audio), most_s=self.max_offset_s)
+        if lag.confidence < self.min_confidence or abs(lag.seconds) < self.min_offset_s:
+            return sample
+        return sample.with_part(self.audio, earlier(audio, lag.seconds))
+
+
+@dataclass
+class Motion:
+    """What a film's motion is like between each frame and the next, as frames come.
+
+    Args:
+        time_map: the film's, so that times are those of its source; None leaves them.
+    """
+
+    time_map: TimeMap | None = None
+    flow: Flow = field(default_factory=lambda: flow_method("dis", "ultrafast"))
+    times_s: list[float] = field(default_factory=list)
+    found: list[np.ndarray] = field(default_factory=list)
+    last: np.ndarray | None = None
+
+    def see(self, frames: Frames) -> None:
+        for pixels, time_s in zip(frames.pixels[..., 0], frames.times_s, strict=True):
+            now = padded(pixels)
+            if self.last is not None:
+                self.found.append(sync.directogram(self.flow(self.last, now)))
+            self.last = now
+            self.times_s.append(float(time_s))
+
+    def see_all(self, chunks: Iterable[Frames]) -> None:
+        """All that comes before damage."""
+        try:
+            for frames in chunks:
+                self.see(frames)
+        except BrokenOff:
+            return
+
+    def changes(self) -> tuple[np.ndarray, np.ndarray]:
+        """How abruptly motion changes, and when: float64 [frame] each."""
+        if len(self.found) < 2:
+            return np.zeros(0), np.zeros(0)
+        times_s = np.array(self.times_s[1:-1])
+        return sync.motion_changes(np.stack(self.found)), on_source(self.time_map, times_s)
+
+
+def padded(pixels: np.ndarray) -> np.ndarray:
+    """A frame large enough for the search of flow, continued at its edges: uint8 [row, column]."""
+    below, beside = (max(0, 32 - size) for size in pixels.shape)
+    return np.ascontiguousarray(np.pad(pixels, ((0, below), (0, beside)), mode="edge") if below or beside else pixels)
+
+
+def onsets(audio: Audio, *, start_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """How suddenly it becomes louder, and when on the source's clock: float64 [frame] each."""
+    wave = resample(mono(audio.samples)[None], from_hz=audio.rate_hz, to_hz=HEARD_HZ)[0]
+    rise = sync.sound_onsets(wave, rate_hz=HEARD_HZ)
+    times_s = np.arange(len(rise)) * sync.SOUND_HOP_S + sync.EARLY_S + start_s
+    return rise.astype(np.float64), on_source(audio.time_map, times_s)
+
+
+def on_source(clock: TimeMap | None, times_s: np.ndarray) -> np.ndarray:
+    """Times of an output as those of its source; NaN past its ends."""
+    if clock is None:
+        return times_s
+    source_s = np.full(len(times_s), np.nan)
+    for part in clock.segments:
+        inside = (times_s >= float(part.start_s)) & (times_s <= float(part.end_s))
+        source_s[inside] = float(part.source_s) + (times_s[inside] - float(part.start_s)) * float(part.speed)
+    return source_s
+
+
+def compared(motion: Motion, heard: tuple[np.ndarray, np.ndarray], *, most_s: float) -> sync.Lag:
+    """By how much the sound is later than the picture."""
+    changes, seen_s = motion.changes()
+    rises, heard_s = heard
+    both = np.concatenate([seen_s, heard_s])
+    both = both[np.isfinite(both)]
+    if len(changes) < 3 or len(rises) < 3 or not both.size:
+        return sync.Lag()
+    first_s, n = both.min(), int(np.ptp(both) * sync.RATE_HZ) + 2
+    seen = sync.on_grid(*_rising(changes, seen_s - first_s), n=n)
+    sound = sync.on_grid(*_rising(rises, heard_s - first_s), n=n)
+    every_s = float(np.median(np.diff(motion.times_s)))
+    return sync.find_lag(seen, sync.spread(sound, over_s=min(every_s, 0.2)), most_s=most_s)
+
+
+def _rising(values: np.ndarray, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(times_s, kind="stable")
+    order = order[np.isfinite(times_s[order])]
+    return values[order], times_s[order]
+
+
+def earlier(audio: Audio, by_s: float) -> Audio:
+    """A sound whose every moment goes with a moment of the film `by_s` earlier than its time map says."""
+    shift = round(by_s * audio.rate_hz)
+    length, late_s = Fraction(abs(shift), audio.rate_hz), Fraction(shift, audio.rate_hz)
+    if shift > 0:
+        kept = audio.cut(shift, audio.n_samples)
+        return kept.changed(kept.samples, time_map=_labelled(kept.clock, -late_s))
+    silence = np.zeros((len(audio.samples), -shift), np.float32)
+    first_s = audio.clock.to_source(0) or exact(0)
+    before = TimeMap((Segment(exact(0), length, first_s),))
+    clock = before.followed_by(_labelled(audio.clock, -late_s))
+    return audio.changed(np.concatenate([silence, audio.samples], axis=1), time_map=clock)
+
+
+def _labelled(clock: TimeMap, by_s: Fraction) -> TimeMap:
+    return TimeMap(tuple(Segment(p.start_s, p.length_s, p.source_s + by_s, p.speed) for p in clock.segments))
