@@ -84,7 +84,9 @@ class Flight:
 
     def _finished(self, step: int, begun: Begun) -> Made:
         change = self._change
-        return self._collate.finish(begun, None if change is None else lambda batch: change(step, batch))
+        if change is None:
+            return self._collate.finish(begun)
+        return self._collate.finish(begun, lambda batch: change(step, batch))
 
     def _begun(self, taken: Sequence[Taken]) -> Begun:
         return self._collate.begin(taken, self._windows, self._decoders)
