@@ -13,6 +13,7 @@ from mmdata.clean.image.filters import (
 from mmdata.clean.image.framing import CropImage, CutBorders, FixOrientation, LetterboxImage, ResizeImage
 from mmdata.clean.image.pixels import ConvertToGrey, DenoiseImage, EqualizeImage, SharpenImage
 from mmdata.clean.image.regions import MoveRegions
+from mmdata.clean.image.scores import KeepByScore
 
 __all__ = [
     "BlurFaces",
@@ -25,6 +26,7 @@ __all__ = [
     "EqualizeImage",
     "FixOrientation",
     "KeepAspect",
+    "KeepByScore",
     "KeepContrast",
     "KeepEntropy",
     "KeepExposure",

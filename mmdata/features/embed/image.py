@@ -62,7 +62,7 @@ class Picturing(Pretrained[Takes], Generic[Takes]):
 
     def processor(self) -> Any:
         """What makes a model's input of pixels: always the one by Pillow, whatever else is installed."""
-        return _processor_at(self.folder, self.model)
+        return processor_at(self.folder, self.model)
 
     def pictured(self, model: Tower, pixels: Sequence[Pixels]) -> Any:
         """Vectors of pictures whose arrays stack: torch [picture, feature]."""
@@ -129,7 +129,7 @@ def pixels_of(prepared: Mapping[str, np.ndarray]) -> int:
 
 
 @lru_cache(maxsize=16)
-def _processor_at(folder: Path, model: str) -> Any:
+def processor_at(folder: Path, model: str) -> Any:
     with quiet():
         from transformers import AutoImageProcessor
 

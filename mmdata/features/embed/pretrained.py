@@ -103,7 +103,7 @@ class Pretrained(BatchExtract[Takes], Generic[Takes]):
             ConfigError: its weights are missing, damaged, or not those of its configuration.
         """
         digest_of_folder(self.model, self.revision)  # for its errors: nothing but safetensors is read below
-        whole, missing = _loaded(self.folder, self.model)
+        whole, missing = loaded(self.folder, self.model)
         part = self.part_of(whole)
         needed = _names(whole, part)
         lacking = sorted(name for name in missing if name in needed and not self.may_lack(name))
@@ -184,14 +184,14 @@ def _config(folder: Path, model: str, _mtime_ns: int) -> Any:
             raise unusable(model, f"its configuration can't be used: {first_line(error)}") from error
 
 
-def _loaded(folder: Path, model: str) -> tuple[Any, set[str]]:
-    """The model on the CPU, and the names of weights that its files lack."""
+def loaded(folder: Path, model: str, form: str = "AutoModel") -> tuple[Any, set[str]]:
+    """The model on the CPU, in a form of transformers' choosing, and the names of weights that its files lack."""
     with quiet():
         import torch
-        from transformers import AutoModel
+        import transformers
 
         try:
-            whole, found = AutoModel.from_pretrained(
+            whole, found = getattr(transformers, form).from_pretrained(
                 folder,
                 config=config_in(folder, model),
                 local_files_only=True,
