@@ -128,7 +128,8 @@ def check_config(path: Path, found: TrainConfig, asked: TrainConfig) -> None:
         SchemaMismatch: they differ; names all that do, but those that a run may change on its way.
     """
     then, now = found.to_json(), asked.to_json()
-    differing = [name for name in now if name not in FREE_TO_CHANGE and then[name] != now[name]]
+    fixed = {*now} - {*FREE_TO_CHANGE} | ({"epochs"} if asked.schedule == "cosine" else set())
+    differing = [name for name in now if name in fixed and then[name] != now[name]]
     if differing:
         told = "; ".join(f"{name} was {then[name]!r}, is {now[name]!r}" for name in differing)
         raise SchemaMismatch(f"{path} is of another run: {told}. Give resume=False to start anew, or another `out`")

@@ -31,7 +31,14 @@ class TrainConfig:
         dropout: share of numbers silenced while training. modality_dropout: share of inputs treated as missing while
             training, so that the model learns to do without; the last input of a sample is never taken.
         epochs: at most so many. patience: stop after so many epochs without a better `score`; None never stops.
-        batch_size: samples a step. lr, weight_decay: of AdamW. label_smoothing: of the cross-entropy.
+        batch_size: samples a batch. accumulate: batches a step, their gradients added up.
+        optimizer: with its learning rate `lr`, and `momentum` for "sgd". weight_decay: L2. l1: of the weights' absolute
+            values. clip_norm: the longest that a step's gradient may be.
+        schedule: of the learning rate, after `warmup_steps` of rising: "constant"; "step" multiplies it by `lr_factor`
+            every `lr_epochs`; "cosine" lets it fall to zero by the last epoch.
+        autocast: compute in bfloat16 where that is safe; weights stay float32.
+        label_smoothing: of the cross-entropy. focal: gamma of the focal loss; 0 is cross-entropy.
+        class_weights: "balanced" weighs a class by the inverse of its share of the training split.
         score: what the validation split is judged by, macro_f1 unless said; equal scores are settled by the loss.
         seed: fixes weights, order and dropout. Same seed, same machine, same threads: same losses.
         selection: the store's selection that names the splits.
@@ -52,9 +59,21 @@ class TrainConfig:
     epochs: Annotated[int, Gt(0)] = 60
     patience: Annotated[int, Gt(0)] | None = 10
     batch_size: Annotated[int, Gt(0)] = 64
+    accumulate: Annotated[int, Gt(0)] = 1
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     lr: Annotated[float, Gt(0)] = 1e-3
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     weight_decay: Annotated[float, Ge(0)] = 1e-2
+    l1: Annotated[float, Ge(0)] = 0.0
+    clip_norm: Annotated[float, Gt(0)] | None = None
+    schedule: Literal["constant", "step", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Ge(0)] = 0
+    lr_epochs: Annotated[int, Gt(0)] = 10
+    lr_factor: Annotated[float, Gt(0), Le(1)] = 0.1
+    autocast: Literal["off", "bfloat16"] = "off"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    focal: Annotated[float, Ge(0)] = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
     score: Score = "macro_f1"
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     selection: str | None = None

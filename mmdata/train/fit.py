@@ -128,7 +128,7 @@ def _fresh(config: TrainConfig, inputs: tuple[Input, ...], splits: Splits, devic
     found = gather(splits.stored, inputs, config.target)
     _check_statistics(found, config)
     inputs = tuple(replace(item, size=found.n_ids.get(item.name, item.size)) for item in inputs)
-    model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=found.names))
+    model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=found.names, counts=found.counts))
     model.standardize_by(buffers(found.moments))
     run = Run.start(model, device)
     run.progress.n_unlabelled = found.classes[None]
@@ -152,7 +152,7 @@ def _check_statistics(found: Statistics, config: TrainConfig) -> None:
 def _resumed(path: Path, config: TrainConfig, device: str) -> Run:
     state = load(path)
     check_config(path, state.plan.config, config)
-    state.plan = ModelPlan(config=config, inputs=state.plan.inputs, classes=state.plan.classes)
+    state.plan = replace(state.plan, config=config)
     return Run.resume(state, device)
 
 

@@ -50,6 +50,11 @@ class HeldStream:
             yield _batch(self._rows, chosen)
         stream.seek(epoch=epoch + 1)
 
+    @property
+    def n_steps(self) -> int:
+        """As the stream's."""
+        return self.stream.n_steps
+
     def state_dict(self) -> dict[str, Any]:
         """As the stream's."""
         return self.stream.state_dict()

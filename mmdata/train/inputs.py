@@ -28,6 +28,10 @@ class Batches(Protocol):
     and `COLUMN.mask` (bool [batch], False where it is missing) where it can be, and "key".
     """
 
+    @property
+    def n_steps(self) -> int:
+        """Batches an epoch."""
+
     def __iter__(self) -> Iterator[Batch]: ...
 
     def state_dict(self) -> dict[str, Any]:

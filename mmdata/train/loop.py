@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,8 @@ from mmdata.train.checkpoint import Checkpoint, Epoch, Progress, rebuild
 from mmdata.train.inputs import UNLABELLED, Batch, Batches, class_numbers, labels_of, parts_of
 from mmdata.train.metrics import Metrics, confusion, metrics_of
 from mmdata.train.model import FusionClassifier
-from mmdata.train.objectives import CrossEntropy
+from mmdata.train.objectives import CrossEntropy, balanced
+from mmdata.train.optimize import absolute, optimizer, rate, take
 
 
 class Watch(Protocol):
@@ -44,9 +46,7 @@ class Run:
 
     @classmethod
     def start(cls, model: FusionClassifier, device: str = "cpu") -> Run:
-        config = model.plan.config
-        optimizer = torch.optim.AdamW(model.to(device).parameters(), lr=config.lr, weight_decay=config.weight_decay)
-        return cls(model, optimizer, device)
+        return cls(model, optimizer(model.to(device), model.plan.config), device)
 
     @classmethod
     def resume(cls, state: Checkpoint, device: str = "cpu") -> Run:
@@ -72,6 +72,13 @@ class Run:
             optimizer=self.optimizer.state_dict(),
             random=random,
         )
+
+    @property
+    def objective(self) -> CrossEntropy:
+        """What training makes small."""
+        plan = self.model.plan
+        weights = balanced(plan.counts) if plan.config.class_weights == "balanced" else None
+        return CrossEntropy(label_smoothing=plan.config.label_smoothing, focal=plan.config.focal, weights=weights)
 
     @property
     def finished(self) -> bool:
@@ -101,9 +108,10 @@ def fit(
 def _epoch(run: Run, train: Batches, save: Callable[[], None] | None, watch: Watch | None) -> None:
     """Take the steps of one epoch, or those that an interruption left of it."""
     config, progress = run.model.plan.config, run.progress
+    epoch_steps = -(-train.n_steps // config.accumulate)
     run.model.train()
-    for batch in train:
-        loss = _step(run, batch)
+    for batches in _grouped(train, config.accumulate):
+        loss = _step(run, batches, rate(config, progress.step, epoch_steps))
         if watch:
             watch.step(progress.step, loss)
         if save and config.checkpoint_steps and progress.step % config.checkpoint_steps == 0:
@@ -111,16 +119,29 @@ def _epoch(run: Run, train: Batches, save: Callable[[], None] | None, watch: Wat
             save()
 
 
-def _step(run: Run, batch: Batch) -> float:
-    """One step of the optimiser; returns the mean loss."""
-    plan, progress = run.model.plan, run.progress
-    numbers = class_numbers(labels_of(batch, plan.config.target), plan.classes).to(run.device)
-    objective = CrossEntropy(label_smoothing=plan.config.label_smoothing)
-    total, n = objective(run.model(parts_of(batch, plan.inputs, run.device)), numbers)
+def _grouped(train: Batches, size: int) -> Iterator[list[Batch]]:
+    """So many batches at a time, and what is left of an epoch."""
+    batches = iter(train)
+    while group := list(islice(batches, size)):
+        yield group
+
+
+def _step(run: Run, batches: Sequence[Batch], lr: float) -> float:
+    """One step of the optimiser, along the mean gradient of some batches; returns the mean loss."""
+    plan, progress, config = run.model.plan, run.progress, run.model.plan.config
+    targets = [class_numbers(labels_of(batch, config.target), plan.classes).to(run.device) for batch in batches]
+    n_known = [int(((numbers != UNLABELLED) & (numbers < len(plan.classes))).sum()) for numbers in targets]
+    n, loss = sum(n_known), 0.0
     run.optimizer.zero_grad(set_to_none=True)
-    (total / max(n, 1)).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
-    run.optimizer.step()
-    loss = float(total.detach())
+    for batch, numbers in zip(batches, targets, strict=True):
+        with torch.autocast(run.device.partition(":")[0], torch.bfloat16, enabled=config.autocast != "off"):
+            logits = run.model(parts_of(batch, plan.inputs, run.device)).float()
+        total, _ = run.objective(logits, numbers)
+        (total / max(n, 1)).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+        loss += float(total.detach())
+    if config.l1:
+        (config.l1 * absolute(run.model.parameters())).backward()  # type: ignore[no-untyped-call]
+    take(run.optimizer, run.model, config, lr)
     progress.step += 1
     if not math.isfinite(loss):
         raise RunStopped(

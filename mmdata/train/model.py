@@ -26,20 +26,32 @@ class ModelPlan:
 
     Args:
         config: the run's settings. inputs: what goes in, in order. classes: what comes out, in order.
+        counts: how many samples of the training split each class has; empty where nobody counted.
     """
 
     config: TrainConfig
     inputs: tuple[Input, ...]
     classes: tuple[str, ...]
+    counts: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         inputs = [dataclasses.asdict(item) for item in self.inputs]
-        return {"config": self.config.to_json(), "inputs": inputs, "classes": list(self.classes)}
+        return {
+            "config": self.config.to_json(),
+            "inputs": inputs,
+            "classes": list(self.classes),
+            "counts": list(self.counts),
+        }
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:
         inputs = tuple(Input(**{**item, "form": tuple(item.get("form", ()))}) for item in value["inputs"])
-        return cls(config=TrainConfig.of(value["config"]), inputs=inputs, classes=tuple(value["classes"]))
+        return cls(
+            config=TrainConfig.of(value["config"]),
+            inputs=inputs,
+            classes=tuple(value["classes"]),
+            counts=tuple(value["counts"]),
+        )
 
 
 class FusionClassifier(nn.Module):

@@ -62,6 +62,11 @@ class Statistics:
         """The classes, in order of their names."""
         return tuple(sorted(name for name in self.classes if name is not None))
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many samples each has, in that order."""
+        return tuple(self.classes[name] for name in self.names)
+
 
 def gather(batches: Iterable[Batch], inputs: Sequence[Input], target: str) -> Statistics:
     """Read the batches once; only numbers that are there count, neither padding nor missing rows."""

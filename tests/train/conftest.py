@@ -48,6 +48,10 @@ class ArrayBatches:
         self.rows, self.size, self.seed = rows, size, seed
         self.epoch = self.at = 0
 
+    @property
+    def n_steps(self) -> int:
+        return -(-len(self.rows["key"]) // self.size)
+
     def __iter__(self) -> Iterator[Batch]:
         n = len(self.rows["key"])
         order = np.arange(n) if self.seed is None else np.random.default_rng((self.seed, self.epoch)).permutation(n)

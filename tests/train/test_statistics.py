@@ -57,3 +57,19 @@ def test_classes_are_sorted_and_those_without_one_are_counted(inputs: tuple[Inpu
     found = gather([batch], inputs[:1], "label")
     assert found.names == ("a", "b")
     assert found.classes == {"b": 2, "a": 1, None: 1}
+
+
+def test_tokens_and_pictures_are_measured_in_their_own_way() -> None:
+    inputs = (Input("t", "text.tokens", "tokens", 1), Input("i", "image.small", "image", 3, (2, 2, 3)))
+    pictures = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
+    batch: dict[str, Any] = {
+        "text.tokens": np.array([[4, 9, 0], [2, 0, 0]]),
+        "text.tokens.length": np.array([2, 1]),
+        "image.small": pictures,
+        "label": ["a", "b"],
+    }
+    found = gather([batch], inputs, "label")
+    assert found.n_ids == {"t": 10}
+    np.testing.assert_allclose(found.moments["i"].mean, pictures.reshape(-1, 3).mean(axis=0))
+    assert found.moments["i"].n == 8
+    assert (found.names, found.counts) == (("a", "b"), (1, 1))
