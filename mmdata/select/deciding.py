@@ -229,7 +229,9 @@ def _deal(made: Decision, store: Store, name: str, split: Split, places: np.ndar
         dealt = Dealt(split.deal(own), np.zeros(len(own), bool))
     made.parts, made.split, made.since = split.names, dealt.splits, dealt.since
     made.leave_out(dealt.moved, MOVED)
-    made.n_groups = len(np.unique(together_by[made.left]))
+    is_first = np.zeros(len(made.keys), bool)
+    is_first[together_by[made.left]] = True
+    made.n_groups = int(is_first.sum())
 
 
 def _values(store: Store, column: str, setting: str) -> list[object]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from mmdata.store.files import Files, HashedFile, place
 from mmdata.store.tables import BYTES_A_GROUP, ROWS_A_GROUP, writer_settings
 
+ROWS_AT_ONCE = 8 * ROWS_A_GROUP  # each row group that is written moves all rows that wait
 WHOLE_BYTES = 4 << 20  # a remote file up to this is fetched in one request: a second one takes longer than the rest
 
 
@@ -73,7 +74,9 @@ def write_rows(files: Files, folder: str, stem: str, rows: pa.Table) -> tuple[st
     """A small table as a file of its own; returns its path in the store, its bytes and its digest."""
     file = TableFile(files, stem, rows.schema)
     try:
-        file.append(rows, np.full(rows.num_rows, 1, np.int64))
+        for start in range(0, max(1, rows.num_rows), ROWS_AT_ONCE):
+            part = rows.slice(start, ROWS_AT_ONCE)
+            file.append(part, np.full(part.num_rows, 1, np.int64))
         return file.close(folder, stem)
     except BaseException:
         file.abort()
