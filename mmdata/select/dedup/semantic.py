@@ -11,8 +11,10 @@ from annotated_types import Ge, Gt, Le
 
 from mmdata.errors import ConfigError
 from mmdata.select.clusters import Clusters
+from mmdata.select.dedup.neighbours import indexed_pairs
 from mmdata.select.dedup.reading import spacious, vectors
 from mmdata.select.dedup.rule import Asked, Rule
+from mmdata.select.dedup.text import bands
 
 BLOCK = 2048
 
@@ -45,14 +47,15 @@ class Semantic(Rule):
             raise ConfigError("dedup", [f"{self.on!r} is {values.dtype}; an embedding is of floating point numbers"])
         units, kept = _units(values)
         rows = rows[kept]
-        found = exact_pairs if len(units) < self.exact_below else self._indexed
-        for one, other in found(units, self.min_cosine):
+        keys = next(bands(units.view(np.uint32), 1, units.shape[1]))
+        clusters.join_equal(keys, rows)
+        first = np.unique(keys, return_index=True)[1]  # of equal ones, one is compared
+        if len(first) < self.exact_below:
+            found = exact_pairs(units, first, self.min_cosine)
+        else:
+            found = indexed_pairs(units, first, self.min_cosine, self.n_neighbors)
+        for one, other in found:
             clusters.join(rows[one], rows[other])
-
-    def _indexed(self, units: np.ndarray, least: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        from mmdata.select.dedup.neighbours import indexed_pairs
-
-        return indexed_pairs(units, least, self.n_neighbors)
 
 
 def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,16 +72,19 @@ def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return units[:filled], np.concatenate([np.empty(0, np.int64), *kept])
 
 
-def exact_pairs(units: np.ndarray, least: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def exact_pairs(units: np.ndarray, among: np.ndarray, least: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All pairs of unit vectors with a cosine of at least `least`, block against block: int64 [pair] each.
 
     Args:
         units: float32 [row, feature].
+        among: int64 [row], the rows that are compared.
         least: the cosine; what rounding takes from it, 1e-6, is given back.
     """
-    for start in range(0, len(units), BLOCK):
-        for beside in range(start, len(units), BLOCK):
-            cosines = units[start : start + BLOCK] @ units[beside : beside + BLOCK].T
-            one, other = np.nonzero(cosines >= least - 1e-6)
+    for start in range(0, len(among), BLOCK):
+        mine = among[start : start + BLOCK]
+        block = units[mine]
+        for beside in range(start, len(among), BLOCK):
+            theirs = among[beside : beside + BLOCK]
+            one, other = np.nonzero(block @ units[theirs].T >= least - 1e-6)
             later = (beside + other) > (start + one)
-            yield start + one[later], beside + other[later]
+            yield mine[one[later]], theirs[other[later]]
