@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -13,7 +12,7 @@ from mmdata.clean.audio.silence import cut_out, widened
 from mmdata.core.sample import Audio, Sample
 from mmdata.core.step import Drop, Filter, Map, Split
 from mmdata.kernels.audio import mono, resample
-from mmdata.kernels.audio.voice import FRAME, RATE_HZ, speech_probability, speech_spans
+from mmdata.kernels.audio.voice import RATE_HZ, model_version, speech_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +32,11 @@ class SpeechSettings:
     def spans(self, audio: Audio) -> list[tuple[int, int]]:
         """Stretches of speech, [first, last) in the clip's own samples."""
         wave = resample(mono(audio.samples)[None], from_hz=audio.rate_hz, to_hz=RATE_HZ)[0]
-        found = speech_spans(
-            speech_probability(wave),
-            threshold=self.threshold,
-            min_speech=-int(-self.min_speech_s * RATE_HZ // FRAME),
-            min_silence=max(1, -int(-self.min_silence_s * RATE_HZ // FRAME)),
+        found = speech_seconds(
+            wave, threshold=self.threshold, min_speech_s=self.min_speech_s, min_silence_s=self.min_silence_s
         )
-        scale = FRAME * audio.rate_hz / RATE_HZ
-        return [(round(first * scale), min(round(last * scale), audio.n_samples)) for first, last in found]
-
-
-def model_version() -> str:
-    """The version of the package that the model comes in: other weights find other speech. "" where it is not there."""
-    try:
-        return version("silero-vad")
-    except PackageNotFoundError:
-        return ""
+        rate_hz, end = audio.rate_hz, audio.n_samples
+        return [(round(first * rate_hz), min(round(last * rate_hz), end)) for first, last in found]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Arrays and scalars of a sound: `mel`, `shape` of spectra and waves, `music`, `levels`, and a `fingerprint`."""
 
 from mmdata.features.audio.fingerprint import AudioFingerprint
-from mmdata.features.audio.levels import AudioDuration, AudioQuality, Loudness, LoudnessTrack
+from mmdata.features.audio.levels import AudioDuration, AudioQuality, Loudness, LoudnessTrack, SpeechShare
 from mmdata.features.audio.mel import LogMel, MelSpectrum, Mfcc, MfccStats
 from mmdata.features.audio.music import Onsets, OnsetStrength, Pitch, Tempo
 from mmdata.features.audio.shape import (
@@ -36,6 +36,7 @@ __all__ = [
     "SpectralContrast",
     "SpectralFlatness",
     "SpectralRolloff",
+    "SpeechShare",
     "Stft",
     "Tempo",
     "ZeroCrossings",

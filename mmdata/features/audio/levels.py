@@ -1,19 +1,21 @@
-"""How long and how loud a sound is, and what is wrong with it."""
+"""How long and how loud a sound is, how much of it is speech, and what is wrong with it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio
 from mmdata.core.step import Extract
+from mmdata.features.audio.framing import heard
 from mmdata.kernels.audio.clipping import clipped_share
 from mmdata.kernels.audio.quality import bandwidth_hz, silent_share, snr_db
+from mmdata.kernels.audio.voice import RATE_HZ, model_version, speech_seconds
 from mmdata.kernels.loudness import GATE_LUFS, loudness_lufs, loudness_track
 
 
@@ -95,6 +97,43 @@ class AudioQuality(Extract[Audio]):
             "offset": float(np.abs(samples.mean(axis=1, dtype=np.float64)).max()) if audio.n_samples else 0.0,
         }
         return {name: np.asarray(value, np.float32) for name, value in numbers.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechShare(Extract[Audio]):
+    """The share of a clip in which somebody speaks, 0 to 1: a float32 scalar; 0 where there are no samples.
+
+    By Silero VAD, as `clean.audio.KeepSpeech`, which decides by the same number.
+
+    Args:
+        threshold: probability from which on somebody speaks; speech ends 0.15 below.
+        min_speech_s: shorter stretches do not count.
+        min_silence_s: shorter pauses are part of the speech.
+    """
+
+    extra: ClassVar[str | None] = "speech"
+
+    on: str = "audio"
+    into: str = "audio.speech_share"
+    threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
+    min_speech_s: Annotated[float, Ge(0)] = 0.25
+    min_silence_s: Annotated[float, Ge(0)] = 0.1
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "model": model_version()}
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec()
+
+    def extract(self, audio: Audio) -> np.ndarray:
+        spans = speech_seconds(
+            heard(audio, RATE_HZ),
+            threshold=self.threshold,
+            min_speech_s=self.min_speech_s,
+            min_silence_s=self.min_silence_s,
+        )
+        spoken_s = sum(min(last, audio.duration_s) - first for first, last in spans)
+        return np.asarray(spoken_s / audio.duration_s if audio.n_samples else 0.0, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

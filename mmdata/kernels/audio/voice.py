@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,34 @@ def weights() -> Path:
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError("No module named 'silero_vad'", name="silero_vad")
     return Path(found.submodule_search_locations[0]) / WEIGHTS
+
+
+def speech_seconds(
+    wave: np.ndarray, *, threshold: float, min_speech_s: float, min_silence_s: float
+) -> list[tuple[float, float]]:
+    """Stretches in which somebody speaks, [start, end) in seconds; the last may end up to 32 ms after the sound.
+
+    Args:
+        wave: float32 [time], at 16 kHz.
+        threshold: probability from which on somebody speaks.
+        min_speech_s: shorter stretches are left out.
+        min_silence_s: shorter pauses are part of the speech.
+    """
+    found = speech_spans(
+        speech_probability(wave),
+        threshold=threshold,
+        min_speech=-int(-min_speech_s * RATE_HZ // FRAME),
+        min_silence=max(1, -int(-min_silence_s * RATE_HZ // FRAME)),
+    )
+    return [(first * FRAME / RATE_HZ, last * FRAME / RATE_HZ) for first, last in found]
+
+
+def model_version() -> str:
+    """The version of the package that the model comes in: other weights find other speech. "" where it is not there."""
+    try:
+        return version("silero-vad")
+    except PackageNotFoundError:
+        return ""
 
 
 def speech_spans(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdata.core.sample import Audio
-from mmdata.features.audio import AudioDuration, Loudness, LoudnessTrack
+from mmdata.codec.audio import DecodeAudio
+from mmdata.core.sample import Audio, Blob
+from mmdata.features.audio import AudioDuration, Loudness, LoudnessTrack, SpeechShare
 from mmdata.kernels.loudness import loudness_lufs
 from mmdata.testing.build import noise, silence, tone
 from mmdata.testing.contracts.steps import Case, StepContract
@@ -27,6 +29,8 @@ class TestContracts(StepContract):
             Case(LoudnessTrack(), tone(channels=2)),
             Case(LoudnessTrack(over="short_term"), silence(0.1)),
             Case(AudioDuration(), tone()),
+            Case(SpeechShare(), noise(0.5, 44100, 2), others={"threshold": 0.6}),
+            Case(SpeechShare(), silence(0.0), others={"threshold": 0.6}),
         ],
         ids=str,
     )
@@ -98,3 +102,19 @@ def test_a_track_is_finite_and_never_below_the_gate(seconds: float, rate_hz: int
     track = LoudnessTrack().extract(audio)
     assert np.isfinite(track).all()
     assert (track >= -70).all()
+
+
+@pytest.mark.corpus
+def test_the_share_of_speech_is_what_the_filter_decides_by(prompts: Path) -> None:
+    from mmdata.clean.audio import KeepSpeech
+
+    for path in sorted(prompts.rglob("*.wav"))[::120]:
+        audio = DecodeAudio().map(Blob.of(path.read_bytes()))
+        share = float(SpeechShare().extract(audio))
+        assert 0.2 < share <= 1
+        assert KeepSpeech(min_share=share - 1e-6).keep(audio) is True
+        assert KeepSpeech(min_share=min(1.0, share + 1e-3)).keep(audio) is not True or share == 1
+        padded = Audio(np.pad(audio.samples, ((0, 0), (0, audio.n_samples))), audio.rate_hz)
+        assert float(SpeechShare().extract(padded)) == pytest.approx(share / 2, abs=0.05)
+    for nothing in (silence(1), noise(1), tone(1)):
+        assert SpeechShare().extract(nothing) == 0
