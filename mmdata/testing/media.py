@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from mmdata.core.sample import Audio, Frames, Image
 
 if TYPE_CHECKING:
     from av import AudioFrame
+    from av.video.stream import VideoStream
 
 
 def jpeg_bytes(image: Image, *, quality: int = 95) -> bytes:
@@ -106,3 +109,41 @@ def _heard(audio: Audio) -> AudioFrame:
 
 def _layout(audio: Audio) -> str:
     return "mono" if len(audio.samples) == 1 else "stereo"
+
+
+def film_bytes(
+    frames: Frames,
+    *,
+    form: str = "mp4",
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    written_as: Mapping[str, str] = MappingProxyType({}),
+    **settings: str,
+) -> bytes:
+    """A film without sound in any container and codec of FFmpeg, each frame at its own time, to the millisecond.
+
+    Args:
+        frames: a frame that `is_key` says is key is written as one.
+        form: FFmpeg's name of the container.
+        codec: its name of the encoder.
+        pix_fmt: of what that is given.
+        written_as: options of the container, such as {"movflags": "frag_keyframe+empty_moov"}.
+        settings: of the encoder.
+    """
+    import av
+
+    file = io.BytesIO()
+    options = {"fflags": "+bitexact", **written_as}
+    with av.open(file, "w", format=form, options=options) as container:
+        encoder = {"flags": "+bitexact", "threads": "1", **settings}
+        film = cast("VideoStream", container.add_stream(codec, rate=25, options=encoder))
+        film.height, film.width = frames.pixels.shape[1:3]
+        film.pix_fmt, film.codec_context.time_base = pix_fmt, Fraction(1, 1000)
+        for index, pixels in enumerate(frames.pixels):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * float(frames.times_s[index])), Fraction(1, 1000)
+            if frames.is_key[index]:
+                frame.pict_type = av.video.frame.PictureType.I
+            container.mux(film.encode(frame))
+        container.mux(film.encode(None))
+    return file.getvalue()

@@ -42,6 +42,7 @@ class Showing:
         strict: stop where a frame is damaged, or where the track ends before the container says.
         keys_only: decode no frame but those that the codec stored whole.
         end_s: when the last frame ends, once all were shown. n_frames: how many the decoder gave out.
+        coded_s: up to when frames can't lack: whatever packet comes next is decoded later than this, so shown later.
     """
 
     container: InputContainer
@@ -50,6 +51,7 @@ class Showing:
     keys_only: bool = False
     end_s: Fraction = Fraction(0)
     n_frames: int = 0
+    coded_s: Fraction | None = None
 
     def __iter__(self) -> Iterator[Timed]:
         """Times are seconds from the container's start.
@@ -78,8 +80,13 @@ class Showing:
     def _see_whether_all(self, step: Fraction) -> None:
         promised_s = duration_s(self.container, self.stream) or Fraction(0)
         if self.strict and self.end_s < promised_s - _LENIENCY_FRAMES * step - Fraction(1, 20):
-            told = f"it is cut short: it ends at {float(self.end_s):.2f} s of {float(promised_s):.2f}"
-            raise BrokenOff(told, float(self.end_s))
+            told = f"it is cut short: it ends at {self.sound_s:.2f} s of {float(promised_s):.2f}"
+            raise BrokenOff(told, self.sound_s)
+
+    @property
+    def sound_s(self) -> float:
+        """Up to when no frame lacks; one that is shown later may have come already."""
+        return float(self.end_s if self.coded_s is None else max(Fraction(0), min(self.end_s, self.coded_s)))
 
     def _frames(self, start: Fraction) -> Iterator[VideoFrame]:
         """What the decoder gives out."""
@@ -96,14 +103,15 @@ class Showing:
                     break
                 if packet.pts is not None and packet.time_base is not None:
                     reached_s = max(reached_s, (packet.pts + (packet.duration or 0)) * packet.time_base - start)
+                if packet.dts is not None and packet.time_base is not None:
+                    self.coded_s = (packet.dts + (packet.duration or 0)) * packet.time_base - start
                 if self.keys_only and packet.size and not packet.is_keyframe:
                     continue
                 yield from packet.decode()
             except (av.FFmpegError, ValueError) as error:
                 if self.strict:
-                    at_s = float(self.end_s)
-                    why = getattr(error, "strerror", None) or error
-                    raise BrokenOff(f"it breaks off at {at_s:.2f} s: FFmpeg can't decode it: {why}", at_s) from None
+                    why = f"it breaks off at {self.sound_s:.2f} s: FFmpeg can't decode it"
+                    raise BrokenOff(f"{why}: {getattr(error, 'strerror', None) or error}", self.sound_s) from None
                 if not isinstance(error, av.InvalidDataError):
                     break
         if self.keys_only:
