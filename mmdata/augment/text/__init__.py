@@ -6,6 +6,17 @@ Most have a setting `share`: of so many words or characters they change that sha
 from __future__ import annotations
 
 from mmdata.augment.text.characters import AddMisreadings, AddTypos, ChangeCase
-from mmdata.augment.text.words import DeleteWords, InsertWords, ReplaceWords, SwapWords
+from mmdata.augment.text.translation import BackTranslate
+from mmdata.augment.text.words import DeleteWords, InsertWords, ReplaceByVectors, ReplaceWords, SwapWords
 
-__all__ = ["AddMisreadings", "AddTypos", "ChangeCase", "DeleteWords", "InsertWords", "ReplaceWords", "SwapWords"]
+__all__ = [
+    "AddMisreadings",
+    "AddTypos",
+    "BackTranslate",
+    "ChangeCase",
+    "DeleteWords",
+    "InsertWords",
+    "ReplaceByVectors",
+    "ReplaceWords",
+    "SwapWords",
+]

@@ -65,28 +65,6 @@ class KeepWordCount(Filter[Text]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveRepeatedLines(Map[Text, Text]):
-    """Take out lines that stood in the text before; the first of each stays.
-
-    Args:
-        min_chars: shorter lines may come again, blanks at their ends not counted.
-    """
-
-    on: str = "text"
-    min_chars: Annotated[int, Ge(1)] = 10
-
-    def map(self, text: Text) -> Text | Drop:
-        seen: set[str] = set()
-        kept = []
-        for line in text.text.split("\n"):
-            core = line.strip()
-            if len(core) < self.min_chars or core not in seen:
-                kept.append(line)
-                seen.add(core)
-        return text.changed("\n".join(kept))
-
-
-@dataclass(frozen=True, kw_only=True)
 class SplitText(Split[Text]):
     """Split a text into pieces, one sample each with the other parts; keys end in the first and last character.
 

@@ -23,7 +23,7 @@ from mmdata.errors import ConfigError, MissingExtra
 PACKAGE = "package:"
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
-READ = (".json", ".txt", ".model", ".tiktoken", ".jinja")  # beside the weights: configurations and vocabularies
+READ = (".json", ".txt", ".model", ".spm", ".tiktoken", ".jinja")  # beside the weights: configurations and vocabularies
 HEADER_BYTES = 100_000_000  # of a safetensors file, by its own specification
 
 

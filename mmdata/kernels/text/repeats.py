@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mmdata.kernels.hashing import BASE
+from mmdata.kernels.hashing import BASE, mix
 
 
 def repeated(pieces: Sequence[str]) -> tuple[int, int]:
@@ -85,4 +86,27 @@ def window_sums(values: np.ndarray, n: int) -> np.ndarray:
     """
     sums = np.concatenate([[0], np.cumsum(values)])
     found: np.ndarray = sums[n:] - sums[:-n]
+    return found
+
+
+def repeated_runs(words: Sequence[str], n: int) -> np.ndarray:
+    """Which words stand in a run of n words that stood before, not overlapping it: bool [word].
+
+    Hashes of 64 bits stand for runs.
+
+    >>> repeated_runs("a b c x a b c y".split(), 3).nonzero()[0]
+    array([4, 5, 6])
+    """
+    found = np.zeros(len(words), bool)
+    if len(words) < 2 * n:
+        return found
+    numbers: dict[str, int] = {}
+    codes = mix(np.array([numbers.setdefault(word, len(numbers)) for word in words], np.uint64) + np.uint64(1))
+    grams = deque(gram_codes(codes, n), maxlen=1)[0]
+    _, first, which = np.unique(grams, return_index=True, return_inverse=True)
+    starts = np.flatnonzero(first[which] + n <= np.arange(len(grams)))
+    edges = np.zeros(len(words) + 1, np.int64)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, starts + n, -1)
+    found[:] = np.cumsum(edges[:-1]) > 0
     return found

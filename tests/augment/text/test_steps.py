@@ -16,6 +16,7 @@ from mmdata.augment.text import (
     ChangeCase,
     DeleteWords,
     InsertWords,
+    ReplaceByVectors,
     ReplaceWords,
     SwapWords,
 )
@@ -23,6 +24,7 @@ from mmdata.augment.text.characters import BESIDE
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Text
 from mmdata.core.step import RandomMap
+from mmdata.errors import ConfigError
 from mmdata.testing.contracts.steps import Case, StepContract
 
 LINE = Text("A small red disc stands on the wall of a house near the old river.")
@@ -173,3 +175,45 @@ def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
 def test_a_long_text_comes_to_an_end(step: Any, unit: str) -> None:
     """What takes the square of its length would be stopped by the time limit of a test."""
     assert isinstance(changed(step, unit * (300_000 // len(unit))), str)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    rows = ["small 1 0 0", "little 0.9 0.1 0", "Small 1 0 0", "tiny_bit 0.8 0.3 0", "house 0 1 0", "red 0 0 1"]
+    (tmp_path / "glove.txt").write_text("\n".join(rows) + "\n")
+    return str(tmp_path / "glove.txt")
+
+
+class TestReplaceByVectors(StepContract):
+    @pytest.fixture
+    def case(self, table: str, tmp_path: Path) -> Case:
+        (tmp_path / "other.txt").write_text("small 1 0\nlittle 1 0\n")
+        others: dict[str, object] = {"file": str(tmp_path / "other.txt"), "max_words": 3}
+        return Case(ReplaceByVectors(file=table, share=1), LINE, unchanged=Text("the red dog"), others=others)
+
+
+def test_words_are_replaced_by_their_neighbours(table: str) -> None:
+    step = ReplaceByVectors(file=table, share=1, n_nearest=1)
+    assert changed(step, "A small, SMALL (Small) houses house.") == "A little, Little (Little) houses house."
+    seen = {changed(ReplaceByVectors(file=table, share=1), "small", seed) for seed in range(30)}
+    assert seen == {"little", "tiny bit"}
+    assert changed(ReplaceByVectors(file=table, share=1, min_cosine=0.999), "small") == "small"
+    assert changed(ReplaceByVectors(file=table, share=1, max_words=1), "small") == "small"
+    assert changed(ReplaceByVectors(file=table, share=1, min_cosine=0), "red") != "red"
+
+
+def test_a_table_that_is_none_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read: No such file"):
+        ReplaceByVectors(file=str(tmp_path / "none")).fingerprint()
+    with pytest.raises(ConfigError, match="can't be read: No such file"):
+        ReplaceWords(file=str(tmp_path / "none")).fingerprint()
+    (tmp_path / "no.bin").write_bytes(b"9 300\nno table")
+    with pytest.raises(ConfigError, match="is damaged: it says 9 words"):
+        ReplaceByVectors(file=str(tmp_path / "no.bin")).fingerprint()
+
+
+@pytest.mark.timeout(120)
+def test_marks_around_a_word_take_no_time_of_their_own() -> None:
+    """A pattern that tries each place of a word as its end would take hours."""
+    words = "a" + "." * 1_000_000 + "a"
+    assert changed(ReplaceWords(table=TABLE, share=1), f"{words} «house»") == f"{words} «building»"

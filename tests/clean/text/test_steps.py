@@ -24,6 +24,7 @@ from mmdata.clean.text import (
     RemoveCharacters,
     RemoveHidden,
     RemoveRepeatedLines,
+    RemoveRepeatedRuns,
     RemoveWords,
     ReplacePattern,
     SplitText,
@@ -62,6 +63,7 @@ class TestTextSteps(StepContract):
             Case(TellLanguage(), Sample("k", {"text": ENGLISH})),
             Case(TellLanguage(), Sample("k", {}), Sample("k", {"image": Text("no text part")})),
             Case(KeepWordCount(max_words=9), Text("one"), others={"max_words": 8}),
+            Case(RemoveRepeatedRuns(n_words=2), Text("a b c a b"), unchanged=Text("a b c a")),
             Case(RemoveRepeatedLines(), Text("a line of text\n" * 2), Text("a\na")),
         ],
         ids=str,
@@ -275,6 +277,36 @@ def test_repeated_lines_are_taken_out_but_for_the_first(text: str, kept: str) ->
     assert mapped(RemoveRepeatedLines(), text) == kept
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", ""),
+        ("a b c d", "a b c d"),
+        ("a b c x a b c y", "a b c x y"),
+        ("a b c  A B\tC y", "a b c  y"),
+        ("a b c a b", "a b c a b"),
+        ("a b c a b c", "a b c"),
+        ("a b c a b c a b c a b", "a b c"),
+        ("a a a a a a a", "a a a"),
+        ("a b c\nx\na b c\n\ny", "a b c\nx\n\ny"),
+        ("a b\nc\nx a b c\ny", "a b\nc\nx\ny"),
+        ("x a b c y a b c z", "x a b c y z"),
+        ("a b c, d a b c", "a b c, d a b c"),
+        ("e\u0301 b c e\u0301 b c \ud800", "e\u0301 b c \ud800"),
+    ],
+)
+def test_repeated_runs_of_words_are_taken_out_but_for_the_first(text: str, kept: str) -> None:
+    assert mapped(RemoveRepeatedRuns(n_words=3), text) == kept
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=24), st.integers(2, 4))
+def test_no_run_is_left_twice_where_it_was_taken_out(words: list[str], n: int) -> None:
+    runs = [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
+    goes = {place for at, run in enumerate(runs) if runs.index(run) + n <= at for place in range(at, at + n)}
+    left = [word for place, word in enumerate(words) if place not in goes]
+    assert mapped(RemoveRepeatedRuns(n_words=n), " ".join(words)).split() == left
+
+
 def pieces(step: SplitText, text: str) -> dict[str, str]:
     found = step.split(Sample("k", {"text": Text(text), "other": Text("kept")}))
     assert not isinstance(found, Drop)
@@ -402,6 +434,7 @@ def test_no_text_takes_time_that_grows_faster_than_it(unit: str) -> None:
     steps: list[Map[Text, Text]] = [
         RedactPrivate(kinds=every), RemoveHidden(), RemoveCharacters(kinds=("symbols",), longest_run=3),
         RemoveWords(words=("zebra", "a zebra")), RemoveRepeatedLines(),
+        RemoveRepeatedRuns(),
     ]  # fmt: skip
     for step in steps:
         mapped(step, text)
