@@ -125,7 +125,10 @@ def film_bytes(
 
     file = io.BytesIO()
     with av.open(file, "w", format=form, options={"fflags": "+bitexact"}) as container:
-        film = cast("VideoStream", container.add_stream(codec, rate=fps, options={"g": str(gop), **(options or {})}))
+        film = cast(
+            "VideoStream",
+            container.add_stream(codec, rate=fps, options={"g": str(gop), **_exact(codec), **(options or {})}),
+        )
         film.height, film.width = frames.pixels.shape[1:3]
         film.pix_fmt = "yuv420p" if film.height % 2 == 0 == film.width % 2 else "yuv444p"
         film.codec_context.thread_count, film.codec_context.gop_size = 1, gop
@@ -146,6 +149,11 @@ def film_bytes(
             container.mux(sound.encode(heard))
             container.mux(sound.encode(None))
     return file.getvalue()
+
+
+def _exact(codec: str) -> Mapping[str, str]:
+    """What an encoder needs to give the same bytes each time."""
+    return {"mbtree": "0"} if codec == "libx264" else {}
 
 
 def clicks(times_s: Sequence[float], *, seconds: float, rate_hz: int = 48_000) -> Audio:
