@@ -51,11 +51,29 @@ def stream(
         typer.Option("--mix", metavar="STORE=WEIGHT", help="Mix another store in, with a weight; can be repeated."),
     ] = None,
     weight: Annotated[float, typer.Option("--weight", help="The weight of STORE itself, with --mix.")] = 1.0,
+    epochs: Annotated[
+        float | None,
+        typer.Option("--epochs", help="Instead: how often STORE is gone through in an epoch; so say --mix's numbers."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="A mixture's epoch lasts until the first or all of its parts end.")
+    ] = None,
+    batches: Annotated[
+        str | None, typer.Option("--batches", help="A mixture's batches: mixed, or each of a single part.")
+    ] = None,
     length: Annotated[
         str | None, typer.Option("--length", metavar="FEATURE", help="Batches of similar length; needs --budget.")
     ] = None,
     budget: Annotated[
         float | None, typer.Option("--budget", help="Most rows x longest of a batch, in the length's unit.")
+    ] = None,
+    shares: Annotated[
+        int | None,
+        typer.Option("--shares", help="Equal shares of a step, with --budget; as many as ranks unless said."),
+    ] = None,
+    steps: Annotated[
+        Path | None,
+        typer.Option("--steps", metavar="FILE", help="YAML: for columns of media the steps that follow decoding."),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", metavar="FOLDER", help="Keep copies of the store's files on this machine.")
@@ -67,12 +85,16 @@ def stream(
     """Stream STORE through one epoch and say how fast it came; with --describe say what would come, and how mixed."""
     from mmdata import api
     from mmdata.cli.screen import print_json
+    from mmdata.config.columns import steps_by_column
     from mmdata.loader.parts import Part
     from mmdata.loader.quality import quality
 
     opened = api.open(store, snapshot=snapshot)
     made = api.stream(
-        [Part(opened, selection, split, weight=weight if mix else None), *_mixed_in(mix or [])],
+        [
+            Part(opened, selection, split, weight=weight if mix and epochs is None else None, epochs=epochs),
+            *_mixed_in(mix or [], epochs is not None),
+        ],
         columns or list(opened.families),
         batch_size=batch_size,
         seed=seed,
@@ -80,6 +102,10 @@ def stream(
         tail=tail,
         length=length,
         budget=budget,
+        until=until,
+        batches=batches,
+        shares=shares,
+        steps=steps_by_column(steps) if steps else None,
         cache=cache,
     )
     mixed = quality(made.order, [[chunk.files["samples"].shard for chunk in part.chunks] for part in made.parts])
@@ -90,17 +116,19 @@ def stream(
     _tell(made, mixed, found)
 
 
-def _mixed_in(mix: list[str]) -> list[Part]:
-    """What is mixed with the store."""
+def _mixed_in(mix: list[str], are_epochs: bool) -> list[Part]:
+    """What is mixed with the store, with weights or numbers of epochs."""
     from mmdata.loader.parts import Part
 
     parts, faults = [], []
     for text in mix:
         place, _, number = text.rpartition("=")
         try:
-            parts.append(Part(place, weight=float(number)))
+            share = float(number)
+            parts.append(Part(place, epochs=share) if are_epochs else Part(place, weight=share))
         except ValueError:
-            faults.append(f"--mix: {text!r} must be STORE=WEIGHT, such as out/photos=0.5")
+            what = "EPOCHS, such as out/photos=2" if are_epochs else "WEIGHT, such as out/photos=0.5"
+            faults.append(f"--mix: {text!r} must be STORE={what}")
     if faults:
         raise ConfigError("stream", faults)
     return parts

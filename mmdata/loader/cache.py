@@ -2,7 +2,7 @@
 
     FOLDER/copies/NAME   whole, checked against its digest, never written to again; its time is that of its last use
     FOLDER/parts/NAME    being fetched by the process that holds its lock; without a lock, left by one that was killed
-    FOLDER/lock          held while room is made
+    FOLDER/lock          held while room is made; notes how many bytes there are at most
 
 A copy's name is a hash of the file's full URL, size and digest: a changed file is another one, and equal names in two
 stores are told apart. Of many processes that want a file one fetches it, the others wait. Nothing needs to be running
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmdata.errors import ConfigError, StoreError
+from mmdata.loader.bounds import n_bytes
 
 if TYPE_CHECKING:
     from mmdata.store.files import Files
@@ -37,6 +38,7 @@ BLOCK_BYTES = 8 << 20
 SIDE_BY_SIDE = 4  # blocks of a file that are fetched at once
 WAIT_S = 300.0  # for another process that fetches the same file; after that it is read where it lies
 LOOK_EVERY_S = 0.05
+SPARED_SHARE = 16  # of many copies, a sixteenth goes at once
 FULL_FOR_S = 60.0  # how long a full disk is left alone
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -68,8 +70,10 @@ class Cache:
 
     def prepare(self) -> None:
         """Make the folder. Raises ConfigError when that can't be, or nothing can be written there."""
-        if self.max_bytes < 1:
-            raise ConfigError("stream", [f"cache: max_bytes must be at least 1, not {self.max_bytes}"])
+        n_bytes("cache: max_bytes", self.max_bytes)
+        for place in (self.folder, *self.folder.parents):
+            if place.exists() and not place.is_dir():
+                raise ConfigError("stream", [f"cache: {self.folder} can't be used: {place} is a file, name a folder"])
         try:
             for name in ("copies", "parts"):
                 (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,7 +81,17 @@ class Cache:
                 return
         except OSError as error:
             if error.errno not in _FULL:
-                raise ConfigError("stream", [f"cache: {self.folder} can't be used: {error}"]) from error
+                why = f"{error.strerror or error} ({error.filename})" if error.filename else str(error)
+                raise ConfigError("stream", [f"cache: {self.folder} can't be used: {why}"]) from error
+
+    def check_apart(self, store: str) -> None:
+        """See that the folder and a store on this machine are not within each other. Raises ConfigError if they are."""
+        cache, place = os.path.realpath(self.folder), os.path.realpath(store)
+        if os.path.commonpath([cache, place]) in (cache, place):
+            where = "is" if cache == place else "lies in" if cache.startswith(place) else "holds"
+            raise ConfigError(
+                "stream", [f"cache: {self.folder} {where} the store {store}: name a folder for the cache alone"]
+            )
 
     def copy(self, files: Files, wanted: Wanted) -> str | None:
         """The path of a copy, fetched now where there is none; None where the file is to be read where it lies.
@@ -179,20 +193,29 @@ class Cache:
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             until = time.monotonic() + 10.0
-            while not _take(lock) and time.monotonic() < until:
+            while not (is_mine := _take(lock)) and time.monotonic() < until:
                 time.sleep(LOOK_EVERY_S / 10)
             self._sweep()
-            copies = sorted(_listed(self.folder / "copies"), key=lambda entry: entry[1].st_mtime_ns)
-            used = sum(stat.st_size for _, stat in [*copies, *_listed(self.folder / "parts")])
-            for path, stat in copies:
-                if used + size_bytes <= self.max_bytes:
-                    break
-                path.unlink(missing_ok=True)
-                used -= stat.st_size
+            used = _noted(lock)
+            if used is None or used + size_bytes > self.max_bytes:
+                used = self._evict(size_bytes)
+            _note(lock, used + size_bytes if is_mine else None)
             if size_bytes and hasattr(os, "posix_fallocate"):  # not on macOS: there a full disk shows later
                 os.posix_fallocate(fd, 0, size_bytes)
         finally:
             _release(lock)
+
+    def _evict(self, size_bytes: int) -> int:
+        """Delete the copies whose last use is longest ago until so many bytes fit; how many are left."""
+        copies = sorted(_listed(self.folder / "copies"), key=lambda entry: entry[1].st_mtime_ns)
+        used = sum(stat.st_size for _, stat in [*copies, *_listed(self.folder / "parts")])
+        spared = len(copies) // SPARED_SHARE  # more than is needed, or each file that comes would look at all of them
+        for number, (path, stat) in enumerate(copies):
+            if used + size_bytes <= self.max_bytes and (number == 0 or number >= spared):
+                break
+            path.unlink(missing_ok=True)
+            used -= stat.st_size
+        return used
 
     def _sweep(self) -> None:
         """Delete the parts of processes that were killed."""
@@ -260,6 +283,23 @@ def _disk() -> Iterator[None]:
         yield
     except OSError as error:
         raise _Disk(error) from error
+
+
+def _noted(lock: int) -> int | None:
+    """How many bytes there are at most, as it was noted in the lock's file; None where nothing was.
+
+    What was deleted since, or never came, makes it too much, and then the folder is looked at. Copies come only with a
+    note, so that it is never too little.
+    """
+    text = os.pread(lock, 32, 0)
+    return int(text) if text.isdigit() else None
+
+
+def _note(lock: int, used: int | None) -> None:
+    if used is None:
+        os.ftruncate(lock, 0)
+    else:
+        os.pwrite(lock, f"{used:032d}".encode(), 0)
 
 
 def _take(fd: int) -> bool:

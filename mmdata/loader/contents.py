@@ -71,6 +71,8 @@ class Contents:
         if cache is None:
             return self
         cache = cache if isinstance(cache, Cache) else Cache(cache)
+        if self.files.is_local:
+            cache.check_apart(self.files.full(""))
         cache.prepare()
         return replace(self, cache=cache)
 

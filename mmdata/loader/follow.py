@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, SchemaMismatch, StoreError
-from mmdata.loader.state import STATE_VERSION
+from mmdata.loader.state import STATE_VERSION, place_in
 from mmdata.loader.stream import Stream, stream
 
 if TYPE_CHECKING:
@@ -156,9 +156,8 @@ class FollowingStream:
         if state.get("follow") != self.name:
             whose = f"of one that follows as {state['follow']!r}" if state.get("follow") else "of one that follows none"
             raise SchemaMismatch(f"the state is of another stream: {whose}, this one follows as {self.name!r}")
-        epoch, step = state.get("epoch"), state.get("step")
-        if not isinstance(epoch, int) or not isinstance(step, int) or epoch < 0 or step < 0:
-            raise SchemaMismatch(f"the stream's state is damaged: epoch {epoch!r}, step {step!r}")
+        place = place_in(state)
+        epoch, step = place.epoch, place.step
         if "parts" in state:
             one = self._opened(epoch, new=False)
             one.load_state_dict(state)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mmdata.codec.sniff import HEAD_BYTES, media_type, modality, modality_of_name
 from mmdata.core.sample import Audio, Frames, Image
@@ -17,6 +20,8 @@ from mmdata.loader.decoding import decoding
 from mmdata.loader.media import MediaSettings, Medium
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mmdata.store import Store
     from mmdata.store.read import StoredBlob
 
@@ -84,6 +89,28 @@ def _medium(name: str, kinds: Mapping[str, str], media: MediaSettings) -> Medium
     return Medium(name, part, decoding(part, kind, steps, seed=media.seed))
 
 
+def check_words(stores: Sequence[Store], columns: Sequence[Column]) -> None:
+    """See that each text and field of the metadata that was asked for is somewhere in the stores.
+
+    A name that the first samples have costs nothing; for another one, all are looked through.
+
+    Raises:
+        ConfigError: no sample has it; says what there is.
+    """
+    faults = []
+    seen = [Seen(store) for store in stores]
+    for column in columns:
+        if not isinstance(column, Words) or column.within is None or any(one.has(column) for one in seen):
+            continue
+        there = dict.fromkeys(name for one in seen for name in one.words(column.field))
+        near = difflib.get_close_matches(column.within, [name.partition(".")[2] for name in there], n=1)
+        what = f", did you mean {f'{column.field}.{near[0]}'!r}?" if near else ";"
+        place = ", ".join(dict.fromkeys(store.url for store in stores))
+        faults.append(f"columns: no sample of {place} has {column.name!r}{what} there are {', '.join(there) or 'none'}")
+    if faults:
+        raise ConfigError("stream", faults)
+
+
 def _faults(store: Store, seen: Seen, unknown: Sequence[str], features: Sequence[str]) -> Iterator[str]:
     """Why each name is none, and what may have been meant."""
     if not unknown:
@@ -121,6 +148,30 @@ class Seen:
         """The fields of the metadata."""
         return self._found[1]
 
+    def words(self, field: str) -> list[str]:
+        """The columns of texts or of metadata that the first samples have."""
+        if field == "meta":
+            return [f"meta.{name}" for name in self.fields]
+        return [f"text.{part}" for part, kind in self.kinds.items() if kind == "text"]
+
+    def has(self, column: Words) -> bool:
+        """Whether any sample has a text, or a field of the metadata."""
+        return column.name in self.words(column.field) or self._is_somewhere(column)
+
+    def _is_somewhere(self, column: Words) -> bool:
+        from mmdata.loader.reader import ShardReader
+        from mmdata.store.files import Files
+
+        reader = ShardReader(Files.at(self._store.url, self._store.storage_options), ())
+        try:
+            for shard in self._store.view().shards:
+                file = shard.samples
+                if file.rows and _has_word(reader.read(file, column.fields, np.arange(file.rows)), column):
+                    return True
+        finally:
+            reader.close()
+        return False
+
     @cached_property
     def _found(self) -> tuple[dict[str, str], list[str]]:
         from mmdata.store.read import StoredBlob
@@ -133,6 +184,18 @@ class Seen:
                 blobs |= {name: part for name, part in sample.parts.items() if isinstance(part, StoredBlob)}
                 fields.update(dict.fromkeys(sample.meta))
         return {name: _kind(blobs[name]) for name in sorted(blobs)}, sorted(set(fields) - set(TEXTS))
+
+
+def _has_word(rows: pa.Table, column: Words) -> bool:
+    """Whether any of the samples has the text, or the field of the metadata."""
+    import pyarrow.compute as pc
+
+    found, name = rows.column(column.field), column.within or ""
+    if column.field == "text":
+        return bool(pc.any(pc.is_valid(pc.map_lookup(found, query_key=name, occurrence="first"))).as_py())
+    if name.isascii():  # others may be written in several ways
+        found = found.filter(pc.match_substring(found, json.dumps(name)))
+    return any(name in json.loads(text) for text in found.to_pylist())
 
 
 def _kind(blob: StoredBlob) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -100,14 +99,6 @@ def order_of(parts: Sequence[Part], found: Sequence[Contents], settings: OrderSe
             "stream", [f"tail: {order.n_rows} rows fill no batch of {size}: take a smaller one, or 'short'"]
         )
     return order
-
-
-def whole(name: str, value: int) -> int:
-    """A setting as Python's int, which states as JSON need, whatever integer it is. Raises ConfigError if none."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise ConfigError("stream", [f"{name}: must be a whole number, not {value!r}"]) from None
 
 
 def is_mixture(parts: Sequence[Part]) -> bool:

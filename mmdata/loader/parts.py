@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.loader.contents import Contents, contents_of
 from mmdata.loader.media import MediaSettings
+from mmdata.loader.names import check_words
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -141,6 +142,7 @@ def contents_of_parts(parts: Sequence[Part], columns: Sequence[str], *, media: M
             faults += [f"{start}{fault}" for fault in error.faults]
     if faults:
         raise ConfigError("stream", faults)
+    check_words([part.store for part in parts], found[0].columns)  # type: ignore[misc]  # they are open
     if differing := list(_differing(found, named(parts))):
         raise SchemaMismatch(
             f"parts of a mixture must give the same columns: {'; '.join(differing)}. Make the features with the same "

@@ -24,11 +24,13 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.step import Step
 from mmdata.errors import ConfigError
 from mmdata.loader.assembling import Decoders
+from mmdata.loader.bounds import n_bytes, whole
 from mmdata.loader.cache import Cache
 from mmdata.loader.collate import Begun, Collator, Output
 from mmdata.loader.columns import Column, Held, Piece
 from mmdata.loader.contents import Contents, contents_of, row_bytes
 from mmdata.loader.media import MediaSettings, Medium
+from mmdata.loader.names import check_words
 from mmdata.loader.order import Taken, WindowId
 from mmdata.loader.reader import Window
 from mmdata.loader.tars import Fetch
@@ -75,12 +77,13 @@ def rows(
         ConfigError: a setting is out of range or an unknown name, or there are no rows.
         Incomplete: a shard with selected samples lacks a feature that is asked for.
     """
-    if threads < 1:
-        raise ConfigError("rows", [f"threads: must be at least 1, not {threads}"])
+    threads, seed = whole("threads", threads, least=1, where="rows"), whole("seed", seed, where="rows")
+    max_bytes = n_bytes("max_bytes", max_bytes, least=0, where="rows")
     if output not in ("numpy", "torch"):
         raise ConfigError("rows", [f"output: must be numpy or torch, not {output!r}"])
     media = MediaSettings(dict(steps or {}), seed, 0, check_digests, fetch)
     contents = contents_of(store, columns, selection=selection, split=split, media=media).through(cache)
+    check_words([store], contents.columns)
     return Rows(contents, threads=threads, max_bytes=max_bytes, output=output)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -58,11 +57,19 @@ def place_of(state: Mapping[str, Any], order: Mapping[str, Any], parts: Sequence
         faults += [fault for then, part in zip(was, parts, strict=True) for fault in _other_content(then, part)]
     if faults:
         raise SchemaMismatch("the state is of another stream: " + "; ".join(faults))
-    epoch, step = saved.get("epoch"), saved.get("step")
-    try:
-        return Place(operator.index(epoch), operator.index(step))  # type: ignore[arg-type]
-    except TypeError as error:
-        raise SchemaMismatch(f"the stream's state is damaged: epoch {epoch!r}, step {step!r}: {error}") from error
+    return place_in(saved)
+
+
+def place_in(state: Mapping[str, Any]) -> Place:
+    """The place alone. Raises SchemaMismatch unless both are whole numbers from 0 on."""
+    epoch, step = state.get("epoch"), state.get("step")
+    if not (_is_count(epoch) and _is_count(step)):
+        raise SchemaMismatch(f"the stream's state is damaged: epoch {epoch!r}, step {step!r}")
+    return Place(epoch, step)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _upgraded(state: Mapping[str, Any]) -> Mapping[str, Any]:

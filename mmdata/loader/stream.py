@@ -12,6 +12,7 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.step import Step
 from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.loader.assembling import Decoders
+from mmdata.loader.bounds import n_bytes, whole
 from mmdata.loader.cache import Cache
 from mmdata.loader.collate import Collator, Made, Output
 from mmdata.loader.contents import Contents
@@ -20,7 +21,7 @@ from mmdata.loader.media import MediaSettings
 from mmdata.loader.mix import Batches, Until
 from mmdata.loader.mixing import Mix, mixing_of
 from mmdata.loader.order import EpochOrder, Order, Taken, WindowId
-from mmdata.loader.ordering import OrderSettings, is_mixture, order_of, whole
+from mmdata.loader.ordering import OrderSettings, is_mixture, order_of
 from mmdata.loader.parts import Part, contents_of_parts, named, parts_of
 from mmdata.loader.plan import Plan, Tail
 from mmdata.loader.reader import Part as ReadPart
@@ -122,21 +123,19 @@ def stream(
         Incomplete: a shard with selected samples lacks a feature that is asked for.
         SchemaMismatch: shards hold different forms of a column.
     """
-    if world < 1:
-        raise ConfigError("stream", [f"world: must be at least 1, not {world}"])
+    world, threads, epoch = (
+        whole("world", world, least=1),
+        whole("threads", threads, least=1),
+        whole("epoch", epoch, least=0),
+    )
+    rank, seed, max_bytes = whole("rank", rank), whole("seed", seed), n_bytes("max_bytes", max_bytes)
     if not 0 <= rank < world:
         raise ConfigError("stream", [f"rank: there is no rank {rank} in a world of {world}"])
-    if threads < 1:
-        raise ConfigError("stream", [f"threads: must be at least 1, not {threads}"])
-    if epoch < 0:
-        raise ConfigError("stream", [f"epoch: must be at least 0, not {epoch}"])
     if output not in ("numpy", "torch"):
         raise ConfigError("stream", [f"output: must be numpy or torch, not {output!r}"])
     if pin and output != "torch":
         raise ConfigError("stream", ["pin: arrays of numpy can't be pinned: set output='torch'"])
-    if max_consecutive_bad < 0:
-        raise ConfigError("stream", [f"max_consecutive_bad: must be at least 0, not {max_consecutive_bad}"])
-    seed, epoch = whole("seed", seed), whole("epoch", epoch)
+    max_consecutive_bad = whole("max_consecutive_bad", max_consecutive_bad, least=0)
     media = MediaSettings(dict(steps or {}), seed, max_consecutive_bad, check_digests, fetch)
     asked = OrderSettings(
         world=world,

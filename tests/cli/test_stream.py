@@ -47,3 +47,42 @@ def test_a_cache_keeps_copies_where_the_command_says(mmdata: Mmdata, tmp_path: P
     (tmp_path / "file").write_text("")
     ended = mmdata("stream", store.url, "image", "--cache", tmp_path / "file" / "cache")
     assert (ended.code, "can't be used" in ended.err) == (2, True)
+
+
+def test_steps_are_read_from_a_file(mmdata: Mmdata, tmp_path: Path) -> None:
+    store = gallery(tmp_path / "store", (12,))
+    file = tmp_path / "steps.yaml"
+    file.write_text("image: [{use: clean.image.CropImage, width_px: 20, height_px: 16}, augment.image.FlipImage]\n")
+    settings = ("stream", store.url, "image", "--batch-size", 4, "--steps", file)
+    assert mmdata(*settings, "--describe", "--json").json["columns"] == {
+        "image": "uint8 [height=16, width=20, channel=3]"
+    }
+    assert mmdata(*settings).code == 0
+    file.write_text("image: [{use: clean.image.CropImag}]\nfilm: {use: x}\n")
+    ended = mmdata(*settings)
+    assert ended.code == 2
+    assert f"{file}: 2 faults" in ended.err
+    assert "image[0]: no step 'clean.image.CropImag', did you mean 'clean.image.CropImage'?" in ended.err
+    assert "film: expected a list, not" in ended.err
+    for text, told in (("[1]", "expected columns"), ("a: [", "is not YAML"), ("zzz: []", "'zzz' is no column")):
+        file.write_text(text)
+        assert told in mmdata(*settings).err
+    assert "can't be read" in mmdata("stream", store.url, "image", "--steps", tmp_path).err
+
+
+def test_mixtures_can_be_given_by_epochs(mmdata: Mmdata, tmp_path: Path) -> None:
+    first, second = gallery(tmp_path / "a", (40,)), gallery(tmp_path / "b", (20,))
+    settings = ("stream", first.url, "key", "--batch-size", 4, "--mix", f"{second.url}=2", "--epochs", 1, "--describe")
+    described = mmdata(*settings, "--json").json
+    assert list(described["part_shares"].values()) == [0.5, 0.5]
+    longer = mmdata(*settings, "--until", "all", "--batches", "single", "--json").json
+    assert longer["steps"] >= described["steps"]
+    ended = mmdata(*settings, "--until", "never")
+    assert (ended.code, "until: must be first or all, not 'never'" in ended.err) == (2, True)
+    assert "must be STORE=EPOCHS" in mmdata(*settings, "--mix", "x").err
+    assert "batches: is for mixtures" in mmdata("stream", first.url, "key", "--batches", "single").err
+
+
+def test_shares_need_a_budget(mmdata: Mmdata, tmp_path: Path) -> None:
+    store = gallery(tmp_path / "store", (6,))
+    assert "shares: needs budget, too" in mmdata("stream", store.url, "key", "--shares", 2).err

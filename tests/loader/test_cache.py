@@ -217,7 +217,7 @@ def test_a_folder_that_can_t_be_made_is_a_fault_of_the_setting(small: Store, tmp
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cache: .*file/cache can't be used"):
         stream(small, COLUMNS, cache=tmp_path / "file" / "cache")
-    with pytest.raises(ConfigError, match="max_bytes must be at least 1"):
+    with pytest.raises(ConfigError, match="cache: max_bytes: must be a number of bytes, at least 1, not 0"):
         stream(small, COLUMNS, cache=Cache(tmp_path, 0))
 
 
@@ -403,3 +403,95 @@ def test_a_bucket_is_read_once_by_all_processes_of_a_machine(
         assert s3.requests()["GET"] - opened == n_files
     assert_same(batches(store, None), expected)  # and by ranges, without a cache
     shutil.rmtree(tmp_path / "cache")
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(small: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(ConfigError) as error:
+            stream(small, COLUMNS, cache=folder)
+        told = f"cache: {folder} can't be used: {tmp_path / 'file'} is a file, name a folder"
+        assert error.value.faults == (told,)
+
+
+def test_a_folder_in_the_store_or_around_it_is_refused(make_store: Callable[..., Store], tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", (5,))
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    before = sorted(tmp_path.rglob("*"))
+    for folder, where in (
+        (tmp_path / "store" / "cache", "lies in"),
+        (tmp_path / "link" / "deep" / "cache", "lies in"),
+        (tmp_path / "store", "is"),
+        (tmp_path, "holds"),
+    ):
+        with pytest.raises(ConfigError, match=f"{folder} {where} the store"):
+            stream(store, COLUMNS, cache=folder)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert list(stream(store, COLUMNS, batch_size=2, cache=tmp_path / "store-cache"))  # a name that begins alike
+
+
+def test_many_copies_come_without_a_look_at_those_that_are_there(
+    small: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    listed = cache_module._listed
+
+    def counted(folder: Path) -> list[Any]:
+        found = listed(folder)
+        looked.append(len(found))
+        return found
+
+    monkeypatch.setattr(cache_module, "_listed", counted)
+    cache = Cache(tmp_path / "cache", max_bytes=1_000_000)
+    cache.prepare()
+    files, wanted = sources(tmp_path, 200)
+    for one in wanted:
+        assert cache.copy(files, one)
+    assert len(list((tmp_path / "cache" / "copies").iterdir())) == 200
+    assert sum(looked) < 600  # each of its own part, and not all copies each time
+
+
+def test_where_many_are_evicted_a_sixteenth_goes_at_once(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", max_bytes=64 * 100)
+    cache.prepare()
+    files, wanted = sources(tmp_path, 100)
+    copies = tmp_path / "cache" / "copies"
+    for number, one in enumerate(wanted):
+        path = cache.copy(files, one)
+        assert path is not None
+        os.utime(path, ns=(number, number))  # in order of their use
+        n_bytes = sum(each.stat().st_size for each in copies.iterdir())
+        assert n_bytes <= 64 * 100
+        if number >= 64:
+            assert n_bytes >= 60 * 100
+    kept = {each.read_bytes() for each in copies.iterdir()}
+    assert content(99) in kept
+    assert content(0) not in kept
+
+
+def test_a_note_that_is_damaged_or_too_high_only_costs_a_look(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", max_bytes=1_000)
+    cache.prepare()
+    files, wanted = sources(tmp_path, 12)
+    for number, note in enumerate((b"", b"no number", b"9" * 32, b"-5")):
+        (tmp_path / "cache" / "lock").write_bytes(note)
+        assert cache.copy(files, wanted[number])
+    for one in wanted:
+        assert cache.copy(files, one)
+    copies = list((tmp_path / "cache" / "copies").iterdir())
+    assert sum(each.stat().st_size for each in copies) <= 1_000
+    assert len(copies) == 10
+
+
+def content(number: int) -> bytes:
+    return f"{number:04d}".encode() * 25
+
+
+def sources(folder: Path, count: int) -> tuple[Files, list[Wanted]]:
+    """Files of 100 bytes."""
+    place = folder / "far"
+    place.mkdir()
+    for number in range(count):
+        (place / f"{number}").write_bytes(content(number))
+    files = Files.at(str(place))
+    return files, [Wanted(f"{number}", *files.measure(f"{number}")) for number in range(count)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from mmdata.core.ports import Encoded
 from mmdata.core.sample import Audio, Blob, Image, Part, Sample, Text, Video
 from mmdata.errors import ConfigError
+from mmdata.loader.parts import Part as Part_
+from mmdata.loader.rows import rows
 from mmdata.loader.stream import stream
 from mmdata.store import Store
 from mmdata.store.store import Change
@@ -58,6 +61,47 @@ def test_a_name_that_is_no_column_says_what_was_meant(store: Store, name: str, t
         stream(store, [name])
     assert len(error.value.faults) == 1
     assert told in error.value.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("meta.autor", "has 'meta.autor', did you mean 'meta.author'? there are meta.author, meta.n"),
+        ("meta.zzz", "has 'meta.zzz'; there are meta.author, meta.n"),
+        ("text.captoin", "has 'text.captoin', did you mean 'text.caption'? there are text.caption, text.text"),
+        ("meta.größe", "has 'meta.größe'"),
+    ],
+)
+def test_a_text_that_no_sample_has_is_refused(store: Store, name: str, told: str) -> None:
+    for asked in (lambda: stream(store, [name], batch_size=2), lambda: rows(store, [name])):
+        with pytest.raises(ConfigError) as error:
+            asked()
+        assert len(error.value.faults) == 1
+        assert told in error.value.faults[0]
+
+
+def test_a_text_that_few_samples_have_is_given(build: Build) -> None:
+    store = build(3)
+    with ShardWriter(store.url, shard="f" * 16, fp="f" * 16, source="toy") as writer:
+        for number in range(130):
+            meta: dict[str, object] = {"größe": 3, "late": None} if number == 120 else {"other": "größe late"}
+            parts: dict[str, Part] = {"text": Text("a"), **({"rare": Text("b")} if number == 125 else {})}
+            encoded = {name: Encoded(Blob.of(b"x"), "txt", part) for name, part in parts.items()}
+            writer.add(Sample(f"toy/{number}", parts, meta), encoded, pointers=dict.fromkeys(parts, "x"))
+        files = writer.close()
+    store.commit([Change("samples", add=files)])
+    (batch,) = stream(store, ["meta.größe", "meta.late", "text.rare", "meta.label"], batch_size=133, shuffle=False)
+    assert [value for value in batch["meta.größe"] if value] == ["3"]
+    assert set(batch["meta.late"]) == {None}
+    assert [value for value in batch["text.rare"] if value] == ["b"]
+
+
+def test_a_text_may_be_in_one_part_of_a_mixture_alone(store: Store, make_store: Build, tmp_path: Path) -> None:
+    other = make_store(tmp_path / "other", (8,))
+    parts = [Part_(store, weight=1), Part_(other, weight=1)]
+    assert next(iter(stream(parts, ["meta.author", "text.text"], batch_size=2, lanes=1)))["meta.author"]
+    with pytest.raises(ConfigError, match=r"no sample of .*store, .*other has 'meta.autor', did you mean"):
+        stream(parts, ["meta.autor"], batch_size=2)
 
 
 def test_a_name_alone_is_asked_for_as_a_list(store: Store) -> None:

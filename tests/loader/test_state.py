@@ -10,6 +10,7 @@ import pytest
 from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.loader.follow import FollowingStream
 from mmdata.loader.ordering import seed_of
+from mmdata.loader.rows import rows
 from mmdata.loader.stream import Stream, stream
 from mmdata.store import Store
 
@@ -117,3 +118,40 @@ def test_integers_of_numpy_make_states_of_json_and_other_numbers_are_refused(sma
     assert next(iter(there))["key"] == next(iter(made))["key"]
     with pytest.raises(ConfigError, match=f"{name}: must be a whole number, not 2.5"):
         stream(small, [], **{**given, name: 2.5})
+
+
+@pytest.mark.parametrize("name", ["epoch", "step"])
+@pytest.mark.parametrize("value", [True, False, 1.0, "1", None, -1, [1]])
+def test_a_place_is_two_whole_numbers(small: Store, name: str, value: Any) -> None:
+    for made in (opened(small), FollowingStream(small, ["image.sharpness"], name="f", batch_size=4, lanes=2)):
+        state = {**made.state_dict(), name: value}
+        with pytest.raises(SchemaMismatch, match=r"the stream's state is damaged: epoch .*, step"):
+            made.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"threads": 1.5}, "threads: must be a whole number, not 1.5"),
+        ({"threads": 0}, "threads: must be at least 1, not 0"),
+        ({"threads": True}, "threads: must be a whole number, not True"),
+        ({"world": 2.0}, "world: must be a whole number, not 2.0"),
+        ({"rank": "0"}, "rank: must be a whole number, not '0'"),
+        ({"epoch": -1}, "epoch: must be at least 0, not -1"),
+        ({"max_consecutive_bad": 0.5}, "max_consecutive_bad: must be a whole number, not 0.5"),
+        ({"max_bytes": 0}, "max_bytes: must be a number of bytes, at least 1, not 0"),
+        ({"max_bytes": float("nan")}, "max_bytes: must be a number of bytes, at least 1, not nan"),
+        ({"max_bytes": "1G"}, "max_bytes: must be a number of bytes, at least 1, not '1G'"),
+    ],
+)
+def test_numbers_of_another_kind_are_refused(small: Store, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        opened(small, **settings)
+    assert error.value.faults == (told,)
+    if settings.keys() <= {"threads"}:
+        with pytest.raises(ConfigError, match=told):
+            rows(small, ["image.sharpness"], **settings)
+
+
+def test_sizes_may_be_written_as_powers_of_ten(small: Store) -> None:
+    assert list(opened(small, max_bytes=4e8, threads=np.int64(1)))
