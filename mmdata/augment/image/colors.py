@@ -19,14 +19,17 @@ Strength = Annotated[float, Ge(0), Le(1)]
 class JitterColors(RandomMap[Image, Image]):
     """Change brightness, contrast, saturation and hue, each by a random amount, in a random order.
 
-    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks" (2012) did so
-    first; factors are as in torchvision's ColorJitter: uniform from 1 - x to 1 + x, the hue's turn from -x to x. A grey
-    picture has brightness and contrast alone.
+    Factors are uniform from 1 - x to 1 + x, the hue's turn from -x to x. A grey picture has brightness and contrast
+    alone.
 
     Args:
         brightness: the factor of all levels. contrast: of their distance from the mean grey level.
         saturation: of their distance from the pixel's grey. hue: in whole turns, at most 0.5.
         p: the share of pictures that are changed.
+
+    Reference:
+        Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks" (2012), 4.1;
+        factors as ColorJitter of torchvision draws them.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -64,6 +67,9 @@ class DropColors(RandomMap[Image, Image]):
 
     Args:
         p: the share of pictures.
+
+    Reference:
+        Chen et al., "A simple framework for contrastive learning" (SimCLR, ICML 2020), appendix A.
     """
 
     extra: ClassVar[str | None] = "image"

@@ -23,6 +23,9 @@ class AddNoise(RandomMap[Image, Image]):
     Args:
         min_level: least standard deviation, in levels of 0 to 255; each picture's is uniform between the two.
         max_level: greatest.
+
+    Reference:
+        Hendrycks and Dietterich, "Benchmarking neural network robustness" (ICLR 2019), Gaussian noise.
     """
 
     keeps_form: ClassVar[bool] = True
@@ -48,6 +51,9 @@ class BlurImage(RandomMap[Image, Image]):
         min_sigma_px: least standard deviation of the Gaussian; each picture's is uniform between the two.
         max_sigma_px: greatest.
         p: the share of pictures that are blurred.
+
+    Reference:
+        Chen et al., "A simple framework for contrastive learning" (SimCLR, ICML 2020), appendix A.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -75,6 +81,9 @@ class CompressImage(RandomMap[Image, Image]):
         min_quality: of libjpeg, 1 to 100; each picture's is a whole number between the two.
         max_quality: the same.
         p: the share of pictures that are compressed.
+
+    Reference:
+        Hendrycks and Dietterich, "Benchmarking neural network robustness" (ICLR 2019), JPEG; by libjpeg-turbo.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -99,14 +108,16 @@ class CompressImage(RandomMap[Image, Image]):
 class EraseRectangle(RandomMap[Image, Image]):
     """Cover a rectangle of a picture.
 
-    Zhong et al., "Random erasing data augmentation" (AAAI 2020), algorithm 1: ten draws of area and aspect (uniform by
-    its logarithm), the first that fits; where none does, nothing is covered.
+    Ten draws of area and aspect (uniform by its logarithm), the first that fits; where none does, nothing is covered.
 
     Args:
         min_share: of the picture's area. max_share: the same.
         min_aspect: width / height of the rectangle. max_aspect: the same.
         fill: "noise" of random levels, the picture's "mean", or "black".
         p: the share of pictures.
+
+    Reference:
+        Zhong et al., "Random erasing data augmentation" (AAAI 2020), algorithm 1.
     """
 
     keeps_form: ClassVar[bool] = True

@@ -29,6 +29,9 @@ class FlipImage(RandomMap[Image, Image]):
     Args:
         p: the share of pictures that are mirrored.
         axis: "left_right" swaps left and right, "top_bottom" top and bottom.
+
+    Reference:
+        Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks" (2012), 4.1.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -58,6 +61,9 @@ class RotateImage(RandomMap[Image, Image]):
         beyond: what shows beyond the old edges: `color`, the picture mirrored ("mirror"), or its edge ("edge").
         color: RGB; a grey picture takes the first.
         p: the share of pictures that are turned.
+
+    Reference:
+        Simard, Steinkraus and Platt, "Best practices for convolutional neural networks" (ICDAR 2003), affine.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -91,6 +97,9 @@ class ScaleImage(RandomMap[Image, Image]):
         beyond: what shows beyond the old edges: `color`, the picture mirrored ("mirror"), or its edge ("edge").
         color: RGB; a grey picture takes the first.
         p: the share of pictures that are scaled.
+
+    Reference:
+        Simard, Steinkraus and Platt, "Best practices for convolutional neural networks" (ICDAR 2003), affine.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -123,6 +132,9 @@ class TiltImage(RandomMap[Image, Image]):
     Args:
         max_share: the greatest share of a side by which a corner moves along it; each is uniform from 0.
         p: the share of pictures that are tilted.
+
+    Reference:
+        As RandomPerspective of torchvision draws the corners.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -145,14 +157,17 @@ class TiltImage(RandomMap[Image, Image]):
 class CropAtRandom(RandomMap[Image, Image]):
     """Take a random part of a picture, of a random share and aspect, and bring it to a size.
 
-    Szegedy et al., "Going deeper with convolutions" (CVPR 2015), section 6, as torchvision's RandomResizedCrop has it:
-    ten draws of area and aspect (uniform by its logarithm), the first that fits; where none does, the largest part in
+    Ten draws of area and aspect (uniform by its logarithm), the first that fits; where none does, the largest part in
     the middle whose aspect is allowed.
 
     Args:
         width_px: of the result; None keeps the part at its size. height_px: the same; both or neither.
         min_share: of the picture's area. max_share: the same.
         min_aspect: width / height of the part. max_aspect: the same.
+
+    Reference:
+        Szegedy et al., "Going deeper with convolutions" (CVPR 2015), section 6, as RandomResizedCrop of torchvision has
+        it.
     """
 
     extra: ClassVar[str | None] = "image"

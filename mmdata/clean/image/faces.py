@@ -39,6 +39,9 @@ class BlurFaces(Map[Image, Image]):
 
     Raises:
         ConfigError: the model is not there.
+
+    Reference:
+        Xu et al., "CenterFace: joint face detection and alignment using face as point" (2019).
     """
 
     extra: ClassVar[str | None] = "image"

@@ -30,6 +30,9 @@ class KeepImageSize(Filter[Image]):
     Args:
         min_px: of the shorter side. max_px: of the longer side; None is no bound.
         min_pixels: width times height. max_pixels: the same; None is no bound.
+
+    Reference:
+        Gadre et al., "DataComp" (NeurIPS 2023), basic filtering, with other bounds.
     """
 
     on: str = "image"
@@ -56,6 +59,9 @@ class KeepAspect(Filter[Image]):
 
     Args:
         min_aspect: width / height. max_aspect: the same.
+
+    Reference:
+        Gadre et al., "DataComp" (NeurIPS 2023), basic filtering: the greatest aspect is 3.
     """
 
     on: str = "image"
@@ -81,6 +87,9 @@ class DropBlurred(Filter[Image]):
     Args:
         min_sharpness: the least variance of the Laplacian that is kept.
         working_px: the longest side at which it is measured.
+
+    Reference:
+        Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (ICPR 2000), LAPV.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -101,6 +110,9 @@ class KeepExposure(Filter[Image]):
     Args:
         min_level: the least mean grey level, 0 to 255. max_level: the greatest.
         max_dark: the greatest share of pixels next to black. max_bright: of those next to white.
+
+    Reference:
+        Of mmdata.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -124,7 +136,11 @@ class KeepExposure(Filter[Image]):
 
 @dataclass(frozen=True, kw_only=True)
 class KeepContrast(Filter[Image]):
-    """Drop pictures with little contrast: the standard deviation of their grey levels, 0 to 127.5, is low."""
+    """Drop pictures with little contrast: the standard deviation of their grey levels, 0 to 127.5, is low.
+
+    Reference:
+        Peli, "Contrast in complex images" (JOSA A, 1990), the RMS contrast, times 255.
+    """
 
     extra: ClassVar[str | None] = "image"
 
@@ -138,7 +154,11 @@ class KeepContrast(Filter[Image]):
 
 @dataclass(frozen=True, kw_only=True)
 class KeepEntropy(Filter[Image]):
-    """Drop pictures whose grey levels have little entropy (drawings, blanks) or too much (noise): 0 to 8 bits."""
+    """Drop pictures whose grey levels have little entropy (drawings, blanks) or too much (noise): 0 to 8 bits.
+
+    Reference:
+        Shannon, "A mathematical theory of communication" (1948), of grey levels as scikit-image has it.
+    """
 
     extra: ClassVar[str | None] = "image"
 
@@ -163,6 +183,9 @@ class DropPlain(Filter[Image]):
     Args:
         max_share: the greatest share of pixels near the picture's median colour that is kept.
         tolerance: how near, in levels of each channel.
+
+    Reference:
+        Of mmdata.
     """
 
     extra: ClassVar[str | None] = "image"

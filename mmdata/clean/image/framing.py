@@ -26,7 +26,11 @@ Anchor = Literal["center", "top_left", "top", "top_right", "left", "right", "bot
 
 @dataclass(frozen=True, kw_only=True)
 class FixOrientation(Map[Image, Image]):
-    """Turn and mirror the pixels as the file's EXIF orientation asks, and mark the picture as upright."""
+    """Turn and mirror the pixels as the file's EXIF orientation asks, and mark the picture as upright.
+
+    Reference:
+        EXIF 2.32 (CIPA DC-008), tag 0x0112.
+    """
 
     extra: ClassVar[str | None] = "image"
 
@@ -48,6 +52,9 @@ class ResizeImage(Map[Image, Image]):
         side: "longest" and "shortest" keep the aspect and name the side that becomes `size_px`; "exact" stretches every
             picture to size_px x size_px.
         enlarge: whether "longest" and "shortest" also make small pictures larger.
+
+    Reference:
+        INTER_AREA and INTER_CUBIC of OpenCV.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -82,6 +89,9 @@ class CropImage(Map[Image, Image]):
         resize: "cover" takes as much of the picture as has the frame's aspect; "never" cuts at the size there is, and
             leaves an axis that is too short as it is.
         enlarge: whether "cover" also makes small pictures larger; else they are cut to the aspect and keep their size.
+
+    Reference:
+        Plain geometry; sizes as `ResizeImage`.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -120,6 +130,9 @@ class LetterboxImage(Map[Image, Image]):
         color: RGB of what is filled; a grey picture takes its luma.
         at: where in the frame the picture stands.
         enlarge: whether small pictures are made larger too.
+
+    Reference:
+        Plain geometry; sizes as `ResizeImage`.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -156,6 +169,9 @@ class CutBorders(Map[Image, Image]):
 
     Args:
         tolerance: by how many levels of 255 a border's pixels may differ from its colour; 0 for drawings, 10 for JPEG.
+
+    Reference:
+        Of mmdata.
     """
 
     on: str = "image"

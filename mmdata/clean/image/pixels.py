@@ -21,6 +21,9 @@ class ConvertToGrey(Map[Image, Image]):
 
     Args:
         channels: 1 for one channel, 3 for three that are alike.
+
+    Reference:
+        ITU-R BT.601-7, 2.5.1.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -48,6 +51,9 @@ class EqualizeImage(Map[Image, Image]):
     Args:
         clip_limit: the most a level may hold, in multiples of an even share; more is stronger.
         n_tiles: tiles a side.
+
+    Reference:
+        Zuiderveld, "Contrast limited adaptive histogram equalization" (Graphics Gems IV, 1994), as OpenCV has it.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -70,6 +76,10 @@ class DenoiseImage(Map[Image, Image]):
             second or two for a million pixels.
         size_px: side of the median's square, odd; for "bilateral", twice the deviation in pixels.
         levels: of "bilateral" and "non_local_means": how far colours that are averaged may lie apart, of 255.
+
+    Reference:
+        Tomasi and Manduchi, "Bilateral filtering for gray and color images" (ICCV 1998); Buades, Coll and Morel, "A
+        non-local algorithm for image denoising" (CVPR 2005); as OpenCV has them.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -94,7 +104,11 @@ class DenoiseImage(Map[Image, Image]):
 
 @dataclass(frozen=True, kw_only=True)
 class SharpenImage(Map[Image, Image]):
-    """Make edges stand out (unsharp masking): add `amount` times what a blur of `radius_px` takes away."""
+    """Make edges stand out (unsharp masking): add `amount` times what a blur of `radius_px` takes away.
+
+    Reference:
+        Gonzalez and Woods, "Digital Image Processing", unsharp masking.
+    """
 
     extra: ClassVar[str | None] = "image"
     keeps_form: ClassVar[bool] = True

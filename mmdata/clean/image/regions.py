@@ -34,6 +34,9 @@ class MoveRegions(Map[Sample, Sample]):
 
     Raises:
         DataError: the metadata is no such list.
+
+    Reference:
+        Hartley and Zisserman, "Multiple View Geometry" (2004), 2.3: homographies.
     """
 
     extra: ClassVar[str | None] = "image"

@@ -33,6 +33,9 @@ class KeepByScore(Filter[Image]):
 
     Raises:
         ConfigError: the model is not there, is no classifier, or has no such label.
+
+    Reference:
+        The model's own.
     """
 
     extra: ClassVar[str | None] = "models"

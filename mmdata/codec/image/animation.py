@@ -39,6 +39,9 @@ class SplitAnimation(Split[Sample]):
 
     Raises:
         DecodeError: it passes a limit, or can't be decoded.
+
+    Reference:
+        GIF89a, PNG (W3C, third edition), WebP's container; frames as OpenCV composes them.
     """
 
     extra: ClassVar[str | None] = "image"

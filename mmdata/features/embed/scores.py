@@ -44,6 +44,9 @@ class ImageScore(BatchExtract[Image]):
 
     Raises:
         ConfigError: the model is not there, is no classifier, or has no such label.
+
+    Reference:
+        The model's own.
     """
 
     extra: ClassVar[str | None] = "models"

@@ -1,6 +1,6 @@
 """Numbers about pictures, without a model."""
 
-from mmdata.features.image.colors import Colorfulness, ColorHistogram, TinyImage
+from mmdata.features.image.colors import Colorfulness, ColorHistogram, Thumbnail, TinyImage
 from mmdata.features.image.hashes import AverageHash, DifferenceHash, PerceptualHash, WaveletHash
 from mmdata.features.image.quality import Exposure, ImageSize, Plainness, Sharpness
 from mmdata.features.image.shapes import Corners, EdgeShare, HuMoments, OrbKeypoints, OrientedGradients
@@ -23,6 +23,7 @@ __all__ = [
     "PerceptualHash",
     "Plainness",
     "Sharpness",
+    "Thumbnail",
     "TinyImage",
     "WaveletHash",
 ]

@@ -20,6 +20,9 @@ class PerceptualHash(Extract[Image]):
     """The 64 bits of pHash, by which near duplicates are found: uint8 [byte].
 
     See `kernels.image.hashes.perceptual_hash`.
+
+    Reference:
+        Zauner, "Implementation and benchmarking of perceptual image hash functions" (2010), 3.2.1, as ImageHash has it.
     """
 
     version: ClassVar[int] = 2  # 2: Pillow's Lanczos filter, for the bits of ImageHash
@@ -40,6 +43,9 @@ class AverageHash(Extract[Image]):
     """The 64 bits of aHash, which cells are lighter than the mean: uint8 [byte].
 
     See `kernels.image.hashes.average_hash`.
+
+    Reference:
+        Krawetz, "Looks like it" (The Hacker Factor Blog, 2011), as ImageHash has it.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -59,6 +65,9 @@ class DifferenceHash(Extract[Image]):
     """The 64 bits of dHash, which cells are darker than their right neighbour: uint8 [byte].
 
     See `kernels.image.hashes.difference_hash`.
+
+    Reference:
+        Krawetz, "Kind of like that" (The Hacker Factor Blog, 2013), as ImageHash has it.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -78,6 +87,9 @@ class WaveletHash(Extract[Image]):
     """The 64 bits of wHash, which Haar coefficients are above their median: uint8 [byte].
 
     See `kernels.image.hashes.wavelet_hash`.
+
+    Reference:
+        `whash` of ImageHash: Haar wavelets.
     """
 
     extra: ClassVar[str | None] = "image"

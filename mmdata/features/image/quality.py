@@ -25,7 +25,11 @@ from mmdata.kernels.image.quality import (
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSize(Extract[Image]):
-    """Scalars `width` and `height` (int32, pixels as they are stored) and `aspect` (float32, width / height)."""
+    """Scalars `width` and `height` (int32, pixels as they are stored) and `aspect` (float32, width / height).
+
+    Reference:
+        Plain counts.
+    """
 
     on: str = "image"
     into: str = "image.size"
@@ -47,6 +51,9 @@ class Sharpness(Extract[Image]):
 
     It tells how sharp a picture looks at that size, whatever size it is stored at: see
     `kernels.image.laplacian_variance`. 0 is flat; a photograph in focus has hundreds.
+
+    Reference:
+        Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (ICPR 2000), LAPV.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -68,6 +75,9 @@ class Exposure(Extract[Image]):
 
     `mean` level, `deviation` (the contrast: 0 is flat, 127.5 half black, half white), `entropy` in bits (0 to 8), and
     the shares of pixels that are `dark` (level 5 or below) and `bright` (250 or above).
+
+    Reference:
+        Peli, "Contrast in complex images" (JOSA A, 1990); Shannon, "A mathematical theory of communication" (1948).
     """
 
     extra: ClassVar[str | None] = "image"
@@ -96,6 +106,9 @@ class Plainness(Extract[Image]):
 
     Args:
         tolerance: how near, in levels of each channel.
+
+    Reference:
+        Of mmdata.
     """
 
     extra: ClassVar[str | None] = "image"

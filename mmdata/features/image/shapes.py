@@ -27,6 +27,9 @@ class OrientedGradients(Extract[Image]):
         size_px: side of the square.
         cell_px: side of a cell; at least two fit into the square.
         n_bins: orientations in half a turn.
+
+    Reference:
+        Dalal and Triggs, "Histograms of oriented gradients for human detection" (CVPR 2005), as scikit-image has it.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -60,6 +63,9 @@ class EdgeShare(Extract[Image]):
     Args:
         low: the gradient to which an edge is followed. high: that at which one begins.
         working_px: the longest side at which it is measured.
+
+    Reference:
+        Canny, "A computational approach to edge detection" (PAMI 1986), by OpenCV.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -93,6 +99,10 @@ class Corners(Extract[Image]):
         quality: of Harris: the least measure, in shares of the greatest. apart_px: the least distance between two.
         threshold: of FAST: by how many levels the circle must differ.
         working_px: the longest side at which they are counted.
+
+    Reference:
+        Harris and Stephens, "A combined corner and edge detector" (1988); Rosten and Drummond, "Machine learning for
+        high-speed corner detection" (ECCV 2006); by OpenCV.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -120,6 +130,9 @@ class HuMoments(Extract[Image]):
     """The seven moments that do not change with place, size and turn, by their logarithms: float32 [moment].
 
     For masks and drawings, light on dark. See `kernels.image.shapes.hu_moments`.
+
+    Reference:
+        Hu, "Visual pattern recognition by moment invariants" (1962), by OpenCV.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -143,6 +156,9 @@ class OrbKeypoints(Extract[Image]):
     Args:
         n_most: the strongest so many are kept.
         working_px: the longest side at which they are sought.
+
+    Reference:
+        Rublee et al., "ORB: an efficient alternative to SIFT or SURF" (ICCV 2011), by OpenCV.
     """
 
     extra: ClassVar[str | None] = "image"

@@ -29,6 +29,10 @@ class LocalBinaryPatterns(Extract[Image]):
 
     Args:
         working_px: the longest side at which they are counted.
+
+    Reference:
+        Ojala, Pietikainen and Maenpaa, "Multiresolution gray-scale and rotation invariant texture classification" (PAMI
+        2002), LBP riu2.
     """
 
     extra: ClassVar[str | None] = "image"
@@ -55,6 +59,9 @@ class CoOccurrence(Extract[Image]):
         n_levels: into how many steps the levels are cut.
         distance_px: between the two of a pair.
         working_px: the longest side at which they are counted.
+
+    Reference:
+        Haralick, Shanmugam and Dinstein, "Textural features for image classification" (1973), as scikit-image has it.
     """
 
     extra: ClassVar[str | None] = "image"
