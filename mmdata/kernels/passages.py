@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmdata.kernels.audio import levels_db
+
 Passage = tuple[float, float]  # from when on, and until when, in seconds
 
 
@@ -158,3 +160,37 @@ def _grey(frame: np.ndarray) -> np.ndarray:
     import cv2
 
     return frame[..., 0] if frame.shape[-1] == 1 else np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
+
+
+class QuietSound:
+    """Which 10 ms of a sound are silent: every channel at or below a level.
+
+    Args:
+        rate_hz: of the sound.
+        floor_db: dB re full scale, of the mean square.
+    """
+
+    def __init__(self, *, rate_hz: int, floor_db: float = -50.0) -> None:
+        self._hop, self._floor_db = max(1, rate_hz // 100), floor_db
+        self.hop_s = self._hop / rate_hz
+        self._rest: np.ndarray | None = None
+        self._quiet: list[np.ndarray] = []
+
+    def add(self, samples: np.ndarray) -> None:
+        """Listen to what comes next: float32 [channel, time]."""
+        if self._rest is not None:
+            samples = np.concatenate([self._rest, samples], axis=1)
+        whole = samples.shape[1] // self._hop * self._hop
+        self._rest = samples[:, whole:]
+        self._judge(samples[:, :whole])
+
+    def _judge(self, samples: np.ndarray) -> None:
+        if samples.shape[1]:
+            self._quiet.append(levels_db(samples, hop=self._hop).max(axis=0) <= self._floor_db)
+
+    def found(self) -> np.ndarray:
+        """Of all there was, once no more comes: bool [stretch]; the last one may be shorter."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            self._judge(rest)
+        return np.concatenate([np.zeros(0, bool), *self._quiet])

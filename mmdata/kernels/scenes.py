@@ -173,9 +173,9 @@ def adaptive_cuts(
     """
     times, last, cuts = _clock(values, clock), 0, []
     ratios = adaptive_ratios(values, window=window, min_content=min_content)
-    for index in np.flatnonzero((ratios >= threshold) & (values >= min_content)):
+    for index in np.flatnonzero((ratios >= threshold) & (values >= min_content)).tolist():
         if window <= index < len(values) - window and times[index] - times[last] >= min_length:
-            last = int(index)
+            last = index
             cuts.append(last)
     return np.array(cuts, np.int64)
 

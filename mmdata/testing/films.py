@@ -105,6 +105,7 @@ def film_bytes(
     sound_codec: str = "aac",
     turn_deg: int = 0,
     ticks: np.ndarray | None = None,
+    pix_fmt: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> bytes:
     """A film in any container and codec that FFmpeg has.
@@ -119,6 +120,7 @@ def film_bytes(
         sound_codec: of the sound.
         turn_deg: by how much a player is to turn it, counter-clockwise.
         ticks: int [time]: frame k is shown at ticks[k] / fps.
+        pix_fmt: FFmpeg's name of how pixels are stored; None is 4:2:0 where sides are even.
         options: of the encoder.
     """
     import av
@@ -130,7 +132,8 @@ def film_bytes(
             container.add_stream(codec, rate=fps, options={"g": str(gop), **_exact(codec), **(options or {})}),
         )
         film.height, film.width = frames.pixels.shape[1:3]
-        film.pix_fmt = "yuv420p" if film.height % 2 == 0 == film.width % 2 else "yuv444p"
+        even = film.height % 2 == 0 == film.width % 2
+        film.pix_fmt = pix_fmt or ("bgr0" if codec == "ffv1" else "yuv420p" if even else "yuv444p")
         film.codec_context.thread_count, film.codec_context.gop_size = 1, gop
         if turn_deg:
             film.set_display_rotation(turn_deg)

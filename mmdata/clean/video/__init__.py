@@ -1,0 +1,28 @@
+"""Mend films and their frames, cut them, or drop them.
+
+Steps on films (`video`) look into the container or decode it once, in chunks, and cut clips; steps on `frames` come
+after `codec.video.DecodeFrames`.
+"""
+
+from mmdata.clean.video.filters import KeepDuration, KeepFrameRate, KeepMotion, KeepResolution, KeepSharp
+from mmdata.clean.video.framing import CutBlackBorders
+from mmdata.clean.video.passages import CutPassages, KeepEventful
+from mmdata.clean.video.pixels import DenoiseFrames, EachFrame
+from mmdata.clean.video.scenes import SplitEvery, SplitScenes
+from mmdata.clean.video.timeline import ResampleFrames
+
+__all__ = [
+    "CutBlackBorders",
+    "CutPassages",
+    "DenoiseFrames",
+    "EachFrame",
+    "KeepDuration",
+    "KeepEventful",
+    "KeepFrameRate",
+    "KeepMotion",
+    "KeepResolution",
+    "KeepSharp",
+    "ResampleFrames",
+    "SplitEvery",
+    "SplitScenes",
+]

@@ -1,0 +1,143 @@
+"""Passages in which nothing is to be seen or heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, Len
+
+from mmdata.clean.video.clips import ClipSettings, end_s
+from mmdata.codec.video import decoded
+from mmdata.codec.video.hearing import heard
+from mmdata.core.sample import Sample, Video
+from mmdata.core.spans import exact
+from mmdata.core.step import Drop, Filter, Split
+from mmdata.core.watch import View
+from mmdata.kernels.passages import (
+    BlackFrames,
+    FrozenFrames,
+    Passage,
+    QuietSound,
+    between,
+    joined,
+    passages,
+    still_passages,
+)
+
+Kind = Literal["black", "frozen", "silent"]
+WORKING_PX = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassageSettings:
+    """What counts as a passage. Black and frozen are FFmpeg's blackdetect and freezedetect, with their defaults.
+
+    Args:
+        min_s: the least length of a passage, in seconds.
+        max_level: how dark a pixel of a black frame is, 0 to 1.
+        min_black: the share of a black frame's pixels that are so dark.
+        max_change: the greatest mean change of levels in a frozen passage, 0 to 1, from its first frame on.
+        floor_db: silent is what has every channel at or below it, in each 10 ms (dB re full scale, of the mean square).
+            A film without a sound track is silent throughout.
+        strict: refuse a film with damage; else only what comes before it is looked at.
+    """
+
+    min_s: Annotated[float, Gt(0)] = 2.0
+    max_level: Annotated[float, Ge(0), Le(1)] = 0.1
+    min_black: Annotated[float, Gt(0), Le(1)] = 0.98
+    max_change: Annotated[float, Ge(0), Le(1)] = 0.001
+    floor_db: Annotated[float, Ge(-100), Le(0)] = -50.0
+    strict: bool = True
+
+    def found(self, video: Video, kinds: Sequence[Kind]) -> tuple[Mapping[Kind, list[Passage]], float]:
+        """The passages of each kind, and when the film is over. Pictures are decoded once, at 256 px."""
+        over_s, found = video.duration_s, dict[Kind, list[Passage]]()
+        if "black" in kinds or "frozen" in kinds:
+            black = BlackFrames(max_level=self.max_level, min_share=self.min_black)
+            frozen, times = FrozenFrames(max_change=self.max_change), list[np.ndarray]()
+            for _, frames in decoded(video, [View(size_px=WORKING_PX)], strict=self.strict):
+                black.add(frames.pixels)
+                frozen.add(frames.pixels)
+                times.append(frames.times_s)
+            times_s = np.concatenate([np.zeros(0), *times])
+            over_s = float(end_s(video, times_s.tolist()))
+            found["black"] = passages(black.found, times_s, over_s, min_s=self.min_s)
+            found["frozen"] = still_passages(frozen.since, times_s, over_s, min_s=self.min_s)
+        if "silent" in kinds:
+            found["silent"] = self._silent(video, over_s)
+        return {kind: found[kind] for kind in kinds}, over_s
+
+    def _silent(self, video: Video, over_s: float) -> list[Passage]:
+        quiet: QuietSound | None = None
+        first_s = 0.0
+        for part in heard(video):
+            if quiet is None:
+                quiet, first_s = QuietSound(rate_hz=part.rate_hz, floor_db=self.floor_db), float(part.time_s)
+            quiet.add(part.samples)
+        if quiet is None:
+            return [(0.0, over_s)]
+        found = quiet.found()
+        times_s = first_s + np.arange(len(found)) * quiet.hop_s
+        last_s = float(times_s[-1]) + quiet.hop_s if len(found) else 0.0
+        missing = [(0.0, first_s)] if first_s > 0.01 else []
+        beyond = [(last_s, over_s)] if over_s - last_s > 0.1 else []
+        runs = passages(found, times_s, max(last_s, over_s) if not beyond else last_s, min_s=0.0)
+        within = [(max(0.0, start), min(end, over_s)) for start, end in joined(missing, runs, beyond)]
+        return [(start, end) for start, end in within if end - start >= self.min_s]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutPassages(ClipSettings, PassageSettings, Split[Video]):
+    """Cut black, frozen or silent passages out of a film: what is left are clips with the key `KEY@START-END`.
+
+    A film without such passages stays itself; one that is nothing else is dropped. With `cut: copy` clips begin and
+    end at the key frames nearest to that.
+
+    Args:
+        kinds: which passages are cut out.
+    """
+
+    extra: ClassVar[str | None] = "video"
+
+    on: str = "video"
+    kinds: Annotated[tuple[Kind, ...], Len(1)] = ("black", "frozen")
+
+    def split(self, sample: Sample) -> Sequence[Sample] | Drop:
+        video = sample.parts.get(self.on)
+        if not isinstance(video, Video):
+            return [sample]
+        found, over_s = self.found(video, self.kinds)
+        left = between(joined(*found.values()), over_s)
+        return self.clips(sample, self.on, [(exact(start), exact(end)) for start, end in left])
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepEventful(PassageSettings, Filter[Video]):
+    """Drop films too much of which is black, frozen or silent, in passages of at least `min_s` seconds.
+
+    Args:
+        max_black: the greatest share of the film's length. max_frozen, max_silent: the same; None is not looked at.
+    """
+
+    extra: ClassVar[str | None] = "video"
+
+    on: str = "video"
+    max_black: Annotated[float, Ge(0), Le(1)] | None = 0.5
+    max_frozen: Annotated[float, Ge(0), Le(1)] | None = 0.5
+    max_silent: Annotated[float, Ge(0), Le(1)] | None = None
+
+    def keep(self, video: Video) -> Literal[True] | Drop:
+        limits: dict[Kind, float | None] = {
+            "black": self.max_black,
+            "frozen": self.max_frozen,
+            "silent": self.max_silent,
+        }
+        asked = {kind: limit for kind, limit in limits.items() if limit is not None}
+        found, over_s = self.found(video, tuple(asked))
+        for kind, limit in asked.items():
+            if sum(end - start for start, end in found[kind]) > limit * over_s:
+                return Drop(f"too_{kind}")
+        return True
