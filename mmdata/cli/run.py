@@ -41,8 +41,10 @@ def run(
     from mmdata.cli.screen import finish, progress, summary
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
+    from mmdata.store.without_pandas import leave_pandas_alone
 
     file = load(pipeline, source=source)
+    leave_pandas_alone()
     with progress(quiet=as_json) as watch:
         report = api.run(
             file,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Gt
 
-from mmdata.codec.captions.ass import read_ass
 from mmdata.codec.captions.cues import Cues
-from mmdata.codec.captions.lines import read_lrc, read_srt, read_vtt
-from mmdata.codec.captions.ttml import read_ttml
 from mmdata.codec.limits import MIB
 from mmdata.codec.sniff import extension
 from mmdata.codec.text import DecodeText
@@ -22,9 +19,7 @@ from mmdata.errors import DecodeError
 
 _MAX_BYTES = 16 * MIB
 _LRC = re.compile(r"\s*\[(?:\d{1,3}:\d{2}|[a-z#]{1,12}:)", re.IGNORECASE)
-_READERS: Mapping[str, Callable[[str, Cues], None]] = {
-    "srt": read_srt, "vtt": read_vtt, "ass": read_ass, "lrc": read_lrc,
-}  # fmt: skip
+_FORMS = ("srt", "vtt", "ass", "lrc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +50,13 @@ class DecodeCaptions(Map[Blob, Captions]):
     def map(self, blob: Blob) -> Captions:
         cues = Cues(self.strict)
         if blob.size <= self.max_bytes and _is_xml(blob.data()[:4096]):
+            from mmdata.codec.captions.ttml import read_ttml  # what few samples have is loaded when one has it
+
             read_ttml(blob.data(), cues)
             usual = True
         else:
             text = DecodeText(max_bytes=self.max_bytes, encoding=self.encoding).map(blob)
-            _READERS[_form(text.text, blob.name)](text.text, cues)
+            _reader(_form(text.text, blob.name))(text.text, cues)
             usual = text.origin is not None
         is_usual = usual and self.strict and blob.size <= _MAX_BYTES
         return Captions(cues.ordered(), origin=blob if is_usual else None)
@@ -68,6 +65,13 @@ class DecodeCaptions(Map[Blob, Captions]):
 def _is_xml(head: bytes) -> bool:
     """Whether bytes begin as XML does, in UTF-8 or UTF-16."""
     return bool(re.match(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\0?\s*\0?<\0?[?!:a-z]", head))
+
+
+def _reader(form: str) -> Callable[[str, Cues], None]:
+    from mmdata.codec.captions.ass import read_ass
+    from mmdata.codec.captions.lines import read_lrc, read_srt, read_vtt
+
+    return {"srt": read_srt, "vtt": read_vtt, "ass": read_ass, "lrc": read_lrc}[form]
 
 
 def _form(text: str, name: str) -> str:
@@ -86,7 +90,7 @@ def _form(text: str, name: str) -> str:
     if _LRC.match(head):
         return "lrc"
     known = {"ssa": "ass"}.get(extension(name), extension(name))
-    if known in _READERS and known != "vtt":
+    if known in _FORMS and known != "vtt":
         return known
     shown = " ".join(head[:30].split())
     raise DecodeError(f'it holds no captions of a known form (SRT, WebVTT, ASS, TTML, LRC): "{shown}..."')

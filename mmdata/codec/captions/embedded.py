@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
-from mmdata.codec.captions.ass import plain
 from mmdata.codec.captions.cues import Cues
 from mmdata.codec.containers import ffmpeg_errors, open_container
 from mmdata.codec.sniff import HEAD_BYTES, media_type
@@ -84,6 +83,8 @@ def _shown(
 
 def _said(packet: Packet[SubtitleStream]) -> str:
     """A packet's text, by FFmpeg's decoder, which makes ASS of all kinds."""
+    from mmdata.codec.captions.ass import plain
+
     said = []
     for part in packet.decode():
         for rect in getattr(part, "rects", [part]):

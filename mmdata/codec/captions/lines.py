@@ -6,9 +6,7 @@ import html
 import re
 from bisect import bisect_right
 
-from mmdata.codec.captions.cues import Cues, lines_of, tidy
-from mmdata.core.sample import Captions
-from mmdata.errors import DataError
+from mmdata.codec.captions.cues import Cues, lines_of
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
@@ -104,24 +102,3 @@ def read_lrc(text: str, cues: Cues) -> None:
     for (start_ms, words, at), end_ms in zip(begins, ends, strict=True):
         shown_ms, gone_ms = max(0, start_ms - early_ms), max(0, end_ms - early_ms)
         cues.add(shown_ms, gone_ms, words, where=f"line {at + 1}")
-
-
-def vtt_bytes(captions: Captions) -> bytes:
-    """Captions as WebVTT, which `read_vtt` reads back as they were.
-
-    Raises:
-        DataError: a text is no Unicode (a lone surrogate).
-    """
-    blocks = [
-        f"{_clock(cue.start_ms)} --> {_clock(cue.end_ms)}\n{html.escape(tidy(cue.text), quote=False)}\n"
-        for cue in captions.cues
-    ]
-    try:
-        return "\n".join(["WEBVTT\n", *blocks]).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"a caption is not Unicode: {error}") from error
-
-
-def _clock(time_ms: int) -> str:
-    seconds, fraction = divmod(time_ms, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:03}"

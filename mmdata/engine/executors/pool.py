@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from mmdata.core.allocation import keep_large_buffers
 from mmdata.core.ports import Died
 from mmdata.engine.isolation import answer, end_with_parent, how_it_ended
+from mmdata.store.without_pandas import leave_pandas_alone
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -146,6 +147,7 @@ def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     if parent is not None and parent.pid is not None:
         end_with_parent(parent.pid)
     keep_large_buffers()
+    leave_pandas_alone()
     while True:
         try:
             item = pipe.recv()

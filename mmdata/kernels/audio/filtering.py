@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mmdata.kernels.fourier import fast_length, irfft, rfft
+
 ORDER = 4  # of Butterworth's slopes: 24 dB an octave, passed once
 TAIL_S = 0.25  # by which a waveform is lengthened, so that its end does not reach round to its beginning
 
@@ -40,13 +42,11 @@ def band_stopped(samples: np.ndarray, *, rate_hz: int, low_hz: float, high_hz: f
 
 
 def _weighted(samples: np.ndarray, rate_hz: int, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    import scipy.fft
-
     n_samples = samples.shape[1]
-    n_fft = scipy.fft.next_fast_len(n_samples + int(TAIL_S * rate_hz) + 1, real=True)
+    n_fft = fast_length(n_samples + int(TAIL_S * rate_hz) + 1)
     weights = gain(np.fft.rfftfreq(n_fft, 1 / rate_hz))
-    spectrum = scipy.fft.rfft(samples, n_fft, axis=1) * np.asarray(weights, np.float32)
-    return np.asarray(scipy.fft.irfft(spectrum, n_fft, axis=1)[:, :n_samples], np.float32)
+    spectrum = rfft(samples, n_fft) * np.asarray(weights, np.float32)
+    return np.asarray(irfft(spectrum, n_fft)[:, :n_samples], np.float32)
 
 
 def reverberated(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -59,13 +59,11 @@ def reverberated(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
     Returns:
         float32 [channel, time], of the same mean square as before.
     """
-    import scipy.fft
-
     n_samples = samples.shape[1]
     at = int(np.abs(response).argmax())
-    n_fft = scipy.fft.next_fast_len(n_samples + response.size, real=True)
-    spectrum = scipy.fft.rfft(samples, n_fft, axis=1) * scipy.fft.rfft(response.astype(np.float32), n_fft)
-    wet = scipy.fft.irfft(spectrum, n_fft, axis=1)[:, at : at + n_samples]
+    n_fft = fast_length(n_samples + response.size)
+    spectrum = rfft(samples, n_fft) * rfft(response.astype(np.float32), n_fft)
+    wet = irfft(spectrum, n_fft)[:, at : at + n_samples]
     before, after = (np.sqrt(np.mean(np.square(each, dtype=np.float64))) for each in (samples, wet))
     return np.asarray(wet * (before / after if after > 0 else 1.0), np.float32)
 

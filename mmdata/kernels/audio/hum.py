@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmdata.kernels.audio.spectrum import power_spectrum
+from mmdata.kernels.fourier import fast_length, irfft, rfft
 
 MAINS_HZ = (50.0, 60.0)
 LOOKED_AT = 4  # harmonics by which hum is known
@@ -62,12 +63,10 @@ def notched(wave: np.ndarray, *, rate_hz: int, hum_hz: float, n_harmonics: int, 
     Returns:
         float32 [time].
     """
-    import scipy.fft
-
     if not wave.size:
         return wave
     tail = int(2 * q / hum_hz * rate_hz)  # of the notch's ringing, past both ends
-    n_fft = scipy.fft.next_fast_len(wave.size + tail, real=True)
+    n_fft = fast_length(wave.size + tail)
     z = np.exp(-2j * np.pi * np.arange(n_fft // 2 + 1) / n_fft)
     gain = np.ones(n_fft // 2 + 1)
     for harmonic in range(1, n_harmonics + 1):
@@ -78,6 +77,6 @@ def notched(wave: np.ndarray, *, rate_hz: int, hum_hz: float, n_harmonics: int, 
         above = share * (1 - 2 * np.cos(omega) * z + z * z)
         below = 1 - 2 * share * np.cos(omega) * z + (2 * share - 1) * z * z
         gain *= np.abs(above / below) ** 2
-    spectrum = scipy.fft.rfft(wave, n_fft)
+    spectrum = rfft(wave, n_fft)
     spectrum *= gain.astype(np.float32)
-    return np.asarray(scipy.fft.irfft(spectrum, n_fft)[: wave.size], np.float32)
+    return np.asarray(irfft(spectrum, n_fft)[: wave.size], np.float32)

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from mmdata.kernels.audio.spectrum import centred
+from mmdata.kernels.fourier import fast_length, irfft, rfft
 
 N_THRESHOLDS = 100
 BOLTZMANN = 2.0  # how much a frame's first troughs are preferred
@@ -74,12 +75,10 @@ def difference(frames: np.ndarray, *, min_period: int, max_period: int) -> np.nd
     Returns:
         float32 [frame, period].
     """
-    import scipy.fft
-
-    n_fft = scipy.fft.next_fast_len(2 * frames.shape[1] - 1, real=True)
-    spectrum = scipy.fft.rfft(frames, n_fft, axis=1)
+    n_fft = fast_length(2 * frames.shape[1] - 1)
+    spectrum = rfft(frames, n_fft)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    lagged = scipy.fft.irfft(power, n_fft, axis=1)[:, : max_period + 1]
+    lagged = irfft(power, n_fft)[:, : max_period + 1]
     energy = np.cumsum(np.square(frames[:, :max_period]), axis=1)
     raw = 2 * (lagged[:, :1] - lagged[:, 1:]) - energy
     mean = np.cumsum(raw, axis=1) / np.arange(1, max_period + 1)

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmdata.kernels.audio.spectrum import hann_float64
 from mmdata.kernels.audio.waves import frame, levels_db, mono
+from mmdata.kernels.fourier import rfft
 
 BEST_SNR_DB = 100.0
 
@@ -60,15 +61,13 @@ def bandwidth_hz(samples: np.ndarray, *, rate_hz: int, floor_db: float) -> float
     Returns:
         Hz, at most half the rate; 0 for silence.
     """
-    import scipy.fft
-
     wave = mono(samples)
     n_fft = 1 << min(10, wave.size.bit_length() - 1) if wave.size > 1 else 2
     # whole frames only: half a frame that begins in silence would hold all frequencies
     frames, taper = frame(wave, size=n_fft, hop=n_fft // 2), hann_float64(n_fft, n_fft)
     total = np.zeros(n_fft // 2 + 1)
     for first in range(0, len(frames), 256):
-        block = scipy.fft.rfft(frames[first : first + 256] * taper, axis=1)
+        block = rfft(frames[first : first + 256] * taper)
         total += (np.square(block.real) + np.square(block.imag)).sum(axis=0)
     if not total.max() > 0:
         return 0.0

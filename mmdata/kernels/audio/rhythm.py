@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmdata.kernels.audio.waves import frame
+from mmdata.kernels.fourier import fast_length, irfft, rfft
 
 TEMPO_WINDOW_S = 8.0  # of the local autocorrelation
 USUAL_BPM, OCTAVES_OFF, MOST_BPM = 120.0, 1.0, 320.0  # the prior on tempo: log-normal, cut off above
@@ -75,8 +76,6 @@ def tempo_bpm(strength: np.ndarray, *, rate_hz: int, hop: int) -> float:
         rate_hz: of the waveform.
         hop: samples from frame to frame.
     """
-    import scipy.fft
-
     size = max(2, int(int(TEMPO_WINDOW_S * rate_hz) // hop))
     half = size // 2
     ramp = np.linspace(0, 1, half, endpoint=False)
@@ -84,12 +83,12 @@ def tempo_bpm(strength: np.ndarray, *, rate_hz: int, hop: int) -> float:
     padded = np.concatenate([ends[0] * ramp, strength, ends[1] * ramp[::-1]])
     frames = frame(padded, size=size, hop=1)[: strength.size]
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-    n_fft = scipy.fft.next_fast_len(2 * size - 1, real=True)
+    n_fft = fast_length(2 * size - 1)
     total, rows = np.zeros(size), 256
     for first in range(0, len(frames), rows):
-        spectrum = scipy.fft.rfft(frames[first : first + rows] * taper, n_fft, axis=1)
+        spectrum = rfft(frames[first : first + rows] * taper, n_fft)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
-        lagged = scipy.fft.irfft(power, n_fft, axis=1)[:, :size]
+        lagged = irfft(power, n_fft)[:, :size]
         greatest = np.abs(lagged).max(axis=1, keepdims=True)
         total += (lagged / np.where(greatest < np.finfo(np.float64).tiny, 1, greatest)).sum(axis=0)
     bpm = 60.0 * rate_hz / (hop * np.arange(1, size))

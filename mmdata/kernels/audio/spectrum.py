@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mmdata.kernels.audio.waves import BLOCK_BYTES, frame
+from mmdata.kernels.fourier import irfft, rfft
 
 
 @lru_cache(maxsize=32)
@@ -67,14 +68,12 @@ def spectra(
     Yields:
         complex64 [frame, bin] (complex128 where precise), bin = n_fft // 2 + 1. The array may be written to.
     """
-    import scipy.fft
-
     frames = centred(wave, size=n_fft, hop=hop)
     taper = hann_float64(window, n_fft) if precise else hann(window, n_fft)
     n_rows = max(1, BLOCK_BYTES // (taper.itemsize * n_fft))
     for first in range(0, len(frames), n_rows):
         rows = slice(first, min(first + n_rows, len(frames)))
-        yield rows, scipy.fft.rfft(frames[rows] * taper, axis=1, overwrite_x=True)
+        yield rows, rfft(frames[rows] * taper)
 
 
 def stft(wave: np.ndarray, *, n_fft: int, window: int, hop: int, precise: bool = False) -> np.ndarray:
@@ -104,14 +103,12 @@ def istft(spectrum: np.ndarray, *, n_samples: int, n_fft: int, hop: int) -> np.n
         n_fft: FFT length.
         hop: samples from frame to frame, at most half of it.
     """
-    import scipy.fft
-
     taper, half = hann(n_fft, n_fft), n_fft // 2
     whole = np.zeros(max(n_samples, (len(spectrum) - 1) * hop) + n_fft, np.float32)
     weight = np.zeros_like(whole)
     n_rows = max(1, BLOCK_BYTES // (4 * n_fft))
     for first in range(0, len(spectrum), n_rows):
-        block = scipy.fft.irfft(spectrum[first : first + n_rows], n_fft, axis=1) * taper
+        block = irfft(spectrum[first : first + n_rows], n_fft) * taper
         for row, part in enumerate(block, start=first):
             whole[row * hop : row * hop + n_fft] += part
             weight[row * hop : row * hop + n_fft] += np.square(taper)

@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from mmdata.kernels.fourier import fast_length, irfft
+
 BLOCK_BYTES = 1 << 20  # of frames transformed at once: they stay in the cache, and an hour costs no more than a second
 Color = Literal["white", "pink"]
 QUIETEST = 1e-10  # power below which levels stop falling: -100 dB, librosa's `amin`
@@ -108,14 +110,12 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], *, color: Color = "w
     if color == "white" or shape[1] < 2:
         drawn = rng.standard_normal(shape, np.float32)
     else:
-        import scipy.fft
-
-        n_fft = scipy.fft.next_fast_len(shape[1], real=True)
+        n_fft = fast_length(shape[1])
         parts = rng.standard_normal((shape[0], n_fft // 2 + 1, 2), np.float32)
         weights = np.zeros(n_fft // 2 + 1, np.float32)
         weights[1:] = 1 / np.sqrt(np.arange(1, n_fft // 2 + 1))
         spectrum = parts.view(np.complex64)[..., 0] * weights
-        drawn = scipy.fft.irfft(spectrum, n_fft, axis=1)[:, : shape[1]]
+        drawn = irfft(spectrum, n_fft)[:, : shape[1]]
     power = np.square(drawn).sum(axis=1, keepdims=True) / np.float32(max(1, shape[1]))
     scaled: np.ndarray = drawn / np.sqrt(np.maximum(power, np.float32(1e-20)))
     return scaled
