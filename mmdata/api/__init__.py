@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmdata.core.ports import Executor
     from mmdata.engine.options import Sieve
     from mmdata.engine.report import RunReport, Watcher
+    from mmdata.train.folds import Compare
     from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 
 __all__ = ["open", "rows", "run", "stream"]
@@ -205,14 +206,20 @@ def train(
     store: str | os.PathLike[str],
     *,
     out: str | Path | None = None,
+    seeds: int | None = None,
+    compare: Compare | None = None,
     watch: Callable[[FoldScore], None] | None = None,
 ) -> TrainReport | FoldsReport:
     """Train as a pipeline file says, on its selection: on its splits, or in turns where it deals folds.
+
+    With `seeds` or `compare` models are trained to be told apart: none is kept.
 
     Args:
         file: what to train. Its selection must have been made.
         store: what to read.
         out: a folder for checkpoint and report, of a training on splits.
+        seeds: train each model so often, from another seed.
+        compare: other models to train, such as each input alone.
         watch: told of each fold's score.
 
     Raises:
@@ -220,14 +227,16 @@ def train(
     """
     from mmdata.train.config import TrainConfig
     from mmdata.train.fit import train as train_
-    from mmdata.train.folds import evaluate_folds
+    from mmdata.train.folds import evaluate_folds, evaluate_seeds
 
     settings = {"selection": file.select.get("name"), **file.train}
     config = TrainConfig.of(settings, where=file.where)
     split = file.select.get("split")
     folds = split.get("folds") if isinstance(split, Mapping) else None
     if folds:
-        return evaluate_folds(open(store), config, folds=folds, watch=watch)
+        return evaluate_folds(open(store), config, folds=folds, seeds=seeds or 1, compare=compare, watch=watch)
+    if seeds is not None or compare is not None:
+        return evaluate_seeds(open(store), config, seeds=seeds or 1, compare=compare, watch=watch)
     return train_(open(store), config, out=out)
 
 

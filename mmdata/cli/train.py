@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from mmdata.cli.options import Json, PipelineArg, StoreOption
 
 if TYPE_CHECKING:
     from mmdata.config.load import PipelineFile
+    from mmdata.train.folds import Compare
     from mmdata.train.report import FoldScore
 
 
@@ -21,9 +23,21 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Checkpoint and report; resumed where there is one.")
     ] = None,
+    ablate: Annotated[
+        bool, typer.Option("--ablate", help="Compare every choice of inputs on the test split; keep no model.")
+    ] = False,
+    fusions: Annotated[
+        str | None, typer.Option("--fusions", metavar="A,B", help="Compare these ways of fusing; keep no model.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Train so often, from other seeds; keep no model.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the file's selection, then train on STORE as its train section says. Run again, it goes on where it was."""
+    """Make the file's selection, then train on STORE as its train section says. Run again, it goes on where it was.
+
+    With --ablate, --fusions or --seeds models are compared: a line each, mean and deviation over seeds and folds.
+    """
     from mmdata import api
     from mmdata.cli.screen import print_json
     from mmdata.config.load import load
@@ -35,19 +49,46 @@ def train(
     api.check(file)
     if file.select:
         api.make_selection(file, store)
-    report = train_from(file, store, out=out, quiet=as_json)
+    asked = Asked(ablate=ablate, fusions=fusions, seeds=seeds)
+    if out is not None and asked.is_comparison:
+        raise ConfigError("--out", ["a comparison keeps no model; train the best one without --ablate and the like"])
+    report = train_from(file, store, out=out, quiet=as_json, asked=asked)
     if as_json:
         print_json({"store": store, "training": report})
 
 
-def train_from(file: PipelineFile, store: str, *, out: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Asked:
+    """Which models to compare."""
+
+    ablate: bool = False
+    fusions: str | None = None
+    seeds: int | None = None
+
+    @property
+    def is_comparison(self) -> bool:
+        return self.ablate or self.fusions is not None or self.seeds is not None
+
+    @property
+    def compare(self) -> Compare | None:
+        from mmdata.train.folds import Compare
+
+        fusions = tuple(name.strip() for name in (self.fusions or "").split(",") if name.strip())
+        return Compare(subsets=self.ablate, single=self.ablate, fusions=fusions) if self.is_comparison else None
+
+
+def train_from(
+    file: PipelineFile, store: str, *, out: Path | None = None, quiet: bool = False, asked: Asked | None = None
+) -> dict[str, Any]:
     """Train as a pipeline file says: on its splits, or on its folds in turns; prints the scores unless quiet."""
     from mmdata import api
+
+    asked = asked or Asked()
 
     def told(score: FoldScore) -> None:
         print(f"  {score.fold} {score.model}: accuracy {score.metrics.accuracy:.3f}", file=sys.stderr, flush=True)
 
-    report = api.train(file, store, out=out, watch=None if quiet else told)
+    report = api.train(file, store, out=out, seeds=asked.seeds, compare=asked.compare, watch=None if quiet else told)
     if not quiet:
         print(report)
     return report.to_json()

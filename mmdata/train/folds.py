@@ -1,21 +1,24 @@
-"""Cross-validation: what fusing is worth, beside each input alone."""
+"""Cross-validation and ablation: what fusing is worth, beside each input alone, over folds and seeds."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from mmdata.errors import ConfigError
 from mmdata.train.config import TrainConfig
 from mmdata.train.fit import train
+from mmdata.train.fusion import fusion_class
 from mmdata.train.report import FoldScore, FoldsReport
 
 if TYPE_CHECKING:
     from mmdata.store import Store
 
 FUSED = "fused"
+Turn = tuple[str, TrainConfig]  # its name and its settings
 
 
 def evaluate_folds(
@@ -23,7 +26,8 @@ def evaluate_folds(
     config: TrainConfig,
     *,
     folds: int = 5,
-    single: bool = True,
+    seeds: int = 1,
+    compare: Compare | None = None,
     device: str = "cpu",
     watch: Callable[[FoldScore], None] | None = None,
 ) -> FoldsReport:
@@ -37,7 +41,8 @@ def evaluate_folds(
         store: what the inputs are read from.
         config: of each training; its splits are replaced, but for whether there is a `val_split`.
         folds: how many.
-        single: also train on each input alone, where there are several.
+        seeds: how often each is trained, from another seed.
+        compare: what else to train, besides all inputs together; each alone, unless said.
         device: "cpu", "cuda" or "cuda:N".
         watch: told of each score as it is there.
 
@@ -47,26 +52,97 @@ def evaluate_folds(
     fewest = 2 if config.val_split is None else 3
     if folds < fewest:
         raise ConfigError("train", [f"folds: {folds} are too few: one to judge, one to stop by, one to learn from"])
-    began_s = time.perf_counter()
-    scores = []
-    for number in range(folds):
-        for model, variant in models(config, single=single):
-            found = train(store, of_fold(variant, number, folds), out=None, device=device)
+    turns = [
+        (f"fold{fold}{f' {name}' if seeds > 1 else ''}", of_fold(seeded, fold, folds))
+        for fold in range(folds)
+        for name, seeded in _seeds(config, seeds)
+    ]
+    return _evaluate(store, config, turns, compare or Compare(), device, watch)
+
+
+def evaluate_seeds(
+    store: Store,
+    config: TrainConfig,
+    *,
+    seeds: int = 5,
+    compare: Compare | None = None,
+    device: str = "cpu",
+    watch: Callable[[FoldScore], None] | None = None,
+) -> FoldsReport:
+    """Train several times on the same splits, from other seeds, and judge on the test split: `evaluate_folds` says how.
+
+    Raises:
+        ConfigError: there is no test split; and whatever `train` raises.
+    """
+    if config.test_split is None:
+        raise ConfigError("train", ["test_split: models are compared on it, and there is none"])
+    return _evaluate(store, config, list(_seeds(config, seeds)), compare or Compare(), device, watch)
+
+
+def _seeds(config: TrainConfig, seeds: int) -> Iterator[Turn]:
+    """A turn a seed."""
+    if seeds < 1:
+        raise ConfigError("train", [f"seeds: at least one, not {seeds}"])
+    for number in range(seeds):
+        yield f"seed{number}", replace(config, seed=config.seed + number)
+
+
+def _evaluate(
+    store: Store,
+    config: TrainConfig,
+    turns: Sequence[Turn],
+    compare: Compare,
+    device: str,
+    watch: Callable[[FoldScore], None] | None,
+) -> FoldsReport:
+    began_s, scores = time.perf_counter(), []
+    for _, variant in compare.models(config):
+        fusion_class(variant.fusion)  # a wrong name is told before the first is trained
+    for name, settings in turns:
+        for model, variant in compare.models(settings):
+            found = train(store, variant, out=None, device=device)
             if found.test is None:
                 continue
-            scores.append(FoldScore(model=model, fold=f"fold{number}", metrics=found.test))
+            scores.append(FoldScore(model=model, fold=name, metrics=found.test))
             if watch:
                 watch(scores[-1])
     return FoldsReport(scores=tuple(scores), seconds=time.perf_counter() - began_s)
 
 
-def models(config: TrainConfig, *, single: bool) -> Iterator[tuple[str, TrainConfig]]:
-    """The settings of the fused model, then of each input alone; a lone input has nothing to be fused with."""
-    if len(config.inputs) > 1:
-        yield FUSED, config
-    if single or len(config.inputs) == 1:
-        for name, column in config.inputs.items():
-            yield name, replace(config, inputs={name: column})
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """What is trained besides all inputs together.
+
+    Args:
+        single: each input alone, where there are several.
+        subsets: every other choice of inputs, too.
+        fusions: other ways of fusing all inputs.
+    """
+
+    single: bool = True
+    subsets: bool = False
+    fusions: tuple[str, ...] = ()
+
+    def models(self, config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
+        """Names and settings: the fused model, other fusions, smaller choices of inputs, then each alone."""
+        n_inputs = len(config.inputs)
+        if n_inputs > 1:
+            yield FUSED, config
+            for fusion in self.fusions:
+                yield fusion, replace(config, fusion=fusion)
+        for size in range(n_inputs - 1, 0, -1):
+            if self.subsets or (size == 1 and self.single):
+                for names in combinations(config.inputs, size):
+                    yield "+".join(names), only(config, names)
+        if n_inputs == 1:
+            yield next(iter(config.inputs)), config
+
+
+def only(config: TrainConfig, names: Collection[str]) -> TrainConfig:
+    """The settings with fewer inputs."""
+    inputs = {name: column for name, column in config.inputs.items() if name in names}
+    encoders = {name: kind for name, kind in config.encoders.items() if name in names}
+    return replace(config, inputs=inputs, encoders=encoders)
 
 
 def of_fold(config: TrainConfig, number: int, folds: int) -> TrainConfig:

@@ -58,7 +58,12 @@ class TrainReport:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldScore:
-    """One model's test scores on one fold. model: "fused", or the only input that it was given."""
+    """One model's test scores on one fold or of one seed.
+
+    Args:
+        model: "fused", another fusion, or the inputs that it was given, joined by "+".
+        fold: "fold0", "seed0" or "fold0 seed0".
+    """
 
     model: str
     fold: str
@@ -67,7 +72,7 @@ class FoldScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One model over all folds: means, and standard deviations between folds (n - 1)."""
+    """One model over all folds and seeds: means, and standard deviations between them (n - 1)."""
 
     model: str
     n_folds: int
@@ -79,7 +84,7 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldsReport:
-    """A cross-validation: each model judged on each fold by what it learned on others."""
+    """Models side by side: each judged on each fold by what it learned on others, or on one split for each seed."""
 
     scores: tuple[FoldScore, ...]
     seconds: float

@@ -107,6 +107,13 @@ def test_train_needs_no_source_and_goes_on_where_it_was(mmdata: Mmdata, training
     again = mmdata("train", training.pipeline, "--store", training.store, "--out", tmp_path / "model", "--json").json
     assert again["training"]["steps"] > 0
     assert (tmp_path / "model" / "checkpoint.pt").exists()
+    compared = mmdata("train", training.pipeline, "--store", training.store, "--ablate", "--fusions", "gated")
+    models = [line.split()[0] for line in compared.out.splitlines() if "±" in line]
+    assert models[:2] == ["fused", "gated"]
+    assert len(models) == 4
+    refused = mmdata("train", training.pipeline, "--store", training.store, "--seeds", "2", "--out", tmp_path / "other")
+    assert (refused.code, (tmp_path / "other").exists()) == (2, False)
+    assert "a comparison keeps no model" in refused.err
 
 
 def test_train_without_a_train_section_is_refused(mmdata: Mmdata, made: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from mmdata.errors import ConfigError
 from mmdata.store import Store
 from mmdata.train.config import TrainConfig
-from mmdata.train.folds import evaluate_folds, models, of_fold
+from mmdata.train.folds import Compare, evaluate_folds, evaluate_seeds, of_fold
 from mmdata.train.metrics import Metrics
 from mmdata.train.report import FoldScore, FoldsReport
 
@@ -27,11 +27,40 @@ def test_without_a_judge_all_other_folds_are_learned_from(config: TrainConfig) -
 
 
 def test_each_input_is_tried_alone_beside_the_fused(config: TrainConfig) -> None:
-    assert [name for name, _ in models(config, single=True)] == ["fused", "image", "speech"]
-    assert [name for name, _ in models(config, single=False)] == ["fused"]
+    assert [name for name, _ in Compare().models(config)] == ["fused", "image", "speech"]
+    assert [name for name, _ in Compare(single=False).models(config)] == ["fused"]
     alone = replace(config, inputs={"image": "image.embedding"})
-    assert [name for name, _ in models(alone, single=False)] == ["image"]
-    assert dict(models(config, single=True))["speech"].inputs == {"speech": "speech.mfcc"}
+    assert [name for name, _ in Compare(single=False).models(alone)] == ["image"]
+    assert dict(Compare().models(config))["speech"].inputs == {"speech": "speech.mfcc"}
+
+
+def test_every_choice_of_inputs_is_an_ablation_and_other_fusions_come_beside(config: TrainConfig) -> None:
+    config = replace(config, inputs={name: f"x.{name}" for name in "abc"}, encoders={"a": "gru", "c": "cnn"})
+    models = dict(Compare(subsets=True, fusions=("gated",)).models(config))
+    assert list(models) == ["fused", "gated", "a+b", "a+c", "b+c", "a", "b", "c"]
+    assert models["gated"].fusion == "gated"
+    assert (models["a+b"].inputs, models["a+b"].encoders) == ({"a": "x.a", "b": "x.b"}, {"a": "gru"})
+
+
+def test_seeds_are_turns_of_their_own(store: Store, config: TrainConfig) -> None:
+    settings = replace(config, selection="v1", epochs=2, batch_size=24)
+    report = evaluate_seeds(store, settings, seeds=3, compare=Compare(single=False, fusions=("product",)))
+    assert [(one.model, one.fold) for one in report.scores] == [
+        (model, f"seed{number}") for number in range(3) for model in ("fused", "product")
+    ]
+    assert {one.n_folds for one in report.summaries()} == {3}
+    assert len({one.metrics.loss for one in report.scores}) == 6
+    again = evaluate_seeds(store, settings, seeds=1, compare=Compare(single=False))
+    assert again.scores[0].metrics == report.scores[0].metrics
+
+
+def test_what_can_t_be_compared_is_told_before_anything_is_trained(store: Store, config: TrainConfig) -> None:
+    with pytest.raises(ConfigError, match="test_split"):
+        evaluate_seeds(store, replace(config, test_split=None))
+    with pytest.raises(ConfigError, match="there is no 'gatedd', did you mean 'gated'"):
+        evaluate_seeds(store, config, compare=Compare(fusions=("gatedd",)))
+    with pytest.raises(ConfigError, match="at least one"):
+        evaluate_seeds(store, config, seeds=0)
 
 
 def test_fusing_is_shown_to_be_worth_it(store: Store, config: TrainConfig) -> None:
