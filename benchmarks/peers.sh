@@ -18,6 +18,7 @@ declare -A peers=(
   [mosaicml]="torch==2.13.0 boto3 brotli catalogue matplotlib numpy<2.2 paramiko<4 pillow python-snappy requests tqdm transformers<5 xxhash<4 zstd"
   [rensa]="rensa==0.5.0"
   [straightforward]="ftfy librosa numpy opencv-python-headless pyarrow pyloudnorm scikit-learn soundfile webdataset torch==2.13.0"
+  [video]="av==18.1.0 numpy opencv-python-headless==5.0.0.93 scenedetect==0.7.2"
   [webdataset]="webdataset==1.0.2 torch==2.13.0 numpy opencv-python-headless==5.0.0.93 pillow"
 )
 # installed without what they ask for: torchvision is not needed for what is measured, nor are clients of clouds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
-from typing import cast
 
 import numpy as np
 import pytest
@@ -42,14 +41,12 @@ def film_with_pieces(pieces_s: list[tuple[float, float]], *, apart: int = 400) -
     Pieces of 400 samples are `apart` from each other, by their times.
     """
     import av
-    from av.audio.stream import AudioStream
-    from av.video.stream import VideoStream
 
     file = io.BytesIO()
     with av.open(file, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
-        film = cast(VideoStream, container.add_stream("ffv1", rate=8))
+        film = container.add_stream("ffv1", rate=8)
         film.width, film.height, film.pix_fmt = 32, 24, "yuv420p"
-        sound = cast(AudioStream, container.add_stream("pcm_s16le", rate=8000, layout="mono"))
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         for at in range(16):
             frame = av.VideoFrame.from_ndarray(np.full((24, 32, 3), 9 * at, np.uint8), format="rgb24")
             frame.pts, frame.time_base = at, Fraction(1, 8)
@@ -93,7 +90,8 @@ def test_a_film_without_sound_is_dropped_or_silent() -> None:
     assert DecodeSound().map(video) == Drop("no_sound")
     silence = DecodeSound(silent=True).map(video)
     assert isinstance(silence, Audio)
-    assert (silence.samples.shape, silence.rate_hz, silence.samples.any()) == ((1, 16000), 16000, False)
+    assert (silence.samples.shape, silence.rate_hz) == ((1, 16000), 16000)
+    assert not silence.samples.any()
     sounding = opened(mp4_bytes(moving_shapes()[0], audio=tone(1.0)))
     assert DecodeSound(track=1).map(sounding) == Drop("no_sound")
 

@@ -88,7 +88,10 @@ def sample(data: bytes, key: str = "s/a") -> Sample:
 
 
 def extracted(
-    steps: Sequence[Any], samples: Sequence[Sample], counts: Counts | None = None, **refused: str
+    steps: Sequence[Any],
+    samples: Sequence[Sample],
+    counts: Counts | None = None,
+    refused: Mapping[str, str] | None = None,
 ) -> list[dict[str, tuple[Mapping[str, Any] | None, str | None]]]:
     tables = [Table() for _ in steps]
     writers = [cast(FeatureWriter, table) for table in tables]
@@ -173,7 +176,8 @@ def test_what_is_no_film_costs_its_features_alone() -> None:
 
 def test_films_that_must_not_be_decoded_again_are_not() -> None:
     tally.take()
-    tables = extracted([Brightness(), VideoKeyframes()], [sample(film())], **{SHOWING: "died: it ended a process"})
+    refused = {SHOWING: "died: it ended a process"}
+    tables = extracted([Brightness(), VideoKeyframes()], [sample(film())], refused=refused)
     assert [table["s/a"][1] for table in tables] == ["died: it ended a process"] * 2
     assert tally.take().passes == 0
 

@@ -161,3 +161,69 @@ def test_directions_go_clockwise_from_the_right() -> None:
 def test_a_direction_bin_is_centred(degrees: float) -> None:
     step = np.array([[[np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))]]], np.float32)
     np.testing.assert_allclose(kernels.directions(step, n_bins=4), [1, 0, 0, 0], atol=1e-4)
+
+
+def test_representatives_stand_for_each_group_whatever_its_size() -> None:
+    rng = rng_for(3, "groups")
+    centres = np.eye(4, dtype=np.float32)[[0, 1, 2]] * 5
+    groups = np.repeat([0, 1, 2], [40, 3, 12])
+    rows = (centres[groups] + rng.normal(0, 0.1, (55, 4))).astype(np.float32)
+    taken = kernels.representatives(rows, n=3)
+    assert groups[taken].tolist() == [0, 1, 2]
+    for row in taken:
+        members = rows[groups == groups[row]]
+        nearest = np.linalg.norm(members - members.mean(axis=0), axis=1).min()
+        assert np.linalg.norm(rows[row] - members.mean(axis=0)) == pytest.approx(nearest, rel=1e-4)
+
+
+@given(n_rows=st.integers(0, 20), n=st.integers(1, 6), seed=st.integers(0, 99))
+def test_representatives_are_some_of_the_rows(n_rows: int, n: int, seed: int) -> None:
+    rows = rng_for(seed, "rows").dirichlet(np.ones(4), n_rows).astype(np.float32)
+    taken = kernels.representatives(rows, n=n).tolist()
+    assert taken == sorted(set(taken))
+    assert len(taken) == min(n, n_rows)
+    assert kernels.representatives(np.repeat(rows[:1], 5, axis=0), n=n).tolist() == [0][: len(rows)]
+
+
+def test_speeds_are_shared_out_by_doublings() -> None:
+    speeds = np.array([0, 0.001, 0.124, 0.125, 0.2, 0.25, 0.6, 1.0, 7.0], np.float32)
+    assert (kernels.speed_shares(speeds, n_bins=5) * 9).round(6).tolist() == [3, 2, 1, 1, 2]
+    assert kernels.speed_shares(np.zeros(4), n_bins=3).tolist() == [1, 0, 0]
+
+
+def test_lengths_are_of_vectors() -> None:
+    flow = np.array([[[3, 4], [0, -2]]], np.float32)
+    assert kernels.lengths(flow).tolist() == [[5, 2]]
+
+
+def test_a_frame_hash_changes_by_few_bits_with_size_and_light_and_by_half_with_the_picture() -> None:
+    first, other = (kernels.grey(picture(256, 192, seed=seed).pixels) for seed in (1, 2))
+    own, quality, frequencies = kernels.frame_hash(first)
+    assert (own.shape, str(own.dtype), frequencies.shape) == ((32,), "uint8", (256,))
+    assert quality > 0.5
+    assert np.linalg.norm(frequencies) == pytest.approx(1)
+    np.testing.assert_array_equal(np.unpackbits(own), frequencies > 0)
+
+    def bits(luma: np.ndarray) -> int:
+        return int(np.bitwise_count(kernels.frame_hash(luma)[0] ^ own).sum())
+
+    assert bits(cv2.resize(first, (128, 96), interpolation=cv2.INTER_AREA)) <= 10
+    assert bits(np.clip(first * 0.8 + 20, 0, 255).astype(np.uint8)) <= 20
+    assert bits(255 - first) > 200
+    assert bits(other) > 60
+    assert kernels.frame_hash(np.full((48, 64), 9, np.uint8))[1] == 0
+
+
+def test_films_match_at_the_offset_at_which_most_of_the_shorter_is_in_the_longer() -> None:
+    rng = rng_for(4, "hashes")
+    long = rng.integers(0, 256, (60, 32), np.uint8)
+    short, clock = long[20:40].copy(), np.arange(60) / 2
+    short[:, 0] ^= 7  # three bits
+    for first, second, offset_s in ((long, short, -10.0), (short, long, 10.0)):
+        found = kernels.match(first, clock[: len(first)], second, clock[: len(second)])
+        assert (found.share, found.offset_s) == (1.0, offset_s)
+    assert kernels.match(long, clock, short[:0], clock[:0]) == kernels.Match(0.0, 0.0)
+    assert kernels.match(long, clock, rng.integers(0, 256, (60, 32), np.uint8), clock).share == 0
+    shuffled = long[rng.permutation(60)]
+    assert kernels.match(long, clock, shuffled, clock).share < 0.2  # the same frames, in another order
+    assert kernels.match(long, clock, np.repeat(long[:1], 50, axis=0), clock[:50]).share < 0.1

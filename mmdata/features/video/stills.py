@@ -28,7 +28,7 @@ class VideoFrames(Watch):
 
     Args:
         fps: frames a second of the grid; None is every frame. size_px: the longer side, at most; None is full size.
-        keys_only: only frames that the codec stored whole, for which no others are decoded; `fps` is None then.
+        keys_only: only frames that the codec stored whole, for which no others are decoded, whatever `fps` says.
         max_bytes: refuse films whose frames take more memory.
 
     Raises:
@@ -43,17 +43,12 @@ class VideoFrames(Watch):
     keys_only: bool = False
     max_bytes: Annotated[int, Gt(0)] = 256 * 1024**2
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.keys_only and self.fps is not None:
-            raise ValueError("frames that the codec stored whole lie on no grid: keys_only needs fps: null")
-
     def spec(self) -> Mapping[str, ArraySpec]:
         pictures = ArraySpec(dims=("time", "row", "column", "channel"), sizes={"channel": 3}, dtype="uint8")
         return {"": pictures, "times_s": ArraySpec(dims=("time",), dtype="float64")}
 
     def view(self, video: Video) -> View:  # noqa: ARG002  every film alike
-        return View(fps=self.fps, size_px=self.size_px, keys_only=self.keys_only)
+        return View(fps=None if self.keys_only else self.fps, size_px=self.size_px, keys_only=self.keys_only)
 
     def watch(self, video: Video) -> Watching:  # noqa: ARG002  what it sees is enough
         pixels, times_s = np.empty((0, 0, 0, 0), np.uint8), list[float]()

@@ -89,7 +89,7 @@ def speed_shares(speeds: np.ndarray, *, n_bins: int) -> np.ndarray:
         speeds: any float array, in widths of the frame a second.
         n_bins: the last has whatever is 1 or faster, each one before it what is half as fast, the first all the rest.
     """
-    exponents = np.frexp(speeds.ravel())[1]  # 1 is 0.5 * 2 ** 1
-    bins = np.clip(exponents + n_bins - 2, 0, n_bins - 1)
+    mantissas, exponents = np.frexp(speeds.ravel())  # 1 is 0.5 * 2 ** 1
+    bins = np.where(mantissas > 0, np.clip(exponents + n_bins - 2, 0, n_bins - 1), 0)
     shares: np.ndarray = np.bincount(bins, minlength=n_bins) / max(1, bins.size)
     return shares
