@@ -31,6 +31,10 @@ class AddTypos(RandomMap[Text, Text]):
     Args:
         share: of the letters.
         kinds: which errors; each is as likely as any other.
+
+    Reference:
+        Belinkov and Bisk, "Synthetic and Natural Noise Both Break Neural Machine Translation" (ICLR 2018); keys of
+        QWERTY.
     """
 
     on: str = "text"
@@ -80,6 +84,9 @@ class AddMisreadings(RandomMap[Text, Text]):
 
     Args:
         share: of the places that can be misread.
+
+    Reference:
+        Of mmdata.
     """
 
     on: str = "text"
@@ -102,6 +109,9 @@ class ChangeCase(RandomMap[Text, Text]):
     Args:
         p: the share of texts that are changed.
         kinds: which ways; each is as likely as any other.
+
+    Reference:
+        Of mmdata.
     """
 
     on: str = "text"

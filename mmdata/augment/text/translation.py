@@ -92,7 +92,10 @@ class BackTranslate(RandomMap[Text, Text]):
         order = sorted(pieces, key=lambda place: (len(pieces[place]), place))
         for start in range(0, len(order), self.group):
             places = order[start : start + self.group]
-            asked = {"num_beams": 1 if self.temperature else self.n_beams, "do_sample": self.temperature is not None}
+            asked: dict[str, Any] = {
+                "num_beams": 1 if self.temperature else self.n_beams,
+                "do_sample": self.temperature is not None,
+            }
             asked |= {"temperature": self.temperature, "top_k": 0} if self.temperature else {}
             said = translator([prefix + pieces[place] for place in places], asked)
             found |= {place: text for place, text in zip(places, said, strict=True) if text}

@@ -25,6 +25,9 @@ class RemoveHidden(Map[Text, Text]):
         directions: marks, embeddings, overrides and isolates of writing direction. They are part of well-set texts
             that mix scripts, and a way to hide words.
         invisible: characters without width. Joiners stay between letters and inside emoji.
+
+    Reference:
+        Boucher and Anderson, "Trojan Source" (2021); UAX #9 for what turns writing around.
     """
 
     on: str = "text"
@@ -47,6 +50,9 @@ class RemoveCharacters(Map[Text, Text]):
         chars: characters of your own.
         by: what stands in the place of each.
         longest_run: cut runs of one same sign ("!!!!!!") to so many beforehand; None leaves them.
+
+    Reference:
+        Unicode's general categories (UAX #44).
     """
 
     on: str = "text"
@@ -83,6 +89,9 @@ class KeepLetters(Filter[Text]):
         min_ratio: least share of letters and marks; a text of blanks alone has none.
         scripts: count letters of these scripts alone, as Unicode's names begin: "LATIN", "CYRILLIC", "CJK". Empty
             takes all.
+
+    Reference:
+        Of mmdata; letters and scripts as Unicode has them.
     """
 
     on: str = "text"
@@ -111,6 +120,9 @@ class ReplacePattern(Map[Text, Text]):
 
     Args:
         pattern: the expression. by: what stands instead; \1 is the first group.
+
+    Reference:
+        Python's `re`.
     """
 
     on: str = "text"

@@ -20,6 +20,10 @@ class KeepLanguage(Filter[Text]):
     Args:
         languages: their codes, such as ("en", "de"); empty takes any that is told surely enough.
         min_confidence: how sure it must be; FineWeb takes 0.65 for English.
+
+    Reference:
+        Joulin et al., "Bag of Tricks for Efficient Text Classification" (EACL 2017): fastText's lid.176; the bound is
+        that of Penedo et al., "The FineWeb Datasets" (2024).
     """
 
     extra: ClassVar[str | None] = "text"
@@ -41,6 +45,9 @@ class TellLanguage(Map[Sample, Sample]):
 
     Args:
         part: the text. A sample without it is left as it is.
+
+    Reference:
+        Joulin et al., "Bag of Tricks for Efficient Text Classification" (EACL 2017): fastText's lid.176.
     """
 
     extra: ClassVar[str | None] = "text"

@@ -16,7 +16,11 @@ from mmdata.kernels.text.words import split_words
 
 @dataclass(frozen=True, kw_only=True)
 class KeepLength(Filter[Text]):
-    """Drop a text with too few or too many characters (code points); both bounds are kept."""
+    """Drop a text with too few or too many characters (code points); both bounds are kept.
+
+    Reference:
+        Plain counts.
+    """
 
     on: str = "text"
     min_chars: Annotated[int, Ge(0)] = 1
@@ -36,7 +40,11 @@ class KeepLength(Filter[Text]):
 
 @dataclass(frozen=True, kw_only=True)
 class KeepLines(Map[Text, Text]):
-    """Keep the first lines of a text, such as a caption above its translations."""
+    """Keep the first lines of a text, such as a caption above its translations.
+
+    Reference:
+        Plain cuts.
+    """
 
     on: str = "text"
     first: Annotated[int, Ge(1)] = 1
@@ -47,7 +55,11 @@ class KeepLines(Map[Text, Text]):
 
 @dataclass(frozen=True, kw_only=True)
 class KeepWordCount(Filter[Text]):
-    """Drop a text with too few or too many words (what stands between separators); both bounds are kept."""
+    """Drop a text with too few or too many words (what stands between separators); both bounds are kept.
+
+    Reference:
+        Plain counts.
+    """
 
     on: str = "text"
     min_words: Annotated[int, Ge(0)] = 1
@@ -74,6 +86,9 @@ class SplitText(Split[Text]):
         by: "length" cuts into pieces of at most max_chars, after sentences where that is possible; "sentences" cuts
             after every sentence, and longer ones by length.
         max_chars: the longest piece.
+
+    Reference:
+        Of mmdata.
     """
 
     on: str = "text"

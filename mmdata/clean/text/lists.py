@@ -46,6 +46,9 @@ class DropListedWords(_Listed, Filter[Text]):
         words: words and phrases, without regard to case; they count where they stand whole.
         file: more of them, one a line. What it holds is part of the fingerprint, not its name.
         max_count: how often they may occur, all together.
+
+    Reference:
+        Raffel et al., "Exploring the Limits of Transfer Learning" (JMLR 2020), 2.2, whose list is not brought along.
     """
 
     on: str = "text"
@@ -67,6 +70,9 @@ class RemoveWords(_Listed, Map[Text, Text]):
         words: words and phrases, without regard to case, where they stand whole.
         file: more of them, one a line. What it holds is part of the fingerprint, not its name.
         stop_words: take out those of a language, too, by its code ("en"); none by default.
+
+    Reference:
+        The lists of stop words are those of stopwords-iso.
     """
 
     extra: ClassVar[str | None] = "text"

@@ -19,6 +19,9 @@ class HtmlToText(Map[Text, Text]):
     Args:
         skip: elements to leave out with all that stands in them: ("nav", "header", "footer", "aside", "form").
         max_chars: longer pages are dropped; one that nests 100,000 elements deep takes minutes.
+
+    Reference:
+        WHATWG, HTML standard: parsing, and what is rendered; parsed by Lexbor.
     """
 
     extra: ClassVar[str | None] = "text"
@@ -39,6 +42,9 @@ class MarkdownToText(Map[Text, Text]):
 
     Args:
         max_chars: longer texts are dropped, as some of them take time that grows faster than they do.
+
+    Reference:
+        CommonMark with tables and strike-through, read by markdown-it-py.
     """
 
     extra: ClassVar[str | None] = "text"

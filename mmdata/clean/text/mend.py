@@ -24,6 +24,9 @@ class NormalizeText(Map[Text, Text]):
         form: the Unicode normal form.
         mend: let ftfy mend the text.
         keep_lines: keep line breaks, as line feeds; they are blanks else.
+
+    Reference:
+        Speer, "ftfy" (2019); UAX #15 for normal forms.
     """
 
     extra: ClassVar[str | None] = "text"

@@ -21,6 +21,9 @@ class RedactPrivate(Map[Text, Text]):
         kinds: what to look for: "credentials" (user and password in a URL), "email", "iban", "card", "ip", "phone", and
             the national numbers "us_ssn", "uk_nino", "es_dni", "fr_nir", "it_cf".
         by: the placeholder; "{kind}" stands for the kind in capitals.
+
+    Reference:
+        RFC 5321 and 3986, E.164, ISO/IEC 7812-1 (Luhn), ISO 13616 and 7064 (IBAN).
     """
 
     on: str = "text"

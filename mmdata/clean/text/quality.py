@@ -37,8 +37,7 @@ class KeepC4Lines(Map[Text, Text]):
     A line goes when it does not end in a mark (. ? ! " ') or ends in an ellipsis, has few words or an endless one,
     names JavaScript, or speaks of cookies and terms of use; marks of citation ("[1]", "[edit]") are taken out. A text
     goes that holds "lorem ipsum" or a curly bracket in a line that was kept so far, and one with few sentences left.
-    Raffel et al., "Exploring the Limits of Transfer Learning" (JMLR 2020), 2.2, and the code published with it; its
-    list of bad words is yours to choose (`DropListedWords`).
+    C4's list of bad words is yours to choose (`DropListedWords`).
 
     Args:
         min_sentences: fewest sentences of the lines that are left.
@@ -47,6 +46,9 @@ class KeepC4Lines(Map[Text, Text]):
         terminal_mark: whether a line must end in a mark.
         citations: whether marks of citation are taken out.
         lorem_ipsum, javascript, curly_bracket, policy: whether that rule holds.
+
+    Reference:
+        Raffel et al., "Exploring the Limits of Transfer Learning" (JMLR 2020), 2.2, and the code published with it.
     """
 
     on: str = "text"
@@ -97,7 +99,7 @@ class KeepC4Lines(Map[Text, Text]):
 class KeepGopherQuality(Filter[Text]):
     """Drop a text whose words and lines are not those of prose: the quality rules of Gopher.
 
-    Rae et al., "Scaling Language Models" (2021), A.1.1. None switches a rule off.
+    None switches a rule off.
 
     Args:
         min_words: fewest words; tokens of nothing but signs are none.
@@ -110,6 +112,9 @@ class KeepGopherQuality(Filter[Text]):
         min_alpha_ratio: least share of tokens with a letter.
         min_stop_words: fewest different words of `stop_words`.
         stop_words: the words that prose can't do without, in lower case as they stand.
+
+    Reference:
+        Rae et al., "Scaling Language Models" (2021), A.1.1.
     """
 
     on: str = "text"
@@ -173,7 +178,7 @@ def _over(most: float | None, holds: list[bool]) -> bool:
 class KeepGopherRepetition(Filter[Text]):
     """Drop a text that repeats its lines, paragraphs or runs of words: the repetition rules of Gopher.
 
-    Rae et al., "Scaling Language Models" (2021), table A1. The rules are tried in the order of the settings; in a text
+    The rules are tried in the order of the settings; in a text
     of a few words every pair is the most frequent one, so short texts go. None, or no pairs, switches a rule off.
 
     Args:
@@ -183,6 +188,9 @@ class KeepGopherRepetition(Filter[Text]):
         max_line_char_ratio: greatest share of characters in such lines.
         top_grams: pairs of n and the greatest share of characters in the most frequent n-gram of words.
         repeated_grams: pairs of n and the greatest share of characters in n-grams that stood there before.
+
+    Reference:
+        Rae et al., "Scaling Language Models" (2021), table A1.
     """
 
     on: str = "text"
@@ -247,7 +255,7 @@ PARAGRAPHS, LINES = re.compile(r"\n{2,}"), re.compile(r"\n+")
 class KeepFineWebQuality(Filter[Text]):
     """Drop a text whose lines are those of a list or a menu: the rules that FineWeb added.
 
-    Penedo et al., "The FineWeb Datasets" (2024), 3.6. Lines of blanks alone don't count.
+    Lines of blanks alone don't count.
 
     Args:
         min_mark_ratio: least share of lines that end in a mark.
@@ -256,6 +264,9 @@ class KeepFineWebQuality(Filter[Text]):
         max_repeated_ratio: greatest share of characters in lines that stood there before.
         max_break_ratio: most line breaks to a token.
         marks: what a line may end in; empty takes the marks that end a sentence in any script.
+
+    Reference:
+        Penedo et al., "The FineWeb Datasets" (2024), 3.6.
     """
 
     on: str = "text"

@@ -19,6 +19,9 @@ class RemoveRepeatedLines(Map[Text, Text]):
 
     Args:
         min_chars: shorter lines may come again, blanks at their ends not counted.
+
+    Reference:
+        Rae et al., "Scaling Language Models" (2021), A.1.1, whose rules drop whole texts by such lines.
     """
 
     on: str = "text"

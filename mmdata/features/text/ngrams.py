@@ -28,6 +28,10 @@ class HashedNgrams(Extract[Text]):
         n_min: shortest n-gram.
         n_max: longest.
         n_features: bins; more collide less.
+
+    Reference:
+        Weinberger et al., "Feature Hashing for Large Scale Multitask Learning" (ICML 2009), as scikit-learn's
+        HashingVectorizer.
     """
 
     on: str = "text"
@@ -67,6 +71,9 @@ class MinHash(Extract[Text]):
         n_words: words a run.
         n_permutations: places; the signature is cut into bands by who looks for duplicates.
         seed: of the permutations; only signatures of one seed can be compared.
+
+    Reference:
+        Broder, "On the resemblance and containment of documents" (1997).
     """
 
     on: str = "text"

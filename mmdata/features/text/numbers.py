@@ -19,7 +19,11 @@ INT32 = ArraySpec(dtype="int32")
 
 @dataclass(frozen=True, kw_only=True)
 class TextLength(Extract[Text]):
-    """How long a text is: int32 scalars `chars` (code points) and `words` (what stands between separators)."""
+    """How long a text is: int32 scalars `chars` (code points) and `words` (what stands between separators).
+
+    Reference:
+        Plain counts.
+    """
 
     on: str = "text"
     into: str = "text.length"
@@ -40,6 +44,9 @@ class TextMeasures(Extract[Text]):
     character (Shannon), of how often each occurs. `compression`: bytes of UTF-8 after DEFLATE (zlib, level 6) to those
     before; low where a text repeats itself. `letters`, `capitals`, `digits`, `punctuation`: shares of characters,
     blanks not counted. An empty text has 0 throughout, and a compression of 1.
+
+    Reference:
+        Shannon, "A mathematical theory of communication" (1948); DEFLATE (RFC 1951).
     """
 
     on: str = "text"
@@ -69,6 +76,9 @@ class Readability(Extract[Text]):
     """How hard an English text is to read: float32 scalars; see `kernels.text.measures.readability`.
 
     `flesch`: reading ease, 100 is easy. `flesch_kincaid`, `ari`, `coleman_liau`: years of school.
+
+    Reference:
+        Flesch (1948); Kincaid et al. (1975); Coleman and Liau (1975).
     """
 
     on: str = "text"
@@ -88,6 +98,9 @@ class PrivateCounts(Extract[Text]):
     Args:
         kinds: as those of `RedactPrivate`.
         by: the placeholder of `RedactPrivate`, which counts as what it stands for.
+
+    Reference:
+        As `clean.text.RedactPrivate`.
     """
 
     on: str = "text"

@@ -51,6 +51,9 @@ class BagOfWords(_OfFile):
 
     Args:
         file: of `fit_vocabulary`.
+
+    Reference:
+        As scikit-learn's CountVectorizer.
     """
 
     on: str = "text"
@@ -72,6 +75,9 @@ class TfIdf(_OfFile):
     Args:
         file: of `fit_vocabulary`.
         sublinear: take 1 + ln(count) for a count.
+
+    Reference:
+        As scikit-learn's TfidfVectorizer; Spaerck Jones, "A statistical interpretation of term specificity" (1972).
     """
 
     on: str = "text"
