@@ -14,6 +14,7 @@ declare -A peers=(
   [datatrove]="datatrove==0.10.1 ftfy nltk orjson spacy tldextract regex"
   [img2dataset]="img2dataset==1.47.0 albumentations==1.4.24 opencv-python-headless==4.14.0.94"
   [juicer]="py-data-juicer==1.6.1 aiohttp"
+  [juicer-video]="py-data-juicer==1.6.1 aiohttp av==18.1.0 opencv-python-headless==5.0.0.93"
   [litdata]="torch==2.13.0 boto3 filelock lightning-utilities numpy obstore opencv-python-headless==5.0.0.93 pillow requests tifffile urllib3"
   [mosaicml]="torch==2.13.0 boto3 brotli catalogue matplotlib numpy<2.2 paramiko<4 pillow python-snappy requests tqdm transformers<5 xxhash<4 zstd"
   [rensa]="rensa==0.5.0"
