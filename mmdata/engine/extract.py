@@ -51,14 +51,15 @@ class _Held:
 
     def value(self, step: Feature[Any]) -> Any:
         """What a feature reads of the sample; None where it has no such part; text says why it may not be read."""
-        if why := self.refused.get("") or self.refused.get(step.name):
-            return why
-        if isinstance(step, Watch) and (why := self.refused.get(SHOWING)):
-            return why
+        if self.refused:  # of few samples; asking costs as much as a small feature
+            if why := self.refused.get("") or self.refused.get(step.name):
+                return why
+            if isinstance(step, Watch) and (why := self.refused.get(SHOWING)):
+                return why
         if step.on is None:
             return self.sample
         part = self.decoded.get(_reads(step), self.sample.parts.get(step.on))
-        return self.refused.get(decoder_name(step.takes), part) if isinstance(part, Blob) else part
+        return self.refused.get(decoder_name(step.takes), part) if self.refused and isinstance(part, Blob) else part
 
 
 class Extraction:

@@ -120,18 +120,18 @@ class FeatureWriter:
     def _varying(
         self, column: str, spec: ArraySpec, given: Sequence[np.ndarray | None], keys: Sequence[str]
     ) -> tuple[pa.Array, dict[str, pa.Array], np.ndarray]:
-        cells: list[bytes | None] = []
+        cells: list[np.ndarray | None] = []
         lengths: dict[str, list[int | None]] = {dim: [] for dim in spec.varying}
         for row, array in enumerate(given):
             if array is not None and (fault := spec.fault(array)):
                 raise self._broken(column, keys[row], fault)
-            cells.append(None if array is None else array.astype(spec.little_endian, copy=False).tobytes())
+            cells.append(None if array is None else np.ascontiguousarray(array, spec.little_endian))
             for axis, dim in enumerate(spec.dims):
                 if dim in lengths:
                     lengths[dim].append(None if array is None else array.shape[axis])
-        sizes = np.array([len(cell or b"") for cell in cells], np.int64)
+        sizes = np.array([0 if cell is None else cell.nbytes for cell in cells], np.int64)
         made = {dim: pa.array(values, pa.int32()) for dim, values in lengths.items()}
-        return pa.array(cells, pa.binary()), made, sizes
+        return varying_cells(cells, sizes), made, sizes
 
     def _broken(self, column: str, key: str, fault: str) -> SchemaMismatch:
         return SchemaMismatch(f"family {self._family!r}, column {column!r}, sample {key!r}: {fault}")
@@ -165,6 +165,23 @@ class FeatureWriter:
 def _one_by_one(given: Arrays) -> Sequence[np.ndarray | None]:
     """Rows as arrays; those of a stacked array of scalars come as numpy scalars, which have dtype and shape too."""
     return list(given) if isinstance(given, np.ndarray) else given
+
+
+def varying_cells(cells: Sequence[np.ndarray | None], sizes: np.ndarray) -> pa.Array:
+    """A binary column of contiguous arrays, null where there is none; their numbers are copied once.
+
+    Args:
+        cells: one a row.
+        sizes: int64 [row], their bytes.
+    """
+    ends = np.cumsum(sizes)
+    if len(ends) and ends[-1] > np.iinfo(np.int32).max:  # more than one array of Arrow's holds: it makes several
+        return pa.array([None if cell is None else cell.tobytes() for cell in cells], pa.binary())
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
+    present = np.array([cell is not None for cell in cells], bool)
+    validity = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    data = pa.py_buffer(b"".join(b"" if cell is None else cell.data for cell in cells))
+    return pa.Array.from_buffers(pa.binary(), len(cells), [validity, pa.py_buffer(offsets), data])
 
 
 def fixed_cells(spec: ArraySpec, stacked: np.ndarray, missing: np.ndarray | None) -> pa.Array:
