@@ -27,7 +27,8 @@ import numpy as np
 from mmdata.codec.captions import vtt_bytes
 from mmdata.codec.decoders import decode
 from mmdata.codec.frames import ffv1_bytes, h264_bytes
-from mmdata.codec.image.encode import jpeg_bytes, png_bytes, webp_bytes
+from mmdata.codec.image.encode import jpeg_bytes, jpeg_pixels, png_bytes, webp_bytes
+from mmdata.codec.limits import HARMLESS_BYTES
 from mmdata.codec.sniff import HEAD_BYTES, media_type
 from mmdata.codec.wav import write_wav
 from mmdata.core.ports import Encoded
@@ -182,6 +183,13 @@ def _png_read(image: Image, _: int, blob: Blob) -> Image:
     return Image(np.ascontiguousarray(pixels), image.orientation, UNMOVED, blob)
 
 
+def _jpeg_read(image: Image, _: int, blob: Blob) -> Part:
+    """As the default decoder has it, which need not look at bytes that were made here; its limits hold all the same."""
+    if image.width * image.height * 3 > HARMLESS_BYTES:
+        return decode(blob, Image)
+    return Image(jpeg_pixels(blob.data()), image.orientation, UNMOVED, blob)
+
+
 def _float32(audio: Audio) -> np.ndarray:
     """Samples that can be stored: float32, and every one a number."""
     samples = audio.samples
@@ -229,7 +237,7 @@ def _pcm_read(audio: Audio, bits: int, blob: Blob) -> Audio:
 
 _CODERS: Mapping[str, _Coder] = {
     "png": _Coder(Image, "png", lambda part, _: png_bytes(part), lossless_at=(0,), read=_png_read),
-    "jpeg": _Coder(Image, "jpg", jpeg_bytes, range(1, 101), usual=None),
+    "jpeg": _Coder(Image, "jpg", jpeg_bytes, range(1, 101), usual=None, read=_jpeg_read),
     "webp": _Coder(Image, "webp", webp_bytes, range(1, 101), usual=None),
     "wav": _Coder(Audio, "wav", _wav_bytes, (16, 32), usual=32, lossless_at=(32,), read=_pcm_read),
     "flac": _Coder(Audio, "flac", _flac_bytes, (16, 24), usual=16, read=_pcm_read),

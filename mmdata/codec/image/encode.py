@@ -33,6 +33,15 @@ def jpeg_bytes(image: Image, quality: int) -> bytes:
     return data[:2] + struct.pack(">BBH", 0xFF, 0xE1, len(body) + 2) + body + data[2:]
 
 
+def jpeg_pixels(data: bytes) -> np.ndarray:
+    """What `DecodeImage` gives for bytes of `jpeg_bytes`, whose header need not be read, as it is known."""
+    cv2 = opencv()
+    pixels: np.ndarray = cv2.imdecode(
+        np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    )
+    return pixels
+
+
 def webp_bytes(image: Image, quality: int) -> bytes:
     """Lossy WebP."""
     data = _encoded(".webp", image, [opencv().IMWRITE_WEBP_QUALITY, quality])

@@ -66,25 +66,38 @@ def _rounded(sums: np.ndarray) -> np.ndarray:
     return levels
 
 
-@lru_cache(maxsize=64)
+_KEPT = 1024  # of longer axes weights are made anew: each old position takes about 112 bytes of them
+
+
 def _bands(n_old: int, n_new: int) -> tuple[_Band, ...]:
     """The weights from one length to another."""
+    return _kept_bands(n_old, n_new) if n_old <= _KEPT else _made_bands(n_old, n_new)
+
+
+@lru_cache(maxsize=256)
+def _kept_bands(n_old: int, n_new: int) -> tuple[_Band, ...]:
+    return _made_bands(n_old, n_new)
+
+
+def _made_bands(n_old: int, n_new: int) -> tuple[_Band, ...]:
     scale = n_old / n_new
     widened = max(scale, 1.0)
     reach = _LOBES * widened
     centers = (np.arange(n_new) + 0.5) * scale
     starts = np.maximum(0, (centers - reach + 0.5).astype(np.int64))
     ends = np.minimum(n_old, (centers + reach + 0.5).astype(np.int64))
+    old = starts[:, None] + np.arange(int((ends - starts).max()))  # [new, tap]
+    at = (old - centers[:, None] + 0.5) / widened
+    inside = old < ends[:, None]
+    lobes = np.where(inside & (np.abs(at) < _LOBES), np.sinc(at) * np.sinc(at / _LOBES), 0.0)
+    shares = lobes / lobes.sum(axis=1, keepdims=True) * _ONE
+    weights = np.trunc(shares + np.copysign(0.5, shares))
     bands = []
     for first in range(0, n_new, _TOGETHER):
         last = min(n_new, first + _TOGETHER)
         start, end = int(starts[first]), int(ends[last - 1])
-        weights = np.zeros((end - start, last - first))
-        for new in range(first, last):
-            old = np.arange(starts[new], ends[new])
-            at = (old - centers[new] + 0.5) / widened
-            lobes = np.where(np.abs(at) < _LOBES, np.sinc(at) * np.sinc(at / _LOBES), 0.0)
-            whole = lobes / lobes.sum() * _ONE
-            weights[old - start, new - first] = np.trunc(whole + np.copysign(0.5, whole))
-        bands.append(_Band(start, end, first, last, weights))
+        new, tap = np.nonzero(inside[first:last])
+        table = np.zeros((end - start, last - first))
+        table[old[first + new, tap] - start, new] = weights[first + new, tap]
+        bands.append(_Band(start, end, first, last, table))
     return tuple(bands)
