@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mmdata.store import Store
 from mmdata.testing.build import ODD_NAME, damaged_corpus, picture, png_bytes
 
 Mmdata = Callable[..., Any]
@@ -114,6 +115,33 @@ def test_train_needs_no_source_and_goes_on_where_it_was(mmdata: Mmdata, training
     refused = mmdata("train", training.pipeline, "--store", training.store, "--seeds", "2", "--out", tmp_path / "other")
     assert (refused.code, (tmp_path / "other").exists()) == (2, False)
     assert "a comparison keeps no model" in refused.err
+
+
+def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_store(
+    mmdata: Mmdata, training: Any, tmp_path: Path
+) -> None:
+    from mmdata.train.checkpoint import load_model
+    from mmdata.train.predict import predict
+
+    run(mmdata, training)
+    assert mmdata("train", training.pipeline, "--store", training.store, "--out", tmp_path / "model").code == 0
+    files = sorted((training.source / "disc").glob("disc_*.png"))[:2]
+    (training.source / "disc" / "bad.png").write_text("no picture")
+    command = ["predict", tmp_path / "model", training.pipeline, *files, training.source / "disc" / "bad.png"]
+    *good, bad = mmdata(*command, "--source", training.source, "--json").json["samples"]
+    net, store = load_model(tmp_path / "model" / "checkpoint.pt"), Store.open(training.store)
+    columns = [item.column for item in net.plan.inputs]
+    table = store.table(["key"])["key"].to_pylist()
+    for sample in good:
+        arrays = {name: store.arrays(name)[table.index(sample["key"])] for name in columns}
+        there = {name: array for name, array in arrays.items() if array is not None}
+        expected = predict(net, [there])[0]
+        assert list(sample["probabilities"].values()) == pytest.approx(expected.tolist(), rel=1e-4)
+        assert sample["class"] == net.plan.classes[expected.argmax()]
+    assert (bad["class"], bad["note"][:8]) == (None, "rejected")
+    told = mmdata(*command, "--source", training.source)
+    assert (told.code, told.out.count("\n")) == (0, 4)
+    assert mmdata("predict", tmp_path / "none", training.pipeline, files[0]).code == 1
 
 
 def test_train_without_a_train_section_is_refused(mmdata: Mmdata, made: Any) -> None:
