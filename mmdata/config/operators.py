@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,9 @@ What is taken and given: Text is Unicode; Image is uint8 [height, width, channel
 uint8 [time, height, width, channel]; Video is a film in its container, Blob undecoded bytes, Sample all of a sample.
 Features give arrays, whose axes stand with their sizes where these are fixed.
 """
-COST = """
-The last column is what one sample takes of one core, in milliseconds: of {values}. Measured by
+COST = """The last column is what one sample takes of one core, in milliseconds: of {values}. Measured by
 `{command}` on {machine}, {day}; empty where a step needs a file or a model of yours. Compare them with each other, and
-not with another machine.
-"""
+not with another machine."""
 FORM = re.compile(r"\b(?:bool|u?int\d+|float\d+)(?: scalar|(?: ids)? \[(?!batch)[^\]]*\])")
 # sources in running text: authors, perhaps a title, a year; a standard; another tool, or its function in backquotes
 _AUTHORS, _YEAR = r"[A-Z][\w’'-]+(?:(?:,| and) [A-Z][\w’'-]+)*(?: et al\.)?", r"(?:19|20)\d\d\b"
@@ -50,7 +49,7 @@ KERNEL = re.compile(r"`(kernels\.[\w.]+)`")
 def operators() -> str:
     """The table as Markdown, a section a stage."""
     costs = measured()
-    lines = [HEAD.rstrip(), COST.format(**costs["about"])]
+    lines = [HEAD, textwrap.fill(COST.format(**costs["about"]), 120), ""]
     known = list(steps())
     for stage in STAGES:
         rows = sorted((address(cls), cls) for cls in known if address(cls).startswith(f"{stage}."))

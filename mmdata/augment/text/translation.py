@@ -44,6 +44,7 @@ class BackTranslate(RandomMap[Text, Text]):
         n_beams: hypotheses that are followed; of drawn ones it is one.
         temperature: draw words, more boldly where it is higher; None takes the likeliest.
         max_chars: the longest piece.
+        longest: texts of more characters stay as they are.
         group: pieces that go through a model together.
 
     Raises:
@@ -65,6 +66,7 @@ class BackTranslate(RandomMap[Text, Text]):
     n_beams: Annotated[int, Ge(1)] = 4
     temperature: Annotated[float, Gt(0)] | None = None
     max_chars: Annotated[int, Ge(1)] = 400
+    longest: Annotated[int, Ge(1)] = 20_000
     group: Annotated[int, Ge(1)] = 16
 
     def settings(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class BackTranslate(RandomMap[Text, Text]):
         return {**super().settings(), **digests}
 
     def map(self, text: Text, rng: np.random.Generator) -> Text | Drop:
-        if rng.random() >= self.p:
+        if rng.random() >= self.p or len(text.text) > self.longest:
             return text
         seed = int(rng.integers(1 << 62))
         pieces = list(_pieces(text.text, self.max_chars))

@@ -140,6 +140,8 @@ def test_what_a_model_can_not_take_stays_as_it_is(models: tuple[str, str]) -> No
     long = " ".join(["cat"] * 64)  # and the sign of its end: one token more than the model takes
     assert translated(step, long) == long
     assert translated(BackTranslate(there=models[0], p=0), "the cat") == "the cat"
+    assert translated(BackTranslate(there=models[1], p=1, n_beams=2, longest=6), "the cat") == "the cat"
+    assert translated(BackTranslate(there=models[1], p=1, n_beams=2, longest=7), "the cat") != "the cat"
     assert isinstance(translated(step, "\ud800 \0 e\u0301 \u202e"), str)
 
 
