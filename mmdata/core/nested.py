@@ -39,6 +39,10 @@ def nested(spec: Mapping[str, Any], *, kind: type[Step], takes: type) -> Any:
     given = {name: value for name, value in spec.items() if name != "use"}
     if unknown := sorted(set(given) - fields):
         raise ValueError(f"{spec['use']} has no setting {unknown[0]!r}; it has {', '.join(sorted(fields)) or 'none'}")
+    missing = dataclasses.MISSING
+    for field in dataclasses.fields(cls):
+        if field.default is missing and field.default_factory is missing and field.name not in given:
+            raise ValueError(f"{spec['use']} needs {field.name!r}")
     hints = typing.get_type_hints(cls, include_extras=True)
     return cls(**{name: _fitted(f"{spec['use']}.{name}", value, hints[name]) for name, value in given.items()})
 

@@ -4,7 +4,8 @@ Steps on films (`video`) look into the container or decode it once, in chunks, a
 after `codec.video.DecodeFrames`.
 """
 
-from mmdata.clean.video.filters import KeepDuration, KeepFrameRate, KeepMotion, KeepResolution, KeepSharp
+from mmdata.clean.video.enlarging import EnlargeFrames
+from mmdata.clean.video.filters import KeepByFrames, KeepDuration, KeepFrameRate, KeepMotion, KeepResolution, KeepSharp
 from mmdata.clean.video.framing import CutBlackBorders
 from mmdata.clean.video.passages import CutPassages, KeepEventful
 from mmdata.clean.video.pixels import DenoiseFrames, EachFrame
@@ -16,6 +17,8 @@ __all__ = [
     "CutPassages",
     "DenoiseFrames",
     "EachFrame",
+    "EnlargeFrames",
+    "KeepByFrames",
     "KeepDuration",
     "KeepEventful",
     "KeepFrameRate",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
-from mmdata.core.sample import Frames, Video
+from mmdata.core.nested import nested
+from mmdata.core.sample import Frames, Image, Video
 from mmdata.core.step import Drop, Filter
 from mmdata.kernels.image.quality import laplacian_variance
 from mmdata.kernels.video import flow_method, mean_differences, optical_flow
@@ -143,6 +146,41 @@ class KeepSharp(Filter[Frames]):
     def keep(self, frames: Frames) -> Literal[True] | Drop:
         found = [laplacian_variance(frame, working_px=self.working_px) for frame in frames.pixels]
         return True if found and float(np.median(found)) >= self.min_sharpness else Drop("blurred")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepByFrames(Filter[Frames]):
+    """Keep a clip of whose frames at least a share is kept by a filter on pictures, of any kind.
+
+    With `clean.image.KeepByScore` a classifier of yours judges frames: overlaid text, watermarks, nudity, beauty. The
+    reason for a drop is the one that most frames give.
+
+    Args:
+        step: the filter with its settings, as in a list of steps: {use: clean.image.KeepExposure, min_level: 30}.
+        min_share: of the frames; 1 is all of them, 0.5 half.
+    """
+
+    extra: ClassVar[str | None] = "video"
+
+    on: str = "frames"
+    step: Mapping[str, Any]
+    min_share: Annotated[float, Gt(0), Le(1)] = 1.0
+
+    def __post_init__(self) -> None:
+        nested(self.step, kind=Filter, takes=Image)
+
+    def settings(self) -> dict[str, Any]:
+        inner = nested(self.step, kind=Filter, takes=Image)
+        return {**super().settings(), "step": [inner.name, inner.version, inner.settings()]}
+
+    def keep(self, frames: Frames) -> Literal[True] | Drop:
+        inner = nested(self.step, kind=Filter, takes=Image)
+        said = [inner.keep(Image(frame, space_map=frames.space_map)) for frame in frames.pixels]
+        drops = Counter(each.reason for each in said if isinstance(each, Drop))
+        if not said:
+            return Drop("no_frames")
+        kept = len(said) - drops.total()
+        return True if kept >= self.min_share * len(said) else Drop(drops.most_common(1)[0][0])
 
 
 def in_order(low: str, least: float | None, high: str, most: float | None) -> None:

@@ -29,6 +29,7 @@ from mmdata.kernels.passages import (
 
 Kind = Literal["black", "frozen", "silent"]
 WORKING_PX = 256
+_GAP_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +73,16 @@ class PassageSettings:
 
     def _silent(self, video: Video, over_s: float) -> list[Passage]:
         quiet: QuietSound | None = None
-        first_s = 0.0
+        first_s, now_s = 0.0, 0.0
         for part in heard(video):
             if quiet is None:
                 quiet, first_s = QuietSound(rate_hz=part.rate_hz, floor_db=self.floor_db), float(part.time_s)
+                now_s = first_s
+            while float(part.time_s) - now_s > _GAP_S and now_s < over_s:  # a gap in the track is silence
+                quiet.add(np.zeros((len(part.samples), round(_GAP_S * part.rate_hz)), np.float32))
+                now_s += _GAP_S
             quiet.add(part.samples)
+            now_s += part.samples.shape[1] / part.rate_hz
         if quiet is None:
             return [(0.0, over_s)]
         found = quiet.found()

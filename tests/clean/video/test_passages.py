@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -118,6 +120,21 @@ def test_a_film_without_sound_is_silent_throughout() -> None:
 def test_sound_that_begins_late_or_ends_early_leaves_silence() -> None:
     found, _ = PassageSettings().found(film("mmmmmm", "nn"), ("silent",))
     np.testing.assert_allclose(found["silent"], [[2, 6]], atol=0.15)
+
+
+def test_a_gap_in_the_sound_is_silence() -> None:
+    """A Matroska file of which the packets of three seconds of sound were left out."""
+    file = io.BytesIO()
+    data = io.BytesIO(film("mmmmmmmm", "nnnnnnnn").blob.data())
+    with av.open(data, "r") as whole, av.open(file, "w", "matroska") as made:
+        into = {track.index: made.add_stream_from_template(track) for track in whole.streams}
+        for packet in whole.demux():
+            at_s = float((packet.pts or 0) * (packet.time_base or 1))
+            if packet.size and (packet.stream.type == "video" or not 2 <= at_s < 5):
+                packet.stream = into[packet.stream.index]
+                made.mux(packet)
+    found, _ = PassageSettings().found(OpenVideo().map(Blob.of(file.getvalue())), ("silent",))
+    np.testing.assert_allclose(np.array(found["silent"]), np.array([[2, 5]]), atol=0.25)
 
 
 OTHERS = {"kinds": ("silent",), "max_clip_s": 5.0, "max_black": 0.1, "max_frozen": 0.2, "max_silent": 0.3}
