@@ -10,11 +10,12 @@ from mmdata.kernels.hashing import mix
 
 HITS = 1 << 22  # places where a set's item is found in another set, that are looked at at once
 MEAN_ITEMS = 64.0  # items of a set that are looked up, on average, where sets are many
+DEVIATIONS = 4.0
 MANY = 4096  # sets, from which on a sample of the items is looked up
 
 
 def overlapping(
-    values: np.ndarray, starts: np.ndarray, least: float, min_items: int
+    values: np.ndarray, starts: np.ndarray, least: float, min_common: int, chance: float = 0.0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of sets that share at least a part of the smaller one.
 
@@ -25,15 +26,19 @@ def overlapping(
     Args:
         values: uint32 [item], those of each set together, rising, each once.
         starts: int64 [set + 1], where each set's items begin.
-        least: the share of the smaller set's items that must be in the larger one.
-        min_items: sets of fewer are in no pair.
+        least: the share of the smaller set's items that must be in the larger one, of those that are not there by
+            chance.
+        min_common: the fewest items that must be shared: small sets have some in common with large ones by chance.
+        chance: that an item of one set is a given item of another, which it has nothing to do with. Of a set of n
+            items, n * chance of any other set are expected in it. These are taken off, and what is beyond must be
+            `DEVIATIONS` of what chance would give.
 
     Yields:
         The places of the sets, int64 [pair] each.
     """
     sizes = np.diff(starts)
     owners = np.repeat(np.arange(len(sizes)), sizes)
-    sampled = np.flatnonzero((sizes >= min_items)[owners])
+    sampled = np.flatnonzero((sizes >= min_common)[owners])
     share = 1.0
     if len(sizes) > MANY:
         share = min(1.0, MEAN_ITEMS / max(1.0, float(sizes.mean())))
@@ -54,12 +59,14 @@ def overlapping(
         one, other = np.repeat(owners[mine], many), owners[at]
         pairs, shared = np.unique(one * len(sizes) + other, return_counts=True)
         one, other = pairs // len(sizes), pairs % len(sizes)
-        wanted = least * share * np.minimum(sizes[one], sizes[other])
+        needed = _needed(sizes[one], sizes[other], least, min_common, chance)
+        wanted = share * needed
         likely = shared >= (wanted if share == 1 else np.maximum(1.0, wanted / 2))
-        one, other = one[likely], other[likely]
+        one, other, needed = one[likely], other[likely], needed[likely]
         if share < 1:
-            sure = np.array([_overlap(values, starts, *pair) for pair in zip(one, other, strict=True)]) >= least
-            one, other = one[sure.astype(bool)], other[sure.astype(bool)]
+            common = np.array([_common(values, starts, *pair) for pair in zip(one, other, strict=True)], np.int64)
+            sure = common >= needed
+            one, other = one[sure], other[sure]
         yield one, other
 
 
@@ -73,6 +80,14 @@ def _blocks(ends: np.ndarray) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def _overlap(values: np.ndarray, starts: np.ndarray, one: int, other: int) -> float:
+def _needed(one: np.ndarray, other: np.ndarray, least: float, min_common: int, chance: float) -> np.ndarray:
+    """How many items sets of these sizes must have in common: float64 [pair]."""
+    smaller, larger = np.minimum(one, other).astype(np.float64), np.maximum(one, other)
+    expected = smaller * np.minimum(0.9, larger * chance)
+    needed = np.maximum(expected + least * (smaller - expected), expected + DEVIATIONS * np.sqrt(expected))
+    return np.maximum(needed, min_common)
+
+
+def _common(values: np.ndarray, starts: np.ndarray, one: int, other: int) -> int:
     first, second = values[starts[one] : starts[one + 1]], values[starts[other] : starts[other + 1]]
-    return len(np.intersect1d(first, second, assume_unique=True)) / max(1, min(len(first), len(second)))
+    return len(np.intersect1d(first, second, assume_unique=True))

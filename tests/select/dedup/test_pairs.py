@@ -64,20 +64,23 @@ def joined(sets: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(
-    sets=SETS, least=st.sampled_from([0.25, 0.5, 1.0]), min_items=st.integers(1, 4), hits=st.sampled_from([3, 1 << 20])
+    sets=SETS, least=st.sampled_from([0.25, 0.5, 1.0]), min_common=st.integers(1, 4), hits=st.sampled_from([3, 1 << 20])
 )
 @settings(deadline=None)
 def test_sets_that_share_enough_are_found_as_by_comparing_all(
-    sets: list[set[int]], least: float, min_items: int, hits: int
+    sets: list[set[int]], least: float, min_common: int, hits: int
 ) -> None:
     before, overlaps.HITS = overlaps.HITS, hits
     try:
-        found = as_set(overlaps.overlapping(*joined(sets), least, min_items))
+        found = as_set(overlaps.overlapping(*joined(sets), least, min_common))
     finally:
         overlaps.HITS = before
     arrays = [np.array(sorted(each), np.uint32) for each in sets]
-    enough = [row for row, each in enumerate(sets) if len(each) >= min_items]
-    assert found == {pair for pair in combinations(enough, 2) if overlap(arrays[pair[0]], arrays[pair[1]]) >= least}
+    assert found == {
+        (one, other)
+        for one, other in combinations(range(len(sets)), 2)
+        if overlap(arrays[one], arrays[other]) >= least and len(sets[one] & sets[other]) >= min_common
+    }
 
 
 def test_of_many_sets_a_sample_of_their_items_finds_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +91,7 @@ def test_of_many_sets_a_sample_of_their_items_finds_the_pairs(monkeypatch: pytes
         set(random.permutation(sorted(each))[:330].tolist()) | set(range(n, n + 250))
         for n, each in enumerate(originals)
     ]
-    found = as_set(overlaps.overlapping(*joined(originals + copies), 0.45, 20))
+    found = as_set(overlaps.overlapping(*joined(originals + copies), 0.45, 12))
     copied = {(n, n + 150) for n in range(150)}
     assert copied <= found
     assert all(b - a == 150 or a >= 150 for a, b in found)  # the copies' own items are alike, among neighbours
