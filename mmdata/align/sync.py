@@ -158,13 +158,7 @@ def onsets(audio: Audio, *, start_s: float = 0.0) -> tuple[np.ndarray, np.ndarra
 
 def on_source(clock: TimeMap | None, times_s: np.ndarray) -> np.ndarray:
     """Times of an output as those of its source; NaN past its ends."""
-    if clock is None:
-        return times_s
-    source_s = np.full(len(times_s), np.nan)
-    for part in clock.segments:
-        inside = (times_s >= float(part.start_s)) & (times_s <= float(part.end_s))
-        source_s[inside] = float(part.source_s) + (times_s[inside] - float(part.start_s)) * float(part.speed)
-    return source_s
+    return times_s if clock is None else clock.times_to_source(times_s)
 
 
 def compared(motion: Motion, heard: tuple[np.ndarray, np.ndarray], *, most_s: float) -> sync.Lag:

@@ -122,6 +122,14 @@ class TimeMap:
                 return part.source_s + (at - part.start_s) * part.speed
         return None
 
+    def times_to_source(self, times_s: np.ndarray) -> np.ndarray:
+        """The source times shown at many output moments, float64 [time], not exactly; NaN past either end."""
+        source_s = np.full(len(times_s), np.nan)
+        for part in self.segments:
+            inside = (times_s >= float(part.start_s)) & (times_s <= float(part.end_s))
+            source_s[inside] = float(part.source_s) + (times_s[inside] - float(part.start_s)) * float(part.speed)
+        return source_s
+
     def from_source(self, at_s: Seconds) -> Fraction | None:
         """The first output moment that shows a source time; None when it was cut away."""
         at = exact(at_s)
