@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames, Image
 from mmdata.core.step import Drop, Step
 from mmdata.errors import DataError
@@ -65,6 +66,18 @@ def over(frames: Frames, change: Callable[[Image], Image | Drop], step: str) -> 
     if len({(image.pixels.shape, image.space_map) for image in made}) > 1:
         raise DataError(f"{step} gives frames of one film different sizes or parts; all must have the same")
     return frames.changed(np.stack([image.pixels for image in made]), space_map=made[0].space_map)
+
+
+def spec_over(spec: ArraySpec, step: Step) -> ArraySpec:
+    """The promise of frames, [time, height, width, channel], after a step on pictures on each of them."""
+    if step.keeps_form:
+        return spec
+    of_each = {dim: size for dim, size in spec.sizes.items() if dim != "time"}
+    each = ArraySpec(dims=spec.dims[1:], sizes=of_each, dtype=spec.dtype)
+    says = getattr(step, "spec_given", None)
+    known = says(each).sizes if says else {dim: size for dim, size in of_each.items() if dim == "channel"}
+    time = {dim: size for dim, size in spec.sizes.items() if dim == "time"}
+    return ArraySpec(dims=spec.dims, sizes={**time, **known}, dtype=spec.dtype)
 
 
 def _class_of(name: str) -> type[Step] | None:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mmdata.core.nested import nested, over
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.nested import nested, over, spec_over
 from mmdata.core.sample import Frames, Image
 from mmdata.core.step import Drop, RandomMap
 
@@ -45,3 +46,7 @@ class AugmentFrames(RandomMap[Frames, Frames]):
             return over(frames, lambda image: inner.map(image, np.random.default_rng(seed)), inner.name)
         each = np.random.default_rng(seed)
         return over(frames, lambda image: inner.map(image, each), inner.name)
+
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its frames, after that of those it takes."""
+        return spec_over(spec, nested(self.step, kind=RandomMap, takes=Image))

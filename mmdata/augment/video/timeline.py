@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames
 from mmdata.core.step import Drop, RandomMap
 from mmdata.kernels.timeline import on_grid, step_s
@@ -47,6 +48,10 @@ class ChangeFrameRate(RandomMap[Frames, Frames]):
         rows, times_s = on_grid(frames.times_s, fps=factor / own_s)
         chosen = frames.rows(rows)
         return Frames(chosen.pixels, times_s, chosen.is_key, frames.space_map)
+
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its frames, after that of those it takes."""
+        return without_time(spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,12 @@ class CropTime(RandomMap[Frames, Frames]):
         last = int(lasts[first])
         return frames if (first, last) == (0, n) else frames.rows(slice(first, last))
 
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its frames, after that of those it takes."""
+        if self.n_frames is not None and self.short == "drop":
+            return spec.fixed(time=self.n_frames)
+        return without_time(spec)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseFrames(RandomMap[Frames, Frames]):
@@ -105,6 +116,12 @@ class ReverseFrames(RandomMap[Frames, Frames]):
 
     def map(self, frames: Frames, rng: np.random.Generator) -> Frames | Drop:
         return frames if rng.random() >= self.p else frames.rows(slice(None, None, -1))
+
+
+def without_time(spec: ArraySpec) -> ArraySpec:
+    """A promise of frames, of whatever number."""
+    kept = {dim: size for dim, size in spec.sizes.items() if dim != "time"}
+    return ArraySpec(dims=spec.dims, sizes=kept, dtype=spec.dtype)
 
 
 def in_order(low: str, least: float, high: str, most: float) -> None:

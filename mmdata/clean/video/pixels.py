@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from mmdata.core.nested import nested, over
+from mmdata.core.arrays import ArraySpec
+from mmdata.core.nested import nested, over, spec_over
 from mmdata.core.sample import Frames, Image
 from mmdata.core.step import Drop, Map
 from mmdata.kernels.image.sequence import temporal_means, temporal_medians
@@ -27,6 +28,7 @@ class DenoiseFrames(Map[Frames, Frames]):
     """
 
     extra: ClassVar[str | None] = "video"
+    keeps_form: ClassVar[bool] = True
 
     on: str = "frames"
     method: Literal["median", "non_local_means"] = "median"
@@ -70,3 +72,7 @@ class EachFrame(Map[Frames, Frames]):
     def map(self, frames: Frames) -> Frames | Drop:
         inner = nested(self.step, kind=Map, takes=Image)
         return over(frames, inner.map, inner.name)
+
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its frames, after that of those it takes."""
+        return spec_over(spec, nested(self.step, kind=Map, takes=Image))

@@ -9,6 +9,7 @@ import numpy as np
 from annotated_types import Gt
 
 from mmdata.codec.limits import MIB, within
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames
 from mmdata.core.step import Drop, Map
 from mmdata.kernels.timeline import on_grid
@@ -41,6 +42,11 @@ class ResampleFrames(Map[Frames, Frames]):
             return frames
         within("bytes of frames at this rate", len(rows) * frames.pixels[:1].nbytes, "max_bytes", self.max_bytes)
         return resampled(frames, rows, times_s)
+
+    def spec_given(self, spec: ArraySpec) -> ArraySpec:
+        """The promise of its frames, after that of those it takes."""
+        kept = {dim: size for dim, size in spec.sizes.items() if dim != "time"}
+        return ArraySpec(dims=spec.dims, sizes=kept, dtype=spec.dtype)
 
 
 def resampled(frames: Frames, rows: np.ndarray, times_s: np.ndarray) -> Frames:

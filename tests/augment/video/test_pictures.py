@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import mmdata.augment.image as images
 from mmdata.augment.video import AugmentFrames
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames, Image
 from mmdata.core.spans import SpaceMap
 from mmdata.core.step import RandomMap
@@ -51,6 +52,22 @@ def test_what_is_cropped_can_be_found_again() -> None:
     height, width = found.pixels.shape[1:3]
     assert (found.pixels == FRAMES.pixels[:, top : top + height, left : left + width]).all()
     assert found.space_map == SpaceMap().cropped(left=left, top=top)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_promised_form_is_kept(name: str) -> None:
+    form = ArraySpec(
+        dims=("time", "height", "width", "channel"),
+        sizes={"time": 5, "height": 48, "width": 64, "channel": 3},
+        dtype="uint8",
+    )
+    step = AugmentFrames(step={"use": f"augment.image.{name}"})
+    promise = step.spec_given(form)
+    assert {"time": 5, "channel": 3}.items() <= promise.sizes.items()
+    for seed in range(4):
+        assert promise.fault(made(step, seed=seed).pixels) is None
+    if name == "CropAtRandom":
+        assert (promise.sizes["height"], promise.sizes["width"]) == (224, 224)
 
 
 def test_draws_differ_from_clip_to_clip() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from mmdata.augment.video import ChangeFrameRate, CropTime, ReverseFrames
+from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames
 from mmdata.core.step import Drop
 from mmdata.testing.contracts.steps import Case, StepContract
@@ -97,6 +98,12 @@ def test_films_that_are_too_short_are_kept_or_dropped(step: CropTime) -> None:
     assert step.map(FRAMES, np.random.default_rng(0)) is FRAMES
     drops = CropTime(min_s=step.min_s, max_s=step.max_s, n_frames=step.n_frames, short="drop")
     assert drops.map(FRAMES, np.random.default_rng(0)) == Drop("too_short")
+
+
+def test_the_promised_number_of_frames_is_kept() -> None:
+    form = ArraySpec(dims=("time", "height", "width", "channel"), sizes={"time": 48, "channel": 3}, dtype="uint8")
+    assert CropTime(n_frames=9, short="drop").spec_given(form).sizes == {"time": 9, "channel": 3}
+    assert CropTime(n_frames=9).spec_given(form).sizes == ChangeFrameRate().spec_given(form).sizes == {"channel": 3}
 
 
 @pytest.mark.parametrize(
