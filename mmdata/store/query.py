@@ -107,14 +107,20 @@ class Rows:
             return pa.chunked_array([pa.array(texts, pa.string())])
 
     def _digests(self, part: str) -> pa.ChunkedArray:
-        """The digests of a part's stored bytes; null where there is no such part, or the shard has none."""
+        """The digests of a part's stored bytes; null where there is no such part, or the shard has none.
+
+        "*" is those of all parts, as JSON.
+        """
         found = []
         for shard in self._view.shards:
             try:
                 rows = read.open_rows(self._files, shard.samples, ["digests"]).column(0).to_pylist()
             except SchemaMismatch:  # of before there were digests
                 rows = [None] * shard.rows
-            found += [dict(row or ()).get(part) for row in rows]
+            if part == "*":
+                found += [json.dumps(dict(row), sort_keys=True) if row else None for row in rows]
+            else:
+                found += [dict(row or ()).get(part) for row in rows]
         return pa.chunked_array([pa.array(found, pa.string())])
 
     def _text(self, name: str) -> pa.ChunkedArray:

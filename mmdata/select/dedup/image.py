@@ -84,9 +84,9 @@ class NearImage(NearBits):
     name: ClassVar[str] = "near_image"
 
     on: str = "image.phash"
-    max_bits: Annotated[int, Ge(0)] = 10
+    max_bits: Annotated[int, Ge(0)] = 8
     also: str | None = "image.dhash"
-    also_bits: Annotated[int, Ge(0)] = 6
+    also_bits: Annotated[int, Ge(0)] = 5
 
     def link(self, asked: Sequence[Asked], clusters: Clusters) -> None:
         for part in asked:

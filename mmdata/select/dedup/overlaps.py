@@ -85,7 +85,7 @@ def _needed(one: np.ndarray, other: np.ndarray, least: float, min_common: int, c
     smaller, larger = np.minimum(one, other).astype(np.float64), np.maximum(one, other)
     expected = smaller * np.minimum(0.9, larger * chance)
     needed = np.maximum(expected + least * (smaller - expected), expected + DEVIATIONS * np.sqrt(expected))
-    return np.maximum(needed, min_common)
+    return np.asarray(np.maximum(needed, min_common))
 
 
 def _common(values: np.ndarray, starts: np.ndarray, one: int, other: int) -> int:
