@@ -5,5 +5,6 @@ The times of frames stay those of the source: they are the time map by which cap
 
 from mmdata.augment.video.pictures import AugmentFrames
 from mmdata.augment.video.timeline import ChangeFrameRate, CropTime, ReverseFrames
+from mmdata.augment.video.together import CropTogether
 
-__all__ = ["AugmentFrames", "ChangeFrameRate", "CropTime", "ReverseFrames"]
+__all__ = ["AugmentFrames", "ChangeFrameRate", "CropTime", "CropTogether", "ReverseFrames"]
