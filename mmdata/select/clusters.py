@@ -50,6 +50,11 @@ class Clusters:
         at = order if rows is None else rows[order]
         self.join(at[first[~is_first]], at[~is_first])
 
+    def together(self, one: int, other: int) -> bool:
+        """Whether two rows are in one cluster by now."""
+        roots = self._roots(np.array([one, other]))
+        return bool(roots[0] == roots[1])
+
     def _roots(self, rows: np.ndarray) -> np.ndarray:
         """The root of each row's cluster; rows are hooked to it."""
         found: np.ndarray = self._parent[rows]

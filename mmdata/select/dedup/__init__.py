@@ -8,9 +8,10 @@ from mmdata.select.dedup.image import NearBits, NearImage
 from mmdata.select.dedup.rule import Against, Rule
 from mmdata.select.dedup.semantic import Semantic
 from mmdata.select.dedup.text import NearText
+from mmdata.select.dedup.video import NearVideo
 
-__all__ = ["Against", "Exact", "NearAudio", "NearBits", "NearImage", "NearText", "Rule", "Semantic"]
+__all__ = ["Against", "Exact", "NearAudio", "NearBits", "NearImage", "NearText", "NearVideo", "Rule", "Semantic"]
 
 RULES: dict[str, type[Rule]] = {
-    cls.__name__: cls for cls in (Exact, NearAudio, NearBits, NearImage, NearText, Semantic)
+    cls.__name__: cls for cls in (Exact, NearAudio, NearBits, NearImage, NearText, NearVideo, Semantic)
 }

@@ -41,7 +41,7 @@ class NearAudio(Rule):
 
     def link(self, asked: Sequence[Asked], clusters: Clusters) -> None:
         values, starts, rows = series(asked, self.on)
-        if values.dtype != np.uint32:
-            raise ConfigError("dedup", [f"{self.on!r} is {values.dtype}; landmarks are uint32"])
+        if values.dtype != np.uint32 or values.ndim != 1:
+            raise ConfigError("dedup", [f"{self.on!r} is {values.dtype}; landmarks are a series of uint32"])
         for one, other in overlapping(values, starts, self.min_overlap, self.min_common, CHANCE):
             clusters.join(rows[one], rows[other])

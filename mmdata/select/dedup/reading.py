@@ -76,14 +76,15 @@ def _valid(chunk: Any) -> np.ndarray:
 
 
 def series(asked: Sequence[Asked], column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A feature whose only axis varies: all values [value], where each row's begin, int64 [row + 1], and the numbers.
+    """A feature whose first axis alone varies: all entries, where each row's begin, int64 [row + 1], and the numbers.
 
     Raises:
         As `vectors`.
     """
     spec = spec_of(asked, column)
-    if len(spec.dims) != 1 or spec.shape[0] is not None:
+    if not spec.dims or spec.shape[0] is not None or None in spec.shape[1:]:
         raise ConfigError("dedup", [f"{column!r} is {spec}: an array of one axis that varies is needed"])
+    form = tuple(int(n or 0) for n in spec.shape[1:])
     found: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
     rows: list[np.ndarray] = []
@@ -92,10 +93,14 @@ def series(asked: Sequence[Asked], column: str) -> tuple[np.ndarray, np.ndarray,
         for columns in part.store.columns(column):
             for chunk in columns[column].chunks:
                 there = np.flatnonzero(part.rows[at : at + len(chunk)] & _valid(chunk))
-                cells = [np.frombuffer(chunk[int(row)].as_buffer(), spec.dtype) for row in there]
+                cells = [np.frombuffer(chunk[int(row)].as_buffer(), spec.dtype).reshape(-1, *form) for row in there]
                 found += cells
                 lengths.append(np.array([len(cell) for cell in cells], np.int64))
                 rows.append(part.first + at + there)
                 at += len(chunk)
     starts = np.cumsum(np.concatenate([[0], *lengths])).astype(np.int64)
-    return np.concatenate([np.empty(0, spec.dtype), *found]), starts, np.concatenate([np.empty(0, np.int64), *rows])
+    return (
+        np.concatenate([np.empty((0, *form), spec.dtype), *found]),
+        starts,
+        np.concatenate([np.empty(0, np.int64), *rows]),
+    )

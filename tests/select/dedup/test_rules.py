@@ -16,7 +16,7 @@ from mmdata.core.sample import Blob, Sample, Text
 from mmdata.errors import ConfigError, Incomplete, StoreError
 from mmdata.features.text import MinHash
 from mmdata.select import diff, select
-from mmdata.select.dedup import Against, Exact, NearAudio, NearBits, NearImage, NearText, Rule, Semantic
+from mmdata.select.dedup import Against, Exact, NearAudio, NearBits, NearImage, NearText, NearVideo, Rule, Semantic
 from mmdata.store import Store
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Change
@@ -30,6 +30,8 @@ SPECS = {
     "text.minhash": MinHash().spec(),
     "audio.fingerprint": ArraySpec(dims=("landmark",), dtype="uint32"),
     "text.embedding": ArraySpec(dims=("feature",), sizes={"feature": 4}, dtype="float16"),
+    "video.fingerprint": ArraySpec(dims=("time", "byte"), sizes={"byte": 32}, dtype="uint8"),
+    "video.fingerprint.times_s": ArraySpec(dims=("time",), dtype="float64"),
     "quality": ArraySpec(),
 }
 Row = Mapping[str, Any]
@@ -149,6 +151,31 @@ def test_recordings_that_share_landmarks_are_found_in_longer_ones(tmp_path: Path
     assert out(store) == {1: "dedup.near_audio"}  # eleven landmarks are too few
 
 
+def test_films_that_show_the_same_frames_in_step_are_alike(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    one, other = random.integers(0, 256, (2, 20, 32), np.uint8)
+    worse = one.copy()
+    worse[:, 0] ^= random.integers(0, 256, 20, np.uint8)  # up to 8 bits a frame
+    times = np.arange(20) / 2
+    films = [
+        (one, times),
+        (worse, times + 3),
+        (one[8:14], times[:6]),
+        (other, times),
+        (one[:3], times[:3]),  # too short to tell
+        (np.concatenate([other[:0], random.integers(0, 256, (19, 32), np.uint8), one[:1]]), times),
+        (one[random.permutation(20)], times),  # the same frames in another order
+        (np.zeros((0, 32), np.uint8), times[:0]),
+        None,
+    ]
+    rows = [{"video.fingerprint": film and film[0], "video.fingerprint.times_s": film and film[1]} for film in films]
+    store = stored(tmp_path / "s", [rows[:2], rows[2:]])
+    select(store, "v1", dedup=[NearVideo()])
+    assert out(store) == {1: "dedup.near_video", 2: "dedup.near_video"}
+    select(store, "v1", dedup=[NearVideo(min_frames=3)])
+    assert sorted(out(store)) == [1, 2, 4]
+
+
 def test_embeddings_that_point_the_same_way_are_alike(tmp_path: Path) -> None:
     rows = [
         [1, 0, 0, 0],
@@ -218,6 +245,7 @@ def test_duplicates_share_a_split_though_another_of_them_stays(tmp_path: Path) -
         (NearText(on="image.phash"), ConfigError, "of a MinHash signature"),
         (NearText(on="text.minhsh"), StoreError, "text.minhsh"),
         (NearAudio(on="image.phash"), ConfigError, "one axis that varies is needed"),
+        (NearVideo(on="audio.fingerprint"), StoreError, "audio.fingerprint.times_s"),
         (Semantic(on="image.phash"), ConfigError, "of floating point numbers"),
         (Exact(on="image.phash"), ConfigError, "not one number or text a sample"),
         (Exact(on="nothing"), StoreError, "nothing"),
