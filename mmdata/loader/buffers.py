@@ -23,10 +23,11 @@ class Buffers:
 
     Args:
         kept_bytes: of memory to remember; what is beyond that is forgotten, oldest first.
+        n_items: arrays of fewer items get memory for so many, so that all of an item's size fit into each other's.
     """
 
-    def __init__(self, kept_bytes: int) -> None:
-        self._kept_bytes = kept_bytes
+    def __init__(self, kept_bytes: int, *, n_items: int = 0) -> None:
+        self._kept_bytes, self._n_items = kept_bytes, n_items
         self._buffers: list[np.ndarray] = []
         self._lock = Lock()
 
@@ -36,14 +37,14 @@ class Buffers:
         if n_bytes < WORTH_BYTES:
             return np.empty(shape, dtype)
         with self._lock:
-            buffer = self._free(n_bytes)
+            buffer = self._free(n_bytes, max(n_bytes, self._n_items * dtype.itemsize))
         return buffer[:n_bytes].view(dtype).reshape(shape)
 
-    def _free(self, n_bytes: int) -> np.ndarray:
+    def _free(self, n_bytes: int, usual: int) -> np.ndarray:
         for buffer in self._buffers:
-            if n_bytes <= buffer.nbytes <= 2 * n_bytes and sys.getrefcount(buffer) == _OWN_REFERENCES:
+            if n_bytes <= buffer.nbytes <= 2 * usual and sys.getrefcount(buffer) == _OWN_REFERENCES:
                 return buffer
-        made = np.empty(n_bytes, np.uint8)
+        made = np.empty(usual, np.uint8)
         self._buffers.append(made)
         while sum(each.nbytes for each in self._buffers) > self._kept_bytes:
             self._buffers.pop(0)

@@ -30,6 +30,9 @@ class Held(Protocol):
             rows: a table with the column's fields, one chunk each.
         """
 
+    def only(self, rows: np.ndarray) -> Held | None:
+        """Some of the rows, in memory of their own; None where others may still be asked for."""
+
 
 Piece = tuple[Held, np.ndarray]  # a window's column, and which of its rows are wanted, int64 [row]
 
@@ -157,6 +160,14 @@ class VaryingRows:
         for axis, field in enumerate(self._fields[1:]):
             self.lengths[here, axis] = only_chunk(rows, field).fill_null(0).to_numpy()
 
+    def only(self, rows: np.ndarray) -> VaryingRows:
+        made = VaryingRows(self._fields, self._spec, len(rows))
+        each = [np.ascontiguousarray(self.array(row)).reshape(-1).view(np.uint8) for row in rows.tolist()]
+        made._flat[0] = np.concatenate(each)
+        made._start[:] = np.cumsum([0, *map(len, each[:-1])])
+        made.lengths, made.mask = self.lengths[rows], self.mask[rows]
+        return made
+
     def array(self, row: int) -> np.ndarray:
         """A row's array, a view; of size 0 along the varying axes where there is none."""
         sizes = iter(self.lengths[row].tolist())
@@ -213,6 +224,11 @@ class WordRows:
 
     def put(self, part: int, first: int, rows: pa.Table) -> None:  # noqa: ARG002  the place says it all
         self.values[first : first + rows.num_rows] = self._column.values(rows)
+
+    def only(self, rows: np.ndarray) -> WordRows:
+        made = WordRows(self._column, len(rows))
+        made.values = self.values[rows]
+        return made
 
 
 def column_of(name: str, family: str, spec: ArraySpec) -> Gathered:

@@ -15,6 +15,7 @@ import numpy as np
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.errors import ConfigError, Incomplete
+from mmdata.loader.buffers import Buffers
 from mmdata.loader.cache import Cache, Copies, Wanted, copies
 from mmdata.loader.columns import Column
 from mmdata.loader.media import ROW_BYTES, MediaSettings, Medium
@@ -90,9 +91,10 @@ class Contents:
             if with_tars and (tar := chunk.files[SAMPLES].media):
                 yield Wanted(tar.path, tar.size_bytes, tar.digest)
 
-    def reader(self) -> ShardReader:
-        """What reads the rows."""
-        return ShardReader(self.files, self.columns, self.copies(), check_digests=self.media.check_digests)
+    def reader(self, buffers: Buffers | None = None) -> ShardReader:
+        """What reads the rows, into memory of its own unless some is given."""
+        checks = self.media.check_digests
+        return ShardReader(self.files, self.columns, self.copies(), check_digests=checks, buffers=buffers)
 
     @property
     def media_bytes(self) -> float:

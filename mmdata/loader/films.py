@@ -38,7 +38,7 @@ class Room:
             raise ConfigError(
                 "stream",
                 [
-                    f"max_bytes: the {self._what} of {key!r} takes {n_bytes / MIB:,.1f} MiB, an eighth of max_bytes "
+                    f"max_bytes: the {self._what} of {key!r} takes {n_bytes / MIB:,.1f} MiB, its share of max_bytes "
                     f"is {self.n_bytes / MIB:,.1f}: take fewer or smaller frames (DecodeClip(n_frames=..., "
                     f"size_px=...)), a decoder that refuses such films (OpenVideo(max_bytes=...)), or more max_bytes"
                 ],

@@ -24,7 +24,7 @@ class FixedRows:
     """
 
     def __init__(self, name: str, spec: ArraySpec, n_rows: int) -> None:
-        self._name = name
+        self._name, self._spec = name, spec
         self._dtype = np.dtype(spec.dtype)
         self.item_bytes = spec.item_bytes or 0
         self._shape = tuple(size or 0 for size in spec.shape)
@@ -59,6 +59,16 @@ class FixedRows:
         self._addresses[here] = addresses
         self._mask[here] = True
         self._owners.append(owner)
+
+    def only(self, rows: np.ndarray) -> FixedRows:
+        """Some of the rows, in memory of their own."""
+        made, there = FixedRows(self._name, self._spec, len(rows)), self._mask[rows]
+        made._mask = there
+        if self.item_bytes and there.any():
+            items = gather(self._addresses[rows][there], self.item_bytes)
+            made._addresses[there] = addresses_of(items, len(items), self.item_bytes)
+            made._owners.append(items)
+        return made
 
     def array(self, items: np.ndarray) -> np.ndarray:
         """Opaque items [row] as what they are: [row, *shape]."""

@@ -64,6 +64,11 @@ class Flight:
         return len(self._flying) < max(1, min(MOST, fit))
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no batch is under way."""
+        return not self._flying
+
+    @property
     def taken(self) -> Iterator[Taken]:
         """What all batches under way take."""
         return (one for flying in self._flying for one in flying.taken)

@@ -82,7 +82,7 @@ class EpochOrder(Protocol):
         """Windows that are in use, though this step takes no rows of them."""
 
     def ahead(self, step: int, *, rank: int, world: int) -> list[WindowId]:
-        """The windows that come next, after those of the step."""
+        """The windows that come next, after those of the step; as a rule those first that come soonest."""
 
     def window(self, window: WindowId) -> tuple[np.ndarray, np.ndarray]:
         """A window's chunks and the order of their rows, as `plan.Epoch.window` gives them."""
@@ -146,8 +146,8 @@ class PlanEpoch:
         for run in self._share(step, rank, world):
             following = self.epoch.window_at(run.start) + 1
             if run.real and self.epoch.starts_before(following, self.plan.lane_end(run.lane)):
-                found.append(WindowId(0, self.number, following))
-        return found
+                found.append((self.epoch.span(following)[0] - run.start, following))
+        return [WindowId(0, self.number, following) for _, following in sorted(found)]
 
     def window(self, window: WindowId) -> tuple[np.ndarray, np.ndarray]:
         return self.epoch.window(window.number)

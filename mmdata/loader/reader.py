@@ -7,7 +7,7 @@ batches are then gathered from windows by index. So a value is copied twice on i
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -58,17 +58,24 @@ class ShardReader:
         columns: what is read, for their promises.
         copies: of the files on this machine; without, each is read where it lies.
         check_digests: compare each file of a local store with the log before its first use.
+        buffers: where windows' memory comes from.
     """
 
     def __init__(
-        self, files: Files, columns: Sequence[Column], copies: Copies | None = None, *, check_digests: bool = False
+        self,
+        files: Files,
+        columns: Sequence[Column],
+        copies: Copies | None = None,
+        *,
+        check_digests: bool = False,
+        buffers: Buffers | None = None,
     ) -> None:
         self._files, self._check_digests = files, check_digests
         self._checked: set[str] = set()
         self._copies = copies or Copies(files)
         self._specs = {column.name: column.spec for column in columns if column.spec is not None}
         self._schemas: set[bytes] = set()  # that were found to keep the promises
-        self._buffers = Buffers(KEPT_BYTES)
+        self._buffers = buffers or Buffers(KEPT_BYTES)
         self._idle: OrderedDict[str, OpenFile] = OrderedDict()  # a file that is in use is not in it
         self._lock = Lock()
         _reading.add(self)
@@ -219,6 +226,19 @@ class Window:
         rows = self._order[places]
         return {name: (held, rows) for name, held in self._held.items()}
 
+    def only(self, places: np.ndarray) -> Window | None:
+        """The rows at some places alone, in memory of their own; None where others may still be asked for."""
+        places = np.unique(places)
+        made: dict[str, Held] = {}
+        for name, (held, rows) in self.pieces(places).items():
+            some = held.only(rows)
+            if some is None:
+                return None
+            made[name] = some
+        order = np.zeros(self.n_rows, np.int64)
+        order[places] = np.arange(len(places))
+        return Window(made, order, [])
+
     def cancel(self) -> None:
         for part in self._parts:
             part.cancel()
@@ -240,6 +260,7 @@ class WindowReader:
         self._epoch = epoch
         self._parts = parts
         self._windows: dict[WindowId, Window] = {}
+        self.reduced: set[WindowId] = set()  # of which only some rows are held
         keep_large_buffers()  # or every batch is given new pages, each zeroed first
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mmdata-read")
 
@@ -248,9 +269,20 @@ class WindowReader:
         wanted = list(windows)
         for gone in self._windows.keys() - set(wanted):
             self._windows.pop(gone).cancel()
+            self.reduced.discard(gone)
         for window in wanted:
             if window not in self._windows:
                 self._windows[window] = self._begin(window)
+
+    def reduce(self, places: Mapping[WindowId, np.ndarray]) -> None:
+        """Hold of some windows only the rows at these places, as no others are ever asked for."""
+        self.want(dict.fromkeys([*self._windows, *places]))
+        for window, wanted in places.items():
+            if window not in self.reduced and (held := self._windows.get(window)) is not None:
+                rest = held.only(wanted)
+                if rest is not None:
+                    self._windows[window] = rest
+                    self.reduced.add(window)
 
     def window(self, window: WindowId) -> Window:
         """A window that is wanted; it can be used for longer than it is."""

@@ -17,10 +17,11 @@ from mmdata.loader.cache import Cache
 from mmdata.loader.collate import Collator, Made, Output
 from mmdata.loader.contents import Contents
 from mmdata.loader.flight import Flight
+from mmdata.loader.holding import GIB, Holding
 from mmdata.loader.media import MediaSettings
 from mmdata.loader.mix import Batches, Until
 from mmdata.loader.mixing import Mix, mixing_of
-from mmdata.loader.order import EpochOrder, Order, Taken, WindowId
+from mmdata.loader.order import EpochOrder, Order, Taken
 from mmdata.loader.ordering import OrderSettings, is_mixture, order_of
 from mmdata.loader.parts import Part, contents_of_parts, named, parts_of
 from mmdata.loader.plan import Plan, Tail
@@ -32,8 +33,6 @@ from mmdata.loader.tars import Fetch
 
 if TYPE_CHECKING:
     from mmdata.store import Store
-
-GIB = 1 << 30
 
 
 def stream(
@@ -207,11 +206,11 @@ class Stream:
         self.epoch = epoch
         self.step = 0
         self._threads = threads
-        self._max_bytes = max_bytes
         self._report = Report()
         self._collate = Collator(parts[0].columns, output, marks_real=order.marks_real, marks_part=bool(names), pin=pin)
         self.mixing = mixing_of(mix, self.specs, order, seed=seed, rank=rank, world=world)
-        self._ahead = _reads_ahead(parts, order, rank, world, max_bytes)
+        has_media = bool(self._collate.media)
+        self._holding = Holding(parts, order, rank=rank, world=world, max_bytes=max_bytes, has_media=has_media)
 
     @property
     def contents(self) -> Contents:
@@ -292,21 +291,31 @@ class Stream:
         windows = WindowReader(order, self._readers(), threads=self._threads)
         change = None if self.mixing is None else partial(self.mixing, epoch)
         flight = Flight(self._collate, windows, self._decoders(), max_bytes=self._batches_bytes, change=change)
-        steps, process = iter(range(start, n_steps, stride)), os.getpid()
+        following, process = start, os.getpid()
         try:
             for _ in range(start, n_steps, stride):
                 if os.getpid() != process:
                     raise RuntimeError("this process was forked in the midst of a loop: iterate the stream anew in it")
                 # the next batches are made while the caller is busy with this one
-                while flight.has_room and (step := next(steps, None)) is not None:
-                    taken = self._taken(order, step)
-                    windows.want(self._wanted(order, [*flight.taken, *taken], step))
-                    flight.begin(step, taken)
+                while flight.has_room and following < n_steps:
+                    taken = self._taken(order, following)
+                    every = [*flight.taken, *taken]
+                    if not self._holding.has_room(order, every, following, windows.reduced):
+                        if not flight.is_empty:
+                            break
+                        windows.reduce(self._holding.leaving(order, every, following + stride))
+                    windows.want(self._holding.wanted(order, every, following, windows.reduced))
+                    flight.begin(following, taken)
+                    following += stride
                 yield flight.land()
                 flight.returned()
         finally:
             flight.close()
             windows.close()
+
+    def close(self) -> None:
+        """Let go of the memory that windows lay in, which is kept from epoch to epoch. The stream can be used again."""
+        self._holding.close()
 
     def _decoders(self) -> Decoders | None:
         media = self.contents.media
@@ -319,27 +328,24 @@ class Stream:
             threads=self._threads,
             max_bytes=self._batches_bytes // 3,  # a batch is made, padded, and with the caller
             max_consecutive_bad=media.max_consecutive_bad,
-            room_bytes=self._max_bytes - self._batches_bytes,
+            room_bytes=self._holding.batches_bytes - self._batches_bytes,
         )
 
     @property
     def _batches_bytes(self) -> int:
         """What batches under way may take; films are decoded in the rest."""
         has_films = any(medium.is_film for medium in self._collate.media)
-        return self._max_bytes // 4 * 3 if has_films else self._max_bytes
+        most = self._holding.batches_bytes
+        return most // 4 * 3 if has_films else most
 
     def _readers(self) -> list[ReadPart]:
-        return [ReadPart(part.chunks, part.columns, part.reader()) for part in self.parts]
+        return [
+            ReadPart(part.chunks, part.columns, part.reader(self._holding.pool(number)))
+            for number, part in enumerate(self.parts)
+        ]
 
     def _taken(self, order: EpochOrder, step: int) -> list[Taken]:
         return order.taken(step, rank=self.rank, world=self.world)
-
-    def _wanted(self, order: EpochOrder, taken: Sequence[Taken], step: int) -> dict[WindowId, None]:
-        """Windows of the steps that are under way, then what comes after the last of them."""
-        wanted = dict.fromkeys(one.window for one in taken)
-        wanted |= dict.fromkeys(order.kept(step, rank=self.rank, world=self.world))
-        ahead = order.ahead(step, rank=self.rank, world=self.world) if self._ahead else []
-        return wanted | dict.fromkeys(ahead)
 
     def state_dict(self) -> dict[str, Any]:
         """The place, and what it is a place in: JSON values, a few hundred bytes for each part of the data.
@@ -363,31 +369,3 @@ class Stream:
         except ValueError as error:
             raise SchemaMismatch(f"the stream's state is damaged: {error}") from error
         self._report = report
-
-
-def _reads_ahead(parts: Sequence[Contents], order: Order, rank: int, world: int, max_bytes: int) -> bool:
-    """Whether each lane may read its next window ahead: memory may not allow it.
-
-    Raises:
-        ConfigError: not even the windows in use fit.
-    """
-    used = ahead = 0.0
-    counts, fixed = [], 0.0  # bytes of a window's row over all parts, and of what comes beside window_rows
-    for number, (part, plan) in enumerate(zip(parts, order.plans, strict=True)):
-        n_windows = order.n_windows(number, rank=rank, world=world)
-        n_rows = n_windows * (plan.window_rows + max(plan.chunk_rows))  # a window ends with a whole chunk
-        used += min(plan.n_rows, n_rows) * part.row_bytes
-        ahead += min(plan.n_rows, 2 * n_rows) * part.row_bytes
-        counts.append(n_windows)
-        fixed += n_windows * max(plan.chunk_rows) * part.row_bytes
-    if used <= max_bytes:
-        return ahead <= max_bytes
-    each = sum(count * part.row_bytes for count, part in zip(counts, parts, strict=True))
-    raise ConfigError(
-        "stream",
-        [
-            f"max_bytes: {sum(counts)} windows of {order.plans[0].window_rows} rows and more take about "
-            f"{used / GIB:.2g} GiB, allowed are {max_bytes / GIB:.2g}: "
-            f"set window_rows={max(1, int((max_bytes - fixed) / each))}, fewer lanes, or a larger max_bytes"
-        ],
-    )

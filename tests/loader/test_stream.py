@@ -324,7 +324,7 @@ def test_any_number_of_threads_gives_the_same_batches(toy: Store) -> None:
 
 def test_little_is_held_where_little_is_allowed(toy: Store) -> None:
     roomy = stream(toy, ["image.embedding"], batch_size=32, window_rows=100, lanes=1)
-    tight = stream(toy, ["image.embedding"], batch_size=32, window_rows=100, lanes=1, max_bytes=1100 * 116 + 1000)
+    tight = stream(toy, ["image.embedding"], batch_size=32, window_rows=100, lanes=1, max_bytes=(1100 + 4 * 32) * 116)
     assert numbers(tight) == numbers(roomy)
 
 
