@@ -46,6 +46,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "clean.text.RemoveCharacters": {"kinds": ("punctuation",)},
     "clean.text.ReplacePattern": {"pattern": r"\d+", "by": "0"},
     "augment.text.ReplaceWords": {"table": (("small", "little"), ("house", "building"))},
+    "augment.video.AugmentFrames": {"step": {"use": "augment.image.RotateImage"}},
+    "clean.video.EachFrame": {"step": {"use": "clean.image.SharpenImage"}},
+    "clean.video.KeepByFrames": {"step": {"use": "clean.image.KeepExposure"}},
 }
 
 

@@ -24,6 +24,9 @@ class AugmentFrames(RandomMap[Frames, Frames]):
     Args:
         step: a random step on pictures with its settings, as in a list of steps: {use: augment.image.FlipImage, p: 1}.
         same: one draw for all frames; else one for each, as for noise. Steps that move pixels need it.
+
+    Reference:
+        That of the step.
     """
 
     extra: ClassVar[str | None] = "video"

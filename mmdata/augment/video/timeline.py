@@ -26,6 +26,9 @@ class ChangeFrameRate(RandomMap[Frames, Frames]):
         min_factor: of the frames' own mean rate: 0.5 leaves out every other frame.
         max_factor: 2 shows each twice; factors are uniform by their logarithm.
         p: the share of films that are changed.
+
+    Reference:
+        Plain sampling.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -63,6 +66,9 @@ class CropTime(RandomMap[Frames, Frames]):
         max_s: the greatest.
         n_frames: so many frames instead, whatever time they take.
         short: what becomes of films that have less: "keep" them whole, or "drop" them.
+
+    Reference:
+        Plain cuts.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -106,6 +112,9 @@ class ReverseFrames(RandomMap[Frames, Frames]):
 
     Args:
         p: the share of films that are reversed.
+
+    Reference:
+        Plain order.
     """
 
     extra: ClassVar[str | None] = "video"

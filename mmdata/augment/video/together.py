@@ -30,6 +30,9 @@ class CropTogether(RandomMap[Sample, Sample]):
         min_s: the least length, in seconds; it is uniform between the two.
         max_s: the greatest.
         short: what becomes of samples that have less: "keep" them whole, or "drop" them.
+
+    Reference:
+        Plain cuts.
     """
 
     extra: ClassVar[str | None] = "video"

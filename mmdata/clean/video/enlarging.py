@@ -36,6 +36,9 @@ class EnlargeFrames(Map[Frames, Frames]):
         batch: frames that go through at once, where the network takes several.
         max_bytes: refuse frames that would take more memory.
 
+    Reference:
+        The model's own.
+
     Raises:
         ConfigError: the file is not there, is damaged, or is not trusted.
         DataError: the frames are not of the size that the network takes. DecodeError: they would become too large.

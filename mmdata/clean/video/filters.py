@@ -19,7 +19,11 @@ from mmdata.kernels.video import flow_method, mean_differences, optical_flow
 
 @dataclass(frozen=True, kw_only=True)
 class KeepDuration(Filter[Video]):
-    """Keep films whose picture track lasts `min_s` to `max_s` seconds, both included; None is no bound."""
+    """Keep films whose picture track lasts `min_s` to `max_s` seconds, both included; None is no bound.
+
+    Reference:
+        Plain bounds.
+    """
 
     on: str = "video"
     min_s: Annotated[float, Ge(0)] | None = None
@@ -46,6 +50,9 @@ class KeepResolution(Filter[Video]):
         max_px: of the longer side; None is no bound.
         min_aspect: width / height; None is no bound.
         max_aspect: the same.
+
+    Reference:
+        Plain bounds.
     """
 
     on: str = "video"
@@ -71,7 +78,11 @@ class KeepResolution(Filter[Video]):
 
 @dataclass(frozen=True, kw_only=True)
 class KeepFrameRate(Filter[Video]):
-    """Keep films of `min_fps` to `max_fps` frames a second on average, both included; None is no bound."""
+    """Keep films of `min_fps` to `max_fps` frames a second on average, both included; None is no bound.
+
+    Reference:
+        Plain bounds.
+    """
 
     on: str = "video"
     min_fps: Annotated[float, Ge(0)] | None = None
@@ -97,6 +108,9 @@ class KeepMotion(Filter[Frames]):
         min_motion: the least that is kept; frames of one moment have 0.
         max_motion: the greatest; None is no bound.
         preset: how carefully flow is computed.
+
+    Reference:
+        Kroeger et al., "Fast optical flow using dense inverse search" (ECCV 2016), as OpenCV has it.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -135,6 +149,9 @@ class KeepSharp(Filter[Frames]):
     Args:
         min_sharpness: the least median of the variances of the frames' Laplacians, as `clean.image.DropBlurred` has it.
         working_px: the longest side at which it is measured.
+
+    Reference:
+        Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (ICPR 2000), method LAPV.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -158,6 +175,9 @@ class KeepByFrames(Filter[Frames]):
     Args:
         step: the filter with its settings, as in a list of steps: {use: clean.image.KeepExposure, min_level: 30}.
         min_share: of the frames; 1 is all of them, 0.5 half.
+
+    Reference:
+        That of the step.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -23,6 +23,9 @@ class CutBlackBorders(Map[Frames, Frames]):
     Args:
         max_level: of luma, 0 to 255.
         even: make width and height even, which most encoders want, by a row or column less.
+
+    Reference:
+        FFmpeg's filter cropdetect, which judges rows and columns by their means, too.
     """
 
     extra: ClassVar[str | None] = "video"

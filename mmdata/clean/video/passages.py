@@ -104,6 +104,9 @@ class CutPassages(ClipSettings, PassageSettings, Split[Video]):
 
     Args:
         kinds: which passages are cut out.
+
+    Reference:
+        FFmpeg's filters blackdetect and freezedetect; silence as in `clean.audio.SplitOnSilence`.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -126,6 +129,9 @@ class KeepEventful(PassageSettings, Filter[Video]):
 
     Args:
         max_black: the greatest share of the film's length. max_frozen, max_silent: the same; None is not looked at.
+
+    Reference:
+        FFmpeg's filters blackdetect and freezedetect; silence as in `clean.audio.SplitOnSilence`.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -25,6 +25,9 @@ class DenoiseFrames(Map[Frames, Frames]):
             image and movie denoising", IJCV 2008, as OpenCV has it), seconds a megapixel.
         n_frames: how many frames are looked at for each, odd; at both ends the outermost frame is repeated.
         levels: of "non_local_means": how unlike places may be, of 255; about that of the noise.
+
+    Reference:
+        Medians; Buades, Coll and Morel, "Nonlocal image and movie denoising" (IJCV 2008), as OpenCV has it.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -55,6 +58,9 @@ class EachFrame(Map[Frames, Frames]):
 
     Args:
         step: a map of pictures with its settings, as in a list of steps: {use: clean.image.SharpenImage, amount: 2}.
+
+    Reference:
+        That of the step.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -39,6 +39,9 @@ class SplitScenes(ClipSettings, Split[Video]):
         min_scene_in: whether that is a number of frames or of seconds.
         luma_only: compare values alone: for films without colours.
         strict: refuse a film with damage. Else what comes before it is split, and the rest is part of the last scene.
+
+    Reference:
+        Castellano, PySceneDetect 0.7: `ContentDetector` and `AdaptiveDetector`.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -92,6 +95,9 @@ class SplitEvery(ClipSettings, Split[Video]):
     Args:
         length_s: of a clip. step_s: from the beginning of one to that of the next; None is their length.
         rest: whether the last clip may be shorter.
+
+    Reference:
+        Plain arithmetic.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -26,6 +26,9 @@ class ResampleFrames(Map[Frames, Frames]):
         fps: frames a second.
         max_bytes: refuse what would take more memory.
 
+    Reference:
+        Plain sampling.
+
     Raises:
         DecodeError: it would take more.
     """
