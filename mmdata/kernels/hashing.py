@@ -23,7 +23,7 @@ def hash_spans(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nd
     costs a few operations each, then mixed. Not for use against an enemy: collisions can be made.
 
     Args:
-        codes: uint32 [position], such as `code_points` gives.
+        codes: whole numbers [position], such as `code_points` gives.
         starts: int64 [span], first position.
         ends: int64 [span], past the last position.
 
@@ -35,14 +35,18 @@ def hash_spans(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nd
     True
     """
     powers, inverses = _powers(max(len(codes) + 1, KEPT_POWERS))
-    powers, inverses = powers[: len(codes) + 1], inverses[: len(codes) + 1]
     # codes are raised by one, so that U+0000 counts and "" differs from "\0"
-    terms = (codes.astype(np.uint64) + np.uint64(1)) * powers[:-1]
-    sums = np.concatenate([np.zeros(1, np.uint64), np.add.accumulate(terms)])
-    return mix(inverses[starts] * (sums[ends] - sums[starts]))
+    terms = np.add(codes, 1, dtype=np.uint64)
+    terms *= powers[: len(codes)]
+    sums = np.zeros(len(codes) + 1, np.uint64)
+    np.add.accumulate(terms, out=sums[1:])
+    hashes: np.ndarray = sums[ends]
+    hashes -= sums[starts]
+    hashes *= inverses[starts]
+    return mix(hashes)
 
 
-KEPT_POWERS = 1 << 16  # of longer texts they are computed anew
+KEPT_POWERS = 1 << 18  # of longer texts they are computed anew
 
 
 def _powers(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,9 +67,11 @@ def _computed_powers(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def mix(hashes: np.ndarray) -> np.ndarray:
     """Spread uint64 values over all bits, one to one: the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
-    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = hashes ^ (hashes >> np.uint64(31))
+    mixed: np.ndarray = hashes ^ (hashes >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
     return mixed
 
 
@@ -99,19 +105,16 @@ def min_hashes(hashes: np.ndarray, n_permutations: int, *, seed: int = 1) -> np.
         uint32 [permutation]; 2**32 - 1 throughout where there is no item.
     """
     a, b = _orders(n_permutations, seed)
-    items = (hashes >> np.uint64(32)).astype(np.uint32)
+    items = (hashes >> np.uint64(32)).astype(np.uint32)[:, None]
     least = np.full(n_permutations, np.iinfo(np.uint32).max, np.uint32)
-    ordered = np.empty((n_permutations, min(len(items), CHUNK)), np.uint32)
     for start in range(0, len(items), CHUNK):
-        some = items[start : start + CHUNK]
-        view = ordered[:, : len(some)]
-        np.multiply(a[:, None], some, out=view)
-        np.add(view, b[:, None], out=view)
-        np.minimum(least, view.min(axis=1), out=least)
+        ordered = np.multiply(items[start : start + CHUNK], a)
+        ordered += b
+        np.minimum(least, np.minimum.reduce(ordered, axis=0), out=least)
     return least
 
 
-CHUNK = 1024  # items whose orders are computed at once: they stay in the processor's cache
+CHUNK = 256  # items whose orders are computed at once: they stay in the processor's cache
 
 
 @lru_cache(maxsize=8)

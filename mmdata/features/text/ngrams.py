@@ -11,8 +11,8 @@ from annotated_types import Ge
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Text
 from mmdata.core.step import Extract
-from mmdata.kernels.hashing import code_points, hash_spans, min_hashes, signed_counts
-from mmdata.kernels.text.words import char_grams, split_words, word_grams
+from mmdata.kernels.hashing import hash_spans, min_hashes, signed_counts
+from mmdata.kernels.text.words import char_grams, word_codes, word_grams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,9 @@ class HashedNgrams(Extract[Text]):
         return ArraySpec(dims=("feature",), sizes={"feature": self.n_features})
 
     def extract(self, text: Text) -> np.ndarray:
-        words = split_words(text.text.casefold())
-        if not words:
+        codes = word_codes(text.text)
+        if not len(codes):
             return np.zeros(self.n_features, np.float32)
-        codes = code_points(f" {' '.join(words)} ")
         grams = char_grams if self.analyzer == "char" else word_grams
         counts = signed_counts(hash_spans(codes, *grams(codes, self.n_min, self.n_max)), self.n_features)
         return counts / max(float(np.linalg.norm(counts)), 1.0)
@@ -86,8 +85,10 @@ class MinHash(Extract[Text]):
         return ArraySpec(dims=("permutation",), sizes={"permutation": self.n_permutations}, dtype="uint32")
 
     def extract(self, text: Text) -> np.ndarray:
-        words = split_words(text.text.casefold())
-        codes = code_points(f" {' '.join(words)} " if words else "")
-        n = min(self.n_words, len(words))
-        runs = hash_spans(codes, *word_grams(codes, n, n)) if words else np.zeros(0, np.uint64)
-        return min_hashes(runs, self.n_permutations, seed=self.seed)
+        codes = word_codes(text.text)
+        if not len(codes):
+            return min_hashes(np.zeros(0, np.uint64), self.n_permutations, seed=self.seed)
+        starts, ends = word_grams(codes, self.n_words, self.n_words)
+        if not len(starts):  # fewer words than a run has
+            starts, ends = np.array([1]), np.array([len(codes) - 1])
+        return min_hashes(hash_spans(codes, starts, ends), self.n_permutations, seed=self.seed)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
+
+from mmdata.kernels.hashing import code_points
 
 # What stands between words: blanks, and the punctuation and signs of ASCII, Latin-1, Hebrew, Arabic, Devanagari and
 # East Asia. It is a list of separators, not of letters, because Python's \w leaves out the combining marks that
@@ -27,14 +30,46 @@ def split_words(text: str) -> list[str]:
     return [word for word in SEPARATORS.split(text) if word]
 
 
+def word_codes(text: str) -> np.ndarray:
+    """A text's words without regard to case, one space before, between and after: whole numbers [position].
+
+    Args:
+        text: any text.
+
+    Returns:
+        the code points of " a word "; of a text without words, none. They are bytes where the text is ASCII.
+    """
+    # no word has to be made, and of ASCII each character is a byte
+    if text.isascii():
+        codes = np.frombuffer(b" %b \0" % text.encode("ascii").translate(LOWER_OR_BLANK), np.uint8)
+        blank = codes == ord(" ")
+    else:
+        codes = code_points(f" {text.casefold()} \0").copy()
+        blank = _separators()[np.minimum(codes, LAST_OF_TABLE)]
+        codes[blank] = ord(" ")
+    last = codes[:-1][~(blank[:-1] & blank[1:])]  # of each run of blanks
+    return last if len(last) > 1 else last[:0]
+
+
+LAST_OF_TABLE = 0xFFFF  # a code point that is no separator; there are none above
+
+
+@cache
+def _separators() -> np.ndarray:
+    """Which code points stand between words: bool [code point]."""
+    found = (SEPARATORS.match(chr(code)) is not None for code in range(LAST_OF_TABLE + 1))
+    return np.fromiter(found, bool, LAST_OF_TABLE + 1)
+
+
 ASCII_BLANKS = {code: " " for code in range(128) if SEPARATORS.match(chr(code))}
+LOWER_OR_BLANK = bytes(ord(ASCII_BLANKS.get(code, chr(code).lower())) if code < 128 else code for code in range(256))
 
 
 def char_grams(codes: np.ndarray, n_min: int, n_max: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the n-grams of characters lie that stay inside a word, the blank at each of its ends counted in.
 
     Args:
-        codes: uint32 [position], words with one space before, between and after them: " a word ".
+        codes: of `word_codes`, words with one space before, between and after them: " a word ".
         n_min: fewest characters.
         n_max: most.
 
@@ -54,8 +89,10 @@ def char_grams(codes: np.ndarray, n_min: int, n_max: int) -> tuple[np.ndarray, n
 
 def word_grams(codes: np.ndarray, n_min: int, n_max: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the runs of n whole words lie; arguments and result as those of `char_grams`, n counts words."""
-    blanks = np.flatnonzero(codes == ord(" "))
+    blanks = (codes == ord(" ")).nonzero()[0]
     counts = range(n_min, min(n_max, len(blanks) - 1) + 1)
+    if len(counts) == 1:
+        return blanks[: -counts[0]] + 1, blanks[counts[0] :]
     return _joined([blanks[:-n] + 1 for n in counts]), _joined([blanks[n:] for n in counts])
 
 

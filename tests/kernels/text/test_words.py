@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mmdata.kernels.hashing import code_points
 from mmdata.kernels.text import char_grams, first_lines, split_words, squeeze_blanks, word_grams
+from mmdata.kernels.text.words import SEPARATORS, word_codes
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,17 @@ def test_word_grams_are_runs_of_whole_words() -> None:
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=60))
 def test_plain_ascii_is_cut_as_any_text_is(text: str) -> None:
     assert split_words(text) == split_words(f"{text} é")[:-1]
+
+
+@given(
+    st.text(max_size=60)
+    | st.text(st.sampled_from("aB \t\x1c,.!\u00e9\u00df\u0130\u3000\u2014\ud800\U0001f600\0"), max_size=20)
+)
+def test_codes_are_those_of_the_words_one_space_apart(text: str) -> None:
+    words = split_words(text.casefold())
+    wanted = code_points(f" {' '.join(words)} ") if words else code_points("")
+    assert word_codes(text).tolist() == wanted.tolist()
+
+
+def test_no_code_point_above_the_table_stands_between_words() -> None:
+    assert not any(SEPARATORS.match(chr(code)) for code in range(0xFFFF, 0x110000))
