@@ -9,11 +9,10 @@ from typing import Annotated, Self
 import numpy as np
 from annotated_types import Ge
 
-from mmdata.align.speech.words import Word, heard, words_of
+from mmdata.align.speech.words import Word, heard, sound_of, words_of
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio, Sample
 from mmdata.core.step import Extract
-from mmdata.errors import DataError
 from mmdata.kernels.align.clock import How, on_ticks, tick_count
 
 MASK = "mask"  # what `NAME.mask` says: whether a tick of NAME holds anything
@@ -192,9 +191,7 @@ class WordTrack(Extract[Sample]):
         return ArraySpec(dims=("time",), dtype="int32", hop_s=self.hop_s)
 
     def extract(self, sample: Sample) -> np.ndarray:
-        audio = sample.parts.get(self.audio)
-        if not isinstance(audio, Audio):
-            raise DataError(f"there is no sound {self.audio!r} whose clock words could be on")
+        audio = sound_of(sample, self.audio)
         found = heard(words_of(sample, self.words), audio, min_left=1e-9)
         numbers = np.array([number for number, _ in found], np.int32)
         starts, ends = np.array([(word.start_s, word.end_s) for _, word in found]).reshape(-1, 2).T

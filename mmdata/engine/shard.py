@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from time import perf_counter
 from typing import Any, cast
@@ -18,7 +18,7 @@ from mmdata.codec.video import tally
 from mmdata.core.fingerprint import keys_digest
 from mmdata.core.pipeline import REFERENCE, Compiled, Family, Kept, RunSettings
 from mmdata.core.ports import Encoded, Entry, Source
-from mmdata.core.sample import Blob, Frames, Part, Sample
+from mmdata.core.sample import Audio, Blob, Frames, Part, Sample
 from mmdata.core.step import BatchExtract, Map
 from mmdata.engine.carry import Carrier, Rejection, rejection
 from mmdata.engine.counts import Counts
@@ -373,9 +373,15 @@ def _encode(part: Part, how: Kept) -> Encoded:
 
 
 def _as_read(sample: Sample, stored: Mapping[str, Encoded]) -> Sample:
-    """The sample with its stored parts as a reader of the store gets them."""
-    parts: dict[str, Part] = {name: encoded.as_read for name, encoded in stored.items()}
+    """The sample with its stored parts as a reader of the store gets them, with the maps that its rows have."""
+    parts = {name: _mapped_as(sample.parts.get(name), encoded.as_read) for name, encoded in stored.items()}
     return Sample(sample.key, {**sample.parts, **parts}, sample.meta, sample.parent)
+
+
+def _mapped_as(before: Part | None, part: Part) -> Part:
+    if isinstance(before, Audio) and isinstance(part, Audio) and before.time_map is not None:
+        return replace(part, time_map=before.time_map)
+    return part
 
 
 class _Nowhere:

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Gt, Le
 
+from mmdata.codec.decoders import decode
 from mmdata.core.arrays import ArraySpec
-from mmdata.core.sample import Audio, Sample, Text
-from mmdata.core.spans import Span
+from mmdata.core.sample import Audio, Blob, Sample, Text
+from mmdata.core.spans import Span, TimeMap
 from mmdata.core.step import Drop, Extract, Map
 from mmdata.errors import DataError
 
@@ -149,7 +150,7 @@ class WordTimes(Extract[Sample]):
         return {**times, "number": ArraySpec(dims=("word",), dtype="int32"), "score": ArraySpec()}
 
     def extract(self, sample: Sample) -> Mapping[str, np.ndarray]:
-        found = heard(words_of(sample, self.words), _audio(sample, self.audio), min_left=self.min_left)
+        found = heard(words_of(sample, self.words), sound_of(sample, self.audio), min_left=self.min_left)
         rows = np.array([(word.start_s, word.end_s, word.confidence) for _, word in found], np.float32).reshape(-1, 3)
         score = sample.meta.get(f"{self.words}_score")
         return {
@@ -183,7 +184,7 @@ class TrimTranscript(Map[Sample, Sample]):
         if self.words not in sample.meta or not isinstance(sample.parts.get(self.audio), Audio):
             return sample
         words = words_of(sample, self.words)
-        found = heard(words, _audio(sample, self.audio), min_left=self.min_left)
+        found = heard(words, sound_of(sample, self.audio), min_left=self.min_left)
         numbers = [number for number, _ in found]
         if numbers == list(range(len(words))):
             return sample
@@ -194,8 +195,17 @@ class TrimTranscript(Map[Sample, Sample]):
         return sample.with_part(self.text, text).with_meta(**{self.words: words_meta(kept)})
 
 
-def _audio(sample: Sample, name: str) -> Audio:
-    audio = sample.parts.get(name)
-    if not isinstance(audio, Audio):
+def sound_of(sample: Sample, name: str) -> Audio:
+    """A sample's sound with its time map, decoded where it comes from the store.
+
+    Raises:
+        DataError: there is none. DecodeError: it can't be decoded.
+    """
+    part = sample.parts.get(name)
+    if isinstance(part, Blob):
+        clock: TimeMap | None = getattr(part, "time_map", None)  # of a part in a store
+        decoded = decode(part, Audio)
+        part = replace(decoded, time_map=clock) if isinstance(decoded, Audio) else decoded
+    if not isinstance(part, Audio):
         raise DataError(f"there is no sound {name!r} whose clock words could be on")
-    return audio
+    return part
