@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmdata.core.ports import Executor
-from mmdata.engine.executors.dask import Dask
 from mmdata.engine.executors.inline import Inline
 from mmdata.engine.executors.pool import Pool
 from mmdata.errors import ConfigError, MissingExtra
@@ -16,7 +15,11 @@ NAMES = ("inline", "pool", "dask")
 
 def works_here(executor: Executor) -> bool:
     """Whether all of an executor's work is done on this machine, as far as that is known."""
-    return isinstance(executor, Inline | Pool) or (isinstance(executor, Dask) and executor.scheduler is None)
+    if isinstance(executor, Inline | Pool):
+        return True
+    from mmdata.engine.executors.dask import Dask  # it loads asyncio, which every worker of a pool would pay for
+
+    return isinstance(executor, Dask) and executor.scheduler is None
 
 
 def executor(name: str, workers: int, *, scheduler: Any = None, wait_s: float | None = None) -> Executor:
@@ -43,5 +46,7 @@ def executor(name: str, workers: int, *, scheduler: Any = None, wait_s: float | 
     if name == "dask":
         if find_spec("distributed") is None:
             raise MissingExtra("--executor", ["dask needs distributed; install it with: pip install 'mmdata[dask]'"])
+        from mmdata.engine.executors.dask import Dask
+
         return Dask(scheduler, workers, **({} if wait_s is None else {"wait_s": wait_s}))
     raise ConfigError("--executor", [f"no executor {name!r}; there are {', '.join(NAMES)}"])
