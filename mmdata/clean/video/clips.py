@@ -57,8 +57,10 @@ class ClipSettings:
     def _spans(self, video: Video, stretches: Sequence[Stretch]) -> list[Span]:
         parts = [part for stretch in stretches for part in _halved(stretch, self.max_clip_s)]
         if self.cut == "copy" and is_copied(video):
-            keys = [Fraction(0), *(time_s for time_s in key_times(video) if time_s > 0), exact(video.duration_s)]
-            parts = [(_nearest(keys, start_s), _nearest(keys, end_s)) for start_s, end_s in parts]
+            over_s = max([exact(video.duration_s), *(last_s for _, last_s in parts)])
+            keys = [Fraction(0), *(time_s for time_s in key_times(video) if 0 < time_s < over_s), over_s]
+            moved = [(_nearest(keys, first_s), _nearest(keys, last_s)) for first_s, last_s in parts]
+            parts = list(dict.fromkeys(moved))  # overlapping stretches may have become one
         return [Span.of(*part) for part in parts if part[1] - part[0] >= max(exact(self.min_clip_s), _LEAST_S)]
 
 

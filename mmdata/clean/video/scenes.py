@@ -109,7 +109,7 @@ class SplitEvery(ClipSettings, Split[Video]):
 
     def split(self, sample: Sample) -> Sequence[Sample] | Drop:
         video = sample.parts.get(self.on)
-        if not isinstance(video, Video):
+        if not isinstance(video, Video) or video.duration_s <= 0:  # of unknown length
             return [sample]
         return self.clips(sample, self.on, self._stretches(exact(video.duration_s)))
 

@@ -20,6 +20,7 @@ from mmdata.core.sample import Blob, Frames, Sample, Text, Video
 from mmdata.core.step import Drop
 from mmdata.engine.options import RunOptions
 from mmdata.engine.runner import run
+from mmdata.errors import ConfigError
 from mmdata.source.files import Files
 from mmdata.store.store import Store
 from mmdata.testing.contracts.steps import Case, StepContract
@@ -121,6 +122,22 @@ def test_equal_clips_lie_side_by_side_or_overlap(
     found = [numbers_of(DecodeFrames().map(video_of(child)).pixels) for child in split(step, film_bytes(numbered(116)))]
     assert [(numbers[0], numbers[-1] + 1) for numbers in found] == expected
     assert all(numbers == list(range(first, last)) for numbers, (first, last) in zip(found, expected, strict=True))
+
+
+def test_stretches_that_move_to_the_same_key_frames_are_one_clip() -> None:
+    data = film_bytes(numbered(116), gop=48, options={"sc_threshold": "0"})
+    children = split(SplitEvery(length_s=1.0, step_s=0.25, cut="copy"), data)
+    keys = [child.key for child in children]
+    assert len(set(keys)) == len(keys)
+    assert {key.partition("@")[2] for key in keys} <= {"0.000-2.000", "2.000-4.000", "4.000-4.833"}
+
+
+def test_clips_can_not_be_kept_as_references(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(film())
+    pipeline = Pipeline(source=Files(str(tmp_path / "in")), ingest=(SplitScenes(),), store={"video": "reference"})
+    with pytest.raises(ConfigError, match="a reference keeps the source's own bytes"):
+        run(pipeline, str(tmp_path / "store"), RunOptions())
 
 
 @pytest.mark.parametrize("detector", ["content", "adaptive"])
