@@ -5,8 +5,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mmdata.errors import CorpusUnavailable
 from mmdata.kernels.text import mending
 from mmdata.kernels.text.mending import mend
+from mmdata.testing.writings import sampled_writings
 
 SETTINGS = ftfy.TextFixerConfig(
     unescape_html=True, uncurl_quotes=False, fix_character_width=False, fix_latin_ligatures=False, normalization=None
@@ -59,3 +61,15 @@ def test_sound_lines_never_reach_ftfy(text: str, monkeypatch: pytest.MonkeyPatch
 
 def test_ten_megabytes_of_one_line_are_passed_over() -> None:
     assert len(mend("sound wörds " * 900_000)) == 10_800_000
+
+
+@pytest.mark.corpus
+def test_real_texts_are_mended_as_by_ftfy() -> None:
+    try:
+        texts = list(sampled_writings().values())[::5]
+    except CorpusUnavailable as error:
+        pytest.skip(str(error))
+    assert len(texts) > 500
+    misread = [text.encode("utf-8", "replace").decode("latin-1") for text in texts[::20] if not text.isascii()]
+    for text in (*texts, *misread):
+        assert mend(text) == ftfy.fix_text(text, SETTINGS)
