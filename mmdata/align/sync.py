@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from mmdata.codec.audio import DecodeAudio, sound_start_s
 from mmdata.codec.video import BrokenOff, decoded
+from mmdata.codec.video.sound import DecodeSound
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio, Frames, Sample, Video
 from mmdata.core.spans import Segment, TimeMap, exact
@@ -36,7 +36,7 @@ class SoundOffset(Watch):
     picture and sound have nothing to do with each other, and where a beat never changes, which fits at many shifts. It
     is only as good as what is seen: a speaker's face is not enough.
 
-    The film's own sound track is listened to, on the container's clock.
+    The film's own sound track is listened to, on the film's clock.
 
     Args:
         max_offset_s: the greatest offset that is looked for.
@@ -59,8 +59,8 @@ class SoundOffset(Watch):
         motion = Motion()
         while (frames := (yield)) is not None:
             motion.see(frames)
-        sound = DecodeAudio(strict=self.strict).map(video.blob)
-        lag = compared(motion, onsets(sound, start_s=sound_start_s(video.blob.data())), most_s=self.max_offset_s)
+        sound = DecodeSound().map(video)
+        lag = compared(motion, onsets(sound), most_s=self.max_offset_s) if isinstance(sound, Audio) else sync.Lag()
         return {
             "offset_s": np.asarray(lag.seconds, np.float32),
             "confidence": np.asarray(lag.confidence, np.float32),
@@ -75,7 +75,7 @@ class AlignSound(Map[Sample, Sample]):
     says which moment of the film each of its own goes with. Put it before whatever cuts the sound.
 
     Args:
-        audio, video: the parts. The sound may be a file of its own.
+        audio, video: the parts. The sound may be the film's own (`codec.video.DecodeSound`), or a file.
         max_offset_s: the greatest offset that is looked for.
         min_offset_s: smaller ones are left.
         min_confidence: the sound is left where it is surer than that of nothing.
@@ -148,11 +148,11 @@ def padded(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(pixels, ((0, below), (0, beside)), mode="edge") if below or beside else pixels)
 
 
-def onsets(audio: Audio, *, start_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def onsets(audio: Audio) -> tuple[np.ndarray, np.ndarray]:
     """How suddenly it becomes louder, and when on the source's clock: float64 [frame] each."""
     wave = resample(mono(audio.samples)[None], from_hz=audio.rate_hz, to_hz=HEARD_HZ)[0]
     rise = sync.sound_onsets(wave, rate_hz=HEARD_HZ)
-    times_s = np.arange(len(rise)) * sync.SOUND_HOP_S + sync.EARLY_S + start_s
+    times_s = np.arange(len(rise)) * sync.SOUND_HOP_S + sync.EARLY_S
     return rise.astype(np.float64), on_source(audio.time_map, times_s)
 
 

@@ -144,20 +144,6 @@ class DecodeAudio(Map[Blob, Audio]):
                 yield chunk
 
 
-def sound_start_s(data: bytes) -> float:
-    """When the first sample of a film's sound is heard, in seconds of the container's clock, from its start.
-
-    Raises:
-        DecodeError: FFmpeg can't open it, or there is no sound track.
-    """
-    with ffmpeg_errors(), open_container(data, media_type(data[:HEAD_BYTES])) as container:
-        if not container.streams.audio:
-            raise DecodeError("it has no sound track")
-        stream = container.streams.audio[0]
-        own = float((stream.start_time or 0) * (stream.time_base or 0))
-        return own - (container.start_time or 0) / 1_000_000
-
-
 class _NotForLibsndfile(Exception):
     """libsndfile does not read these bytes; FFmpeg may."""
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdata.align.sync import AlignSound, Motion, SoundOffset, compared, earlier, onsets
-from mmdata.codec.audio import sound_start_s
 from mmdata.codec.decoders import decode
 from mmdata.codec.video import decoded
 from mmdata.core.rng import rng_for
@@ -160,8 +159,3 @@ def test_a_shifted_series_is_found_where_it_is(shift: int, seed: int) -> None:
     lag = find_lag(series[150:850], series[150 - shift : 850 - shift], most_s=1.5)
     assert lag.seconds == pytest.approx(shift / 100, abs=0.01)
     assert lag.confidence > 0.9
-
-
-def test_where_a_films_sound_starts_is_read_off_its_container() -> None:
-    data = mp4_bytes(HAMMER.rows(slice(0, 25)), FPS, hits_heard([0.5], 1.0))
-    assert sound_start_s(data) == pytest.approx(0, abs=0.025)
