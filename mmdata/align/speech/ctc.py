@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdata.align.speech.voice import NOTHING, Heard
+from mmdata.align.speech.voice import LONGEST_WORD, NOTHING, Heard
 from mmdata.errors import MissingExtra
 from mmdata.features.embed.weights import digest_of_folder, located, unusable, weight_files
 from mmdata.kernels.align.ctc import label_chain
@@ -55,8 +55,8 @@ class CtcVoice:
 
     def spelled(self, word: str) -> list[int] | None:
         """Its letters; as they are written where the model knows them all, else as they are read in English."""
-        bare = word.strip(PUNCTUATION)
-        for text in (bare, plain(bare), "".join(word for way in readings(word)[:1] for word in way)):
+        bare = word.strip(PUNCTUATION) if len(word) <= LONGEST_WORD else ""
+        for text in (bare, plain(bare), "".join(word for way in readings(bare)[:1] for word in way)):
             for cased in (text, text.upper(), text.lower()):
                 found = [self._known.get(letter) for letter in cased if letter not in "-–"]
                 if found and None not in found:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from mmdata.align.speech.voice import NOTHING, Heard
+from mmdata.align.speech.voice import LONGEST_WORD, NOTHING, Heard
 from mmdata.kernels.align.chains import Chains, phone_loop, word_chains
 from mmdata.kernels.align.paths import best_path
 from mmdata.kernels.align.pronounce import Phones, pronunciations
@@ -27,7 +27,7 @@ class SphinxVoice:
     breadth = 3.0  # its likelihoods count neighbouring frames as if they knew nothing of each other
 
     def spelled(self, word: str) -> list[Phones] | None:
-        return pronunciations(word) or None
+        return (pronunciations(word) or None) if len(word) <= LONGEST_WORD else None
 
     def hear(self, wave: np.ndarray, words: Sequence[list[Phones]], *, open_end: bool) -> Heard:
         model, rows = acoustics(), features(wave)

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from mmdata.align.speech.ctc import ctc_voice, digest
 from mmdata.align.speech.sphinx import SphinxVoice, model_version
 from mmdata.align.speech.voice import Voice
-from mmdata.align.speech.windows import Alignment, align
+from mmdata.align.speech.windows import WORDS_A_SECOND, Alignment, align
 from mmdata.align.speech.words import Word, to_source, words_meta
 from mmdata.core.sample import Audio, Sample, Text
 from mmdata.core.step import Drop, Map
@@ -44,6 +44,10 @@ class AlignSpeech(Map[Sample, Sample]):
         phones: whether each word also has "phones", [name, start_s, end_s] each; letters, of a CTC model.
         min_score: the least score that fits, natural logs a frame; None is the model's own. -1000 drops nothing.
         window_s: how much is heard at once; longer sounds are aligned window by window.
+
+    Reference:
+        The acoustic model is CMU Sphinx's en-us; CTC's graph is of Graves et al., "Connectionist Temporal
+        Classification" (ICML 2006), section 4.1. The path is Viterbi's, without a beam.
     """
 
     extra: ClassVar[str | None] = "align"
@@ -76,6 +80,8 @@ class AlignSpeech(Map[Sample, Sample]):
             return Drop("not_finite")
         if peak < SILENT:
             return Drop("silent")
+        if len(said) > WORDS_A_SECOND * audio.duration_s + 1:
+            return Drop("too_short")  # before each of a million words is looked up
         voice = self._voice()
         spelled = [voice.spelled(token.text) for token in said]
         if None in spelled:

@@ -30,6 +30,9 @@ class Heard:
     fits: np.ndarray
 
 
+LONGEST_WORD = 200  # characters: what is longer is no word, and spelled out would be a graph of any size
+
+
 class Voice(Protocol):
     """An acoustic model, as alignment uses it."""
 

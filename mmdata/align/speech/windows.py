@@ -11,7 +11,7 @@ import numpy as np
 
 from mmdata.align.speech.voice import Heard, Voice
 
-WORDS_A_SECOND = 8  # nobody says more: as many are tried on a window
+WORDS_A_SECOND = 8  # nobody says more
 HELD_BACK = 0.2  # of a window, at its end, where words are placed again in the next one
 
 
@@ -56,6 +56,8 @@ def align(voice: Voice, wave: np.ndarray, words: Sequence[Any], *, window_s: flo
     """
     window, hop = round(window_s * voice.rate_hz), round(voice.hop_s * voice.rate_hz)
     most = int(window_s * WORDS_A_SECOND)
+    if len(words) > len(wave) / voice.rate_hz * WORDS_A_SECOND + 1:
+        return None
     placed: list[Placed] = []
     gained, n_frames, at = 0.0, 0, 0
     while at < len(wave):

@@ -107,7 +107,9 @@ def test_words_are_spelled_in_the_letters_that_the_model_knows(model: Path, word
     assert CtcVoice(str(model)).spelled(word) == [LETTERS.index(letter) for letter in letters]
 
 
-@pytest.mark.parametrize(("text", "reason"), [("日本", "unpronounceable"), ("hello " * 60, "too_short")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("日本", "unpronounceable"), ("hello " * 15, "too_short"), ("a" * 9999, "unpronounceable")]
+)
 def test_what_can_not_be_said_or_has_no_room_is_dropped(model: Path, text: str, reason: str) -> None:
     assert AlignSpeech(model=str(model), min_score=-1000.0).map(sample(text)) == Drop(reason)
 

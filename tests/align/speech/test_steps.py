@@ -71,7 +71,8 @@ def test_phones_fill_their_words(said: Clips) -> None:
     [
         ("", "no_transcript"), (" \n - [laughs] ... ", "no_transcript"), ("Привет, мир", "unpronounceable"),
         ("fresh bread 日本", "unpronounceable"), ("Nothing of what is written here was ever said.", "does_not_fit"),
-        ("word " * 400, "too_short"),
+        ("word " * 400, "too_short"), ("word " * 300_000, "too_short"), ("a" * 100_000, "unpronounceable"),
+        ("1" * 100_000, "unpronounceable"),
     ],
 )  # fmt: skip
 def test_transcripts_that_can_not_be_aligned_say_why(said: Clips, transcript: str, reason: str) -> None:
