@@ -7,6 +7,7 @@ from mmdata.features.video.differences import VideoDifference
 from mmdata.features.video.fingerprint import VideoFingerprint
 from mmdata.features.video.flow import OpticalFlow, VideoFlow, summed_up
 from mmdata.features.video.frames import FrameDifference, Keyframes, VideoSize
+from mmdata.features.video.passages import VideoPassages
 from mmdata.features.video.scenes import SceneCuts, VideoSummary
 from mmdata.features.video.stills import ThumbnailStrip, VideoFrames, VideoKeyframes
 
@@ -21,6 +22,7 @@ __all__ = [
     "VideoFlow",
     "VideoFrames",
     "VideoKeyframes",
+    "VideoPassages",
     "VideoSize",
     "VideoSummary",
     "summed_up",
