@@ -162,3 +162,10 @@ def test_a_model_that_is_no_classifier_and_pickled_weights_are_refused(classifie
     (pickled / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(ConfigError, match="unpickling runs code"):
         ImageScore(model=str(pickled)).settings()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 1, 1), (1, 20_000, 3), (20_000, 1, 1), (3, 3, 3)])
+def test_pictures_of_odd_forms_have_scores(classifier: str, shape: tuple[int, int, int]) -> None:
+    scores = of(ImageScore(model=classifier), Image(np.full(shape, 40, np.uint8)))
+    assert scores.shape == (3,)
+    assert scores.sum() == pytest.approx(1, abs=1e-5)
