@@ -87,6 +87,17 @@ def test_small_pictures_are_averages_in_the_films_own_colours() -> None:
         assert np.abs(grey[..., 0].astype(int) - luma).mean() < 1.5
 
 
+@pytest.mark.parametrize("size_px", [96, 80, 40])
+def test_sampled_pictures_are_bilinear_samples_of_the_whole_ones(size_px: int) -> None:
+    """To within the rounding of colours, of which libswscale truncates some; small chroma is sampled by itself."""
+    video = opened(film(4, keys=(0,)))
+    view = View(size_px=size_px, sampled=True)
+    found = shown(video, [EVERY, view])
+    for whole, small in zip(found[EVERY].pixels, found[view].pixels, strict=True):
+        expected = cv2.resize(whole, small.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(int)
+        assert np.abs(small - expected).mean() < (3.5 if size_px == 40 else 1e-6)
+
+
 @pytest.mark.parametrize("colorspace", [1, 5, 9])
 @pytest.mark.parametrize("color_range", [1, 2])
 @pytest.mark.parametrize("levels", [(16, 128, 128), (235, 128, 128), (120, 90, 200), (90, 200, 100)])

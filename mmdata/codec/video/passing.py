@@ -76,14 +76,15 @@ def decoded(
 
 def _rolls(video: Video, views: Sequence[View], tick_s: Fraction, by_planes: bool, chunk_bytes: int) -> list[_Roll]:
     """The views' chunks; views of one size and colour share a scaler."""
-    planes, scalers, rolls = PlanesOf(), dict[tuple[tuple[int, int], bool], Scaler](), []
+    planes, scalers, rolls = PlanesOf(), dict[tuple[tuple[int, int], bool, bool], Scaler](), []
     for view in dict.fromkeys(views):
         size = fitted(video, view.size_px)
-        if (size, view.grey) not in scalers:
+        kind = size, view.grey, view.sampled and size != (video.width, video.height)
+        if kind not in scalers:
             shared = planes if by_planes else None
-            scalers[size, view.grey] = Scaler(size, video.rotation_deg, grey=view.grey, planes=shared)
+            scalers[kind] = Scaler(size, video.rotation_deg, grey=kind[1], sampled=kind[2], planes=shared)
         rows = Every(view.keys_only) if view.fps is None else Grid(exact(view.fps), tick_s)
-        rolls.append(_Roll(view, scalers[size, view.grey], size, chunk_bytes, rows))
+        rolls.append(_Roll(view, scalers[kind], size, chunk_bytes, rows))
     return rolls
 
 
@@ -125,6 +126,10 @@ class Grid:
     k: int = 0
     is_key: bool = False
     frame: VideoFrame | None = None
+    due_s: Fraction = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.due_s = self.tick_s / 2  # the row k is complete once another frame is shown later than that
 
     def at(self, time_s: Fraction, is_key: bool, frame: VideoFrame) -> Iterator[Timed]:
         """The rows that are complete now that another frame is shown."""
@@ -133,9 +138,10 @@ class Grid:
 
     def until(self, end_s: Fraction) -> Iterator[Timed]:
         """The rows before a time."""
-        while self.frame is not None and Fraction(self.k) < (end_s - self.tick_s / 2) * self.fps:
-            yield Fraction(self.k) / self.fps, self.is_key, self.frame
+        while self.frame is not None and self.due_s < end_s:
+            yield self.k / self.fps, self.is_key, self.frame
             self.k, self.is_key = self.k + 1, False
+            self.due_s = self.k / self.fps + self.tick_s / 2
 
 
 @dataclass

@@ -38,11 +38,13 @@ class Planes:
         self.frame = frame
         self._halved = [[_pixels(plane, 1)[..., 0]] for plane in frame.planes]
 
-    def at(self, index: int, size: tuple[int, int]) -> np.ndarray:
-        """A plane at a size: uint8 [height, width]."""
+    def at(self, index: int, size: tuple[int, int], *, sampled: bool = False) -> np.ndarray:
+        """A plane at a size, averaged or sampled: uint8 [height, width]."""
         import cv2
 
         halved, (width, height) = self._halved[index], size
+        if sampled:
+            return cv2.resize(halved[0], size, interpolation=cv2.INTER_LINEAR)
         level = 0
         while halved[level].shape[0] >= 2 * height and halved[level].shape[1] >= 2 * width:
             if level + 1 == len(halved):
@@ -51,20 +53,18 @@ class Planes:
                 halved.append(smaller)
             level += 1
         whole = halved[level]
-        return (
-            whole if whole.shape == (height, width) else cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR_EXACT)
-        )
+        return whole if whole.shape == (height, width) else cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR)
 
-    def luma(self, size: tuple[int, int]) -> np.ndarray:
+    def luma(self, size: tuple[int, int], *, sampled: bool = False) -> np.ndarray:
         """At full range: uint8 [height, width]."""
-        stored = self.at(0, size)
+        stored = self.at(0, size, sampled=sampled)
         return stored if _is_full_range(self.frame) else _TO_FULL[stored]
 
-    def rgb(self, size: tuple[int, int]) -> np.ndarray:
+    def rgb(self, size: tuple[int, int], *, sampled: bool = False) -> np.ndarray:
         """In the film's own colours: uint8 [height, width, channel]."""
         import cv2
 
-        planes = cv2.merge([self.at(index, size) for index in range(3)])
+        planes = cv2.merge([self.at(index, size, sampled=sampled) for index in range(3)])
         return cv2.transform(planes, _to_rgb(self.frame.colorspace, _is_full_range(self.frame)))
 
 
@@ -90,17 +90,24 @@ class Scaler:
 
     Args:
         size: width and height of what is made, after turning. rotation_deg: clockwise.
-        grey: one channel of luma, or RGB. planes: shared by scalers of one film; None leaves all to libswscale.
+        grey: one channel of luma, or RGB. sampled: bilinear samples in place of averages.
+        planes: shared by scalers of one film; None leaves all to libswscale.
     """
 
     def __init__(
-        self, size: tuple[int, int], rotation_deg: int, *, grey: bool = False, planes: PlanesOf | None = None
+        self,
+        size: tuple[int, int],
+        rotation_deg: int,
+        *,
+        grey: bool = False,
+        sampled: bool = False,
+        planes: PlanesOf | None = None,
     ) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.stored_size = size if rotation_deg % 180 == 0 else size[::-1]
         self.quarters = -(rotation_deg // 90)
-        self.n_channels, self.planes = (1 if grey else 3), planes
+        self.n_channels, self.planes, self.sampled = (1 if grey else 3), planes, sampled
         self.reformatter = VideoReformatter()
         self._last: tuple[VideoFrame, np.ndarray] | None = None
 
@@ -108,17 +115,28 @@ class Scaler:
         """The frame's pixels, valid until the next call; the same frame again costs nothing."""
         if self._last is not None and self._last[0] is frame:
             return self._last[1]
-        width, height = self.stored_size
         if self.planes is not None and self._halves(frame):
-            planes, grey = self.planes(frame), self.n_channels == 1
-            stored = planes.luma(self.stored_size)[..., None] if grey else planes.rgb(self.stored_size)
+            made = self.planes(frame)
+            make = made.luma if self.n_channels == 1 else made.rgb
+            stored = make(self.stored_size, sampled=self.sampled)
         else:
-            form = "gray" if self.n_channels == 1 else "rgb24"
-            made = self.reformatter.reformat(frame, width, height, form, interpolation="AREA", threads=1)
-            stored = _pixels(made.planes[0], self.n_channels)
+            stored = self._converted(frame)
+        stored = stored[..., None] if stored.ndim == 2 else stored
         pixels: np.ndarray = np.rot90(stored, self.quarters) if self.quarters else stored
         self._last = frame, pixels
         return pixels
+
+    def _converted(self, frame: VideoFrame) -> np.ndarray:
+        """By libswscale."""
+        import cv2
+
+        form = "gray" if self.n_channels == 1 else "rgb24"
+        width, height = (frame.width, frame.height) if self.sampled else self.stored_size
+        made = self.reformatter.reformat(frame, width, height, form, interpolation="AREA", threads=1)
+        pixels = _pixels(made.planes[0], self.n_channels)
+        if (width, height) == self.stored_size:
+            return pixels
+        return cv2.resize(pixels, self.stored_size, interpolation=cv2.INTER_LINEAR)
 
     def _halves(self, frame: VideoFrame) -> bool:
         """Whether planes can be averaged, and are much larger than what is made of them."""

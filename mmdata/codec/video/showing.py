@@ -42,7 +42,6 @@ class Showing:
         strict: stop where a frame is damaged, or where the track ends before the container says.
         keys_only: decode no frame but those that the codec stored whole.
         end_s: when the last frame ends, once all were shown. n_frames: how many the decoder gave out.
-        coded_s: up to when frames can't lack: whatever packet comes next is decoded later than this, so shown later.
     """
 
     container: InputContainer
@@ -51,7 +50,7 @@ class Showing:
     keys_only: bool = False
     end_s: Fraction = Fraction(0)
     n_frames: int = 0
-    coded_s: Fraction | None = None
+    _coded: tuple[int, Fraction, Fraction] | None = None
 
     def __iter__(self) -> Iterator[Timed]:
         """Times are seconds from the container's start.
@@ -86,7 +85,10 @@ class Showing:
     @property
     def sound_s(self) -> float:
         """Up to when no frame lacks; one that is shown later may have come already."""
-        return float(self.end_s if self.coded_s is None else max(Fraction(0), min(self.end_s, self.coded_s)))
+        if self._coded is None:
+            return float(self.end_s)
+        ticks, tick_s, start = self._coded  # whatever packet comes next is decoded later, and shown later still
+        return float(max(Fraction(0), min(self.end_s, ticks * tick_s - start)))
 
     def _frames(self, start: Fraction) -> Iterator[VideoFrame]:
         """What the decoder gives out."""
@@ -101,10 +103,11 @@ class Showing:
                 packet = next(packets, None)
                 if packet is None:
                     break
-                if packet.pts is not None and packet.time_base is not None:
-                    reached_s = max(reached_s, (packet.pts + (packet.duration or 0)) * packet.time_base - start)
+                lasts = packet.duration or 0
+                if self.keys_only and packet.pts is not None and packet.time_base is not None:
+                    reached_s = max(reached_s, (packet.pts + lasts) * packet.time_base - start)
                 if packet.dts is not None and packet.time_base is not None:
-                    self.coded_s = (packet.dts + (packet.duration or 0)) * packet.time_base - start
+                    self._coded = packet.dts + lasts, packet.time_base, start
                 if self.keys_only and packet.size and not packet.is_keyframe:
                     continue
                 yield from packet.decode()

@@ -47,7 +47,7 @@ class SceneCuts(Watch):
         }
 
     def view(self, video: Video) -> View:  # noqa: ARG002  every film alike
-        return View(size_px=WORKING_PX)
+        return View(size_px=WORKING_PX, sampled=True)
 
     def watch(self, video: Video) -> Watching:
         content, times_s = ContentValues(working_px=None), [np.empty(0)]

@@ -14,7 +14,7 @@ from mmdata.core.sample import Frames, Video
 from mmdata.core.watch import View, Watch, Watching
 from mmdata.errors import DecodeError
 from mmdata.kernels import video as kernels
-from mmdata.kernels.scenes import ContentValues, content_cuts
+from mmdata.kernels.scenes import WORKING_PX, ContentValues, content_cuts
 
 _MOST_CANDIDATES = 2048  # of a longer film, every second of them, every fourth...
 _HISTOGRAM_PX = 64
@@ -105,7 +105,7 @@ class VideoKeyframes(Watch):
         if self.method == "codec":
             return View(size_px=size_px, keys_only=True)
         if self.method == "scene":
-            return View(size_px=max(256, 2 * self.size_px))
+            return View(size_px=max(WORKING_PX, 2 * self.size_px), sampled=True)
         return View(fps=self.fps, size_px=size_px)
 
     def watch(self, video: Video) -> Watching:  # noqa: ARG002  what it sees is enough
