@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 declare -A peers=(
   [audio]="kaldi-native-fbank==1.23.0 lhotse==1.33.0 librosa==0.11.0 numpy pyloudnorm soundfile soxr torch==2.13.0"
   [datasets]="datasets==5.2.0 numpy torch==2.13.0"
-  [datatrove]="datatrove==0.10.1 ftfy nltk orjson spacy tldextract regex"
+  [datatrove]="datatrove==0.10.1 ftfy nltk orjson spacy tldextract regex tokenizers xxhash<4"
   [img2dataset]="img2dataset==1.47.0 albumentations==1.4.24 opencv-python-headless==4.14.0.94"
   [juicer]="py-data-juicer==1.6.1 aiohttp"
   [juicer-video]="py-data-juicer==1.6.1 aiohttp av==18.1.0 opencv-python-headless==5.0.0.93"

@@ -29,7 +29,7 @@ def select(
     from mmdata.cli.screen import print_json
     from mmdata.config.load import load
 
-    file = load(pipeline, otherwise=".")
+    file = load(pipeline, otherwise="SOURCE")
     made = make_selection(file, store, name=name, pin=pin)
     if as_json:
         print_json({"store": store, **made.to_json()})

@@ -168,7 +168,9 @@ def test_films_that_show_the_same_frames_in_step_are_alike(tmp_path: Path) -> No
         (np.zeros((0, 32), np.uint8), times[:0]),
         None,
     ]
-    rows = [{"video.fingerprint": film and film[0], "video.fingerprint.times_s": film and film[1]} for film in films]
+    rows: list[Row] = [
+        {"video.fingerprint": film and film[0], "video.fingerprint.times_s": film and film[1]} for film in films
+    ]
     store = stored(tmp_path / "s", [rows[:2], rows[2:]])
     select(store, "v1", dedup=[NearVideo()])
     assert out(store) == {1: "dedup.near_video", 2: "dedup.near_video"}
