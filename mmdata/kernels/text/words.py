@@ -42,12 +42,12 @@ def word_codes(text: str) -> np.ndarray:
     # no word has to be made, and of ASCII each character is a byte
     if text.isascii():
         codes = np.frombuffer(b" %b \0" % text.encode("ascii").translate(LOWER_OR_BLANK), np.uint8)
-        blank = codes == ord(" ")
+        blank: np.ndarray = codes == ord(" ")
     else:
         codes = code_points(f" {text.casefold()} \0").copy()
         blank = _separators()[np.minimum(codes, LAST_OF_TABLE)]
         codes[blank] = ord(" ")
-    last = codes[:-1][~(blank[:-1] & blank[1:])]  # of each run of blanks
+    last: np.ndarray = codes[:-1][~(blank[:-1] & blank[1:])]  # of each run of blanks
     return last if len(last) > 1 else last[:0]
 
 
