@@ -6,6 +6,7 @@ from contextlib import suppress
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from mmdata.codec.audio import DecodeAudio
 from mmdata.codec.video import DecodeFrames, OpenVideo
-from mmdata.codec.video.cutting import Method, clip, is_copied, key_times
+from mmdata.codec.video.cutting import Method, _with_dts, clip, is_copied, key_times
 from mmdata.core.sample import Blob, Frames, Video
 from mmdata.core.spans import Span, TimeMap
 from mmdata.errors import DecodeError
@@ -92,6 +93,15 @@ def test_frames_of_a_clip_have_the_times_of_its_film() -> None:
     assert frames.times_s.tolist() == [1.5, 1.75, 2.0, 2.25, 2.5, 2.75]
     assert numbers_of(frames.pixels) == [36, 42, 48, 54, 60, 66]
     assert frames.space_map.to_source(np.array([[32.0, 24.0]])).tolist() == [[64.0, 48.0]]
+
+
+def test_packets_without_a_time_of_decoding_get_one_before_the_next() -> None:
+    stream: Any = SimpleNamespace(index=0, average_rate=Fraction(25), time_base=Fraction(1, 1000))
+    given = [(0, None), (120, None), (40, None), (80, 40), (160, 80)]
+    packets: list[Any] = [SimpleNamespace(stream=stream, pts=pts, dts=dts) for pts, dts in given]
+    assert [packet.dts for packet in _with_dts(iter(packets), stream)] == [-80, -40, 0, 40, 80]
+    lost: list[Any] = [SimpleNamespace(stream=stream, pts=pts, dts=None) for pts in (0, 80, 40)]
+    assert [packet.dts for packet in _with_dts(iter(lost), stream)] == [-80, -40, 0]
 
 
 def test_neighbours_share_every_frame_between_them() -> None:
