@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -222,3 +225,46 @@ def test_frames_decoded_at_ingest_are_counted_too(tmp_path: Path) -> None:
     )
     report = run(what, str(tmp_path / "store"), RunOptions())
     assert report.counts.to_json()["decoded"] == {"frames": 32, "passes": 2, "streams": 1}
+
+
+def test_a_long_film_takes_no_more_memory_than_its_chunks() -> None:
+    """1,200 frames, which would be 276 MB, watched by three features in a process of its own."""
+    code = """
+import resource, sys
+from mmdata.codec.video import OpenVideo
+from mmdata.core.sample import Blob
+from mmdata.engine.watching import Watcher, watch
+from mmdata.features.video import SceneCuts, VideoDifference, VideoKeyframes
+
+video = OpenVideo().map(Blob.of(sys.stdin.buffer.read()))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+watchers = [Watcher(step) for step in (SceneCuts(exact=True), VideoDifference(), VideoKeyframes())]
+watch(video, watchers)
+assert all(watcher.error is None for watcher in watchers), [watcher.error for watcher in watchers]
+print(len(watchers[1].arrays[""]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    data = looped(film_bytes(moving_shapes(24, 320, 240, camera_px=(1, 0), fps=25)[0], bf="0"), 50)
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True, timeout=280)
+    n_pairs, grown_kb = map(int, done.stdout.split())
+    assert n_pairs == 1199
+    assert grown_kb < 120_000
+
+
+def looped(data: bytes, times: int) -> bytes:
+    """A film so many times over, by copying its packets."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data)) as film, av.open(file, "w", format="mp4") as made:
+        pictures = film.streams.video[0]
+        stream = made.add_stream_from_template(pictures)
+        packets = [packet for packet in film.demux(pictures) if packet.dts is not None]
+        ticks = [(packet.pts or 0, packet.dts or 0) for packet in packets]
+        step = ticks[1][0] - ticks[0][0]
+        for turn in range(times):
+            for packet, (pts, dts) in zip(packets, ticks, strict=True):
+                packet.stream = stream
+                packet.pts, packet.dts = (tick + turn * len(packets) * step for tick in (pts, dts))
+                packet.time_base = pictures.time_base
+                made.mux(packet)
+    return file.getvalue()

@@ -27,6 +27,7 @@ from mmdata.features.video import (
     VideoKeyframes,
     VideoSummary,
 )
+from mmdata.kernels.scenes import ContentValues
 from mmdata.kernels.video import match
 from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.films import moving_shapes, shots
@@ -181,6 +182,19 @@ def test_scenes_begin_where_shots_do(method: str) -> None:
     np.testing.assert_allclose(found[""], expected, atol=1e-6)
     np.testing.assert_allclose(found["lengths_s"], [2.5, 2.25, 2.75])
     assert np.argsort(found["content"])[-2:].tolist() in ([20, 38], [38, 20])
+
+
+def test_exact_scenes_are_of_whole_frames() -> None:
+    frames, _ = shots((5, 4), 512, 288, fps=8)
+    video = opened(mp4_bytes(frames, fps=8))
+    content = ContentValues()
+    content.add(DecodeFrames().map(video).pixels)
+    exact, quick = made(SceneCuts(exact=True, min_frames=2), video), made(SceneCuts(min_frames=2), video)
+    np.testing.assert_allclose(exact["content"], content.values, rtol=1e-5)
+    assert not np.array_equal(quick["content"], exact["content"])
+    np.testing.assert_allclose(quick["content"], exact["content"], atol=2)
+    np.testing.assert_array_equal(quick[""], exact[""])
+    assert len(exact[""]) == 2
 
 
 def test_what_decides_about_a_cut_is_a_setting() -> None:
