@@ -111,6 +111,7 @@ def test_long_speech_is_aligned_in_windows_as_its_pieces_are(said: Clips) -> Non
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @needs_model
 def test_an_hour_takes_no_more_memory_than_its_samples_and_a_window(said: Clips) -> None:
     clip, voice = said("market"), SphinxVoice()
