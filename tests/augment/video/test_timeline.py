@@ -45,7 +45,9 @@ def test_a_higher_rate_shows_frames_again() -> None:
 def test_every_row_shows_the_frame_of_its_time(seed: int) -> None:
     found = made(ChangeFrameRate(), seed=seed)
     assert 24 <= len(found.times_s) <= 96
-    assert numbers_of(found.pixels) == np.floor(found.times_s * 24 + 1e-4).astype(int).tolist()
+    since = found.times_s * 24 - numbers_of(found.pixels)  # in frames, since the frame that is shown began
+    assert since.min() > -1e-3
+    assert since.max() < 1 + 1e-3
 
 
 def test_factors_are_drawn_evenly_by_their_logarithm() -> None:
