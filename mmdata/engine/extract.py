@@ -12,7 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from mmdata.codec.decoders import decode, decoder_name
+from mmdata.codec.decoders import decoder_name
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.sample import Blob, Sample, Video
 from mmdata.core.step import BatchExtract, Extract, Feature
@@ -25,7 +25,7 @@ from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.engine.rows import FamilyWork, Outcome, Row, held_bytes, said
-from mmdata.engine.watching import SHOWING, Watcher, opened_leniently, watch
+from mmdata.engine.watching import SHOWING, Watcher, decoded_for, watch
 from mmdata.errors import DataError, StepError
 
 __all__ = ["Extraction", "FamilyWork", "Row"]
@@ -282,6 +282,6 @@ def _reads(step: Feature[Any]) -> tuple[str, type, bool]:
 def _decoded(blob: Blob, step: Feature[Any]) -> Any:
     """The part by the default decoder; text in its place says why it can't be had."""
     try:
-        return read_only(decode(blob, step.takes) if _reads(step)[2] else opened_leniently(blob))
+        return read_only(decoded_for(step, blob))
     except Exception as error:  # noqa: BLE001  a part that can't be decoded costs its features, nothing more
         return said(rejection(decoder_name(step.takes), error), error)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from mmdata.codec.decoders import decode
 from mmdata.core.pipeline import Compiled, Pipeline, compile_pipeline
 from mmdata.core.ports import Entry, Source
 from mmdata.core.sample import Array, Audio, Blob, Captions, Frames, Image, Part, Sample, Text
@@ -21,6 +20,7 @@ from mmdata.engine.counts import Counts
 from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
 from mmdata.engine.shard import encoded_as_read
+from mmdata.engine.watching import decoded_for
 from mmdata.errors import ConfigError
 from mmdata.source.files import Files
 from mmdata.source.names import quoted
@@ -157,7 +157,7 @@ def _features(compiled: Compiled, sample: Sample) -> Iterator[Tried]:
         try:
             if on is not None:
                 value = encoded_as_read(compiled, on, value)
-                value = decode(value, step.takes) if isinstance(value, Blob) else value
+                value = decoded_for(step, value) if isinstance(value, Blob) else value
             arrays = step.named(compute(step, value))
         except Exception as error:  # noqa: BLE001  what a run would record is shown instead
             why = rejection(step.name, error)

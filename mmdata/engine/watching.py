@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from mmdata.codec.decoders import decode
 from mmdata.codec.video import BrokenOff, OpenVideo, decoded
-from mmdata.core.sample import Blob, Frames, Video
-from mmdata.core.step import Arrays
+from mmdata.core.sample import Blob, Frames, Part, Video
+from mmdata.core.step import Arrays, Feature
 from mmdata.core.watch import View, Watch, Watching, ended
 from mmdata.engine.carry import read_only
 
@@ -120,9 +121,15 @@ def _shown(video: Video, watchers: Sequence[Watcher], note: Note) -> float:
     return 0.0
 
 
-def opened_leniently(blob: Blob) -> Video:
-    """A film that may break off, as a step that is not strict gets it."""
-    return OpenVideo(strict=False).map(blob)
+def decoded_for(step: Feature[Any], blob: Blob) -> Part:
+    """A part as a feature reads it, by the default decoder; a watcher that is not strict takes films that break off.
+
+    Raises:
+        DecodeError: it can't be decoded.
+    """
+    if isinstance(step, Watch) and not step.strict:
+        return OpenVideo(strict=False).map(blob)
+    return decode(blob, step.takes)
 
 
 def watch_alone(step: Watch, video: Video) -> Arrays:
