@@ -219,7 +219,8 @@ def _deal(made: Decision, store: Store, name: str, split: Split, places: np.ndar
         raise ConfigError("split", ["group: 'cluster' is what dedup finds; there is no dedup rule"])
     own = split.places(made.keys, groups[0]) if groups else places
     together = [_codes(values) for values in groups] + ([] if made.clusters is None else [made.clusters])
-    together_by = components(len(made.keys), together)
+    is_plain = split.stratified is None and len(together) == 1 and not merging
+    together_by = together[0] if is_plain else components(len(made.keys), together)
     if split.stratified is not None:
         dealt = deal_strata(together_by, _codes(_values(store, split.stratified, "stratified")), own, split.parts)
     elif merging and list(split.groups) != ["key"]:
@@ -229,9 +230,8 @@ def _deal(made: Decision, store: Store, name: str, split: Split, places: np.ndar
         dealt = Dealt(split.deal(own), np.zeros(len(own), bool))
     made.parts, made.split, made.since = split.names, dealt.splits, dealt.since
     made.leave_out(dealt.moved, MOVED)
-    is_first = np.zeros(len(made.keys), bool)
-    is_first[together_by[made.left]] = True
-    made.n_groups = int(is_first.sum())
+    selected = together_by[made.left]
+    made.n_groups = int((np.bincount(selected[selected >= 0]) > 0).sum() + (selected < 0).sum())
 
 
 def _values(store: Store, column: str, setting: str) -> list[object]:

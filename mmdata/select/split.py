@@ -113,16 +113,15 @@ class Split:
         """Where samples stand in [0, 2**64): uint64 [sample], uniform over keys, or over groups."""
         if groups is None:
             return self._placed([f'["key",{encode_basestring(key)}]' for key in keys])
-        known: dict[object, str] = {}
-        for group in groups:
-            if group is not None and (type(group), group) not in known:
-                known[type(group), group] = canonical(["group", group])
-        return self._placed(
-            [
-                f'["key",{encode_basestring(key)}]' if group is None else known[type(group), group]
-                for key, group in zip(keys, groups, strict=True)
-            ]
+        known: dict[tuple[type, object], int] = {}
+        codes = np.array(
+            [-1 if group is None else known.setdefault((type(group), group), len(known)) for group in groups], np.int64
         )
+        alone = np.flatnonzero(codes < 0)
+        placed = np.empty(len(keys), np.uint64)
+        placed[codes >= 0] = self._placed([canonical(["group", group]) for _, group in known])[codes[codes >= 0]]
+        placed[alone] = self.places([keys[row] for row in alone])
+        return placed
 
     def _placed(self, tokens: Sequence[str]) -> np.ndarray:
         seed = f"{self.seed}\x00"

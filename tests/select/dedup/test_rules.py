@@ -97,7 +97,7 @@ def test_of_a_cluster_the_best_stays_and_what_has_no_quality_comes_last(tmp_path
 
 
 def test_pictures_must_be_near_in_both_hashes(tmp_path: Path) -> None:
-    rows = [
+    rows: list[Row] = [
         {"image.phash": bits(), "image.dhash": bits()},
         {"image.phash": bits(*range(8)), "image.dhash": bits(*range(5))},
         {"image.phash": bits(*range(30, 39)), "image.dhash": bits()},
