@@ -120,7 +120,7 @@ class Split:
         alone = np.flatnonzero(codes < 0)
         placed = np.empty(len(keys), np.uint64)
         placed[codes >= 0] = self._placed([canonical(["group", group]) for _, group in known])[codes[codes >= 0]]
-        placed[alone] = self.places([keys[row] for row in alone])
+        placed[alone] = self.places([keys[row] for row in alone.tolist()])
         return placed
 
     def _placed(self, tokens: Sequence[str]) -> np.ndarray:
