@@ -42,7 +42,7 @@ def timed(contestant: str, folder: Path) -> Measured:
         python = PEERS / ("juicer-video" if contestant == "juicer" else "video") / "bin" / "python"
         return measure([python, HERE / "video_peers.py", contestant, folder / "film.mp4"], env=ONE_THREAD)
     with tempfile.TemporaryDirectory(prefix="mmdata-bench-") as out:
-        program = [Path(sys.executable).with_name("mmdata"), "run", HERE / "video.yaml", "--json"]
+        program: list[str | Path] = [Path(sys.executable).with_name("mmdata"), "run", HERE / "video.yaml", "--json"]
         words = [*program, "--source", folder, "--store", Path(out) / "store", "--executor", "inline"]
         measured = measure(words, env=ONE_THREAD)
     counts = json.loads(measured.output)

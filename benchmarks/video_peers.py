@@ -27,10 +27,10 @@ def floor(path: str) -> int:
         film.streams.video[0].codec_context.thread_count = 1
         for n, frame in enumerate(film.decode(video=0)):
             if n % FLOW_EVERY == 0:
-                luma = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
+                luma = np.frombuffer(memoryview(frame.planes[0]), np.uint8).reshape(-1, frame.planes[0].line_size)
                 after = cv2.resize(luma[: frame.height, : frame.width], (WIDTH, 180), interpolation=cv2.INTER_AREA)
                 if before is not None:
-                    flow.calc(before, after, None)
+                    flow.calc(before, after, None)  # type: ignore[call-overload]
                 before = after
     return n + 1
 
@@ -52,7 +52,7 @@ def cv2_floor(path: str) -> int:
             grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
             after = cv2.resize(grey, (WIDTH, 180), interpolation=cv2.INTER_AREA)
             if before is not None:
-                flow.calc(before, after, None)
+                flow.calc(before, after, None)  # type: ignore[call-overload]
             before = after
     return n + 1
 
@@ -71,7 +71,7 @@ def loop(path: str) -> int:
             grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
             after = cv2.resize(grey, (WIDTH, 180), interpolation=cv2.INTER_AREA)
             if before is not None:
-                flow.calc(before, after, None)
+                flow.calc(before, after, None)  # type: ignore[call-overload]
             before = after
         if n % (FRAMES_EVERY // 2) == 0:
             histograms.append(cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3).ravel())
@@ -79,7 +79,8 @@ def loop(path: str) -> int:
             kept.append(cv2.resize(frame, (224, 126), interpolation=cv2.INTER_AREA))
     rows = np.stack(histograms)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, 20, 0.0)
-    cv2.kmeans(rows, min(8, len(rows)), None, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    labels = np.zeros((len(rows), 1), np.int32)
+    cv2.kmeans(rows, min(8, len(rows)), labels, criteria, 1, cv2.KMEANS_PP_CENTERS)
     return n + 1
 
 
@@ -95,7 +96,7 @@ def scenes(path: str) -> int:
 
 def juicer(path: str) -> int:
     """Data-Juicer's motion filter alone: Farneback's flow, 8 frames a second, 180 rows."""
-    from data_juicer.ops.filter.video_motion_score_filter import VideoMotionScoreFilter
+    from data_juicer.ops.filter.video_motion_score_filter import VideoMotionScoreFilter  # type: ignore[import-not-found]
 
     step = VideoMotionScoreFilter(sampling_fps=8, size=180)
     found = step.compute_stats_single({"videos": [path], "__dj__stats__": {}})

@@ -255,7 +255,7 @@ def looped(data: bytes, times: int) -> bytes:
     import av
 
     file = io.BytesIO()
-    with av.open(io.BytesIO(data)) as film, av.open(file, "w", format="mp4") as made:
+    with av.open(io.BytesIO(data), "r") as film, av.open(file, "w", format="mp4") as made:
         pictures = film.streams.video[0]
         stream = made.add_stream_from_template(pictures)
         packets = [packet for packet in film.demux(pictures) if packet.dts is not None]
@@ -265,6 +265,5 @@ def looped(data: bytes, times: int) -> bytes:
             for packet, (pts, dts) in zip(packets, ticks, strict=True):
                 packet.stream = stream
                 packet.pts, packet.dts = (tick + turn * len(packets) * step for tick in (pts, dts))
-                packet.time_base = pictures.time_base
                 made.mux(packet)
     return file.getvalue()
