@@ -178,6 +178,13 @@ class Feature(Step, Generic[Takes]):
         the columns "frames.flow" and "frames.flow.motion".
         """
 
+    def fitted(self) -> Mapping[str, str]:
+        """Files that its arrays can't be understood without, such as a vocabulary, by the setting that names them.
+
+        The store keeps a copy.
+        """
+        return {}
+
     def columns(self) -> dict[str, ArraySpec]:
         """The promised arrays by column name."""
         promise = self.spec()

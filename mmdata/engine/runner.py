@@ -33,6 +33,7 @@ from mmdata.engine.todo import Todo
 from mmdata.engine.visible import absolute
 from mmdata.errors import CommitConflict, ConfigError, RunStopped, StepError, StoreError
 from mmdata.store.files import Files
+from mmdata.store.fitted import keep
 from mmdata.store.pulse import beating
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Store
@@ -103,6 +104,8 @@ def _recorded_work(found: Look, store: Store, options: RunOptions, report: RunRe
         with beating(Files.at(store.url, store.storage_options), record):
             if len(store.forgotten()) != found.n_blocked:  # since the look; from now on `forget` sees this run
                 found = look(found.pipeline, absolute(report.store), options, commit=True)
+            for family in found.compiled.families:
+                keep(Files.at(store.url, store.storage_options), family.name, family.fp, family.step.fitted())
             _work_until_done(found, store, options, report)
     except KeyboardInterrupt:
         report.state = INTERRUPTED

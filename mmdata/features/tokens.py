@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -108,6 +108,9 @@ class TokenIds(Extract[Text]):
     def settings(self) -> dict[str, Any]:
         with file_of("model", self.model):
             return {**super().settings(), "model": pieces_digest(self.model)}
+
+    def fitted(self) -> Mapping[str, str]:
+        return {"model": self.model}
 
     def spec(self) -> ArraySpec:
         return ArraySpec(dims=("token",), dtype="int32")

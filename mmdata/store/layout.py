@@ -8,6 +8,7 @@
       plans/  runs/                         Delta tables of the coordinator
       selections/NAME/                      Delta table a selection
       snapshots/NAME.json
+      fitted/FAMILY/FP/                     vocabularies and tokenizers that a family was made by
       forgotten/                            when samples were forgotten, and salted hashes of their keys
       tmp/                                  what is being written; left behind only by a killed process
 
@@ -27,7 +28,7 @@ MARKER = "store.json"
 SAMPLES, DROPS, REJECTS = "samples", "drops", "rejects"
 PLANS, RUNS = "plans", "runs"
 MEDIA, FEATURES, SNAPSHOTS, SCRATCH = "media", "features", "snapshots", "tmp"
-SELECTIONS = "selections"
+SELECTIONS, FITTED = "selections", "fitted"
 MEDIA_INDEX = f"{MEDIA}/index.json"
 LOG = "_delta_log"
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from mmdata import __version__
 from mmdata.core.ports import Entry
 from mmdata.errors import SchemaMismatch, StoreError
-from mmdata.store import plans, runs, selections, snapshots
+from mmdata.store import fitted, plans, runs, selections, snapshots
 from mmdata.store.commits import Change, apply
 from mmdata.store.files import Files, missing_store, usable
 from mmdata.store.forget import Forgotten, forget
@@ -251,6 +251,13 @@ class Store(Reading):
         """All runs, the oldest first; pipeline, recipe, counts and machine are JSON."""
         self._runs.refresh()
         return runs.table(self._files, self._runs)
+
+    def fitted(self, family: str) -> dict[str, bytes]:
+        """Vocabularies and tokenizers by which the newest run made a family, by the setting that named them."""
+        self._runs.refresh()
+        fps = (recipe.features.get(family) for recipe in runs.recipes(self._runs))
+        fp = next((fp for fp in fps if fp is not None), None)
+        return {} if fp is None else fitted.kept(self._files, family, fp)
 
     def write_index(self) -> None:
         """Write media/index.json: the live tar shards in the form of `wids`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -59,6 +60,9 @@ class BagOfWords(_OfFile):
     on: str = "text"
     into: str = "text.words"
 
+    def fitted(self) -> Mapping[str, str]:
+        return {"file": self.file}
+
     def spec(self) -> ArraySpec:
         return ArraySpec(dims=("term",), sizes={"term": len(_vocabulary(self.file).places)})
 
@@ -83,6 +87,9 @@ class TfIdf(_OfFile):
     on: str = "text"
     into: str = "text.tfidf"
     sublinear: bool = False
+
+    def fitted(self) -> Mapping[str, str]:
+        return {"file": self.file}
 
     def spec(self) -> ArraySpec:
         return ArraySpec(dims=("term",), sizes={"term": len(_vocabulary(self.file).places)})
