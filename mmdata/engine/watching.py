@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -39,7 +40,7 @@ class Watcher:
 
     def begin(self, video: Video) -> None:
         with _Caught(self):
-            self.view, self.watching = self.step.view(video), self.step.watch(video)
+            self.view, self.watching = _viewed(self.step, video), self.step.watch(video)
             next(self.watching)
 
     def see(self, frames: Frames) -> None:
@@ -53,7 +54,8 @@ class Watcher:
     def fail(self, error: Exception) -> None:
         self.error = error
         if self.watching is not None:
-            self.watching.close()
+            with suppress(Exception):  # it ended already; what else it has to say is its own
+                self.watching.close()
 
 
 class _Caught:
@@ -145,6 +147,13 @@ def watch_alone(step: Watch, video: Video) -> Arrays:
 
 def _still(watchers: Sequence[Watcher]) -> Iterator[Watcher]:
     return (watcher for watcher in watchers if watcher.watches)
+
+
+def _viewed(step: Watch, video: Video) -> View:
+    view: Any = step.view(video)
+    if not isinstance(view, View):
+        raise TypeError(f"view must return a View, not {view!r}")
+    return view
 
 
 def _of(watching: Watching | None) -> Any:

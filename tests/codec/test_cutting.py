@@ -111,6 +111,14 @@ def test_neighbours_share_every_frame_between_them() -> None:
         assert [number for each in numbers for number in each] == list(range(96)), name
 
 
+def test_frames_that_need_the_next_key_frame_are_in_no_clip() -> None:
+    options = {"bf": "4", "x265-params": "log-level=none:open-gop=1:scenecut=0:b-adapt=0"}
+    video = OpenVideo().map(Blob.of(film_bytes(numbered(40), codec="libx265", gop=10, options=options)))
+    cut = clip(video, Span.of(*key_times(video)[:2]), method="copy")
+    numbers, _ = shown(cut)  # which is strict: what it says of its length holds
+    assert numbers == list(range(6))  # the four before the key frame are made from it
+
+
 @given(st.integers(0, 94), st.integers(1, 96))
 @settings(deadline=None, max_examples=15)
 def test_exact_clips_have_their_frames_whatever_the_span(first: int, length: int) -> None:

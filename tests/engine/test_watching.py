@@ -76,6 +76,23 @@ class Table:
             self.rows[key] = (None if error else row, error)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unruly(Brightness):
+    """Without a view, or raising when it is told that the film broke off."""
+
+    into: str = "video.unruly"
+    has_view: bool = True
+
+    def view(self, video: Video) -> View:
+        return super().view(video) if self.has_view else cast(View, None)
+
+    def watch(self, video: Video) -> Watching:
+        try:
+            return (yield from super().watch(video))
+        except GeneratorExit:
+            raise KeyError("not now") from None
+
+
 def film(n_frames: int = 16) -> bytes:
     return mp4_bytes(moving_shapes(n_frames, 96, 64, camera_px=(2, 0))[0], fps=8)
 
@@ -104,6 +121,27 @@ def extracted(
         extraction.add(each.key, each, refused)
     extraction.flush()
     return [table.rows for table in tables]
+
+
+def test_a_watcher_without_a_view_or_that_raises_once_it_is_closed_costs_no_other() -> None:
+    steps = (
+        Unruly(has_view=False),
+        Unruly(into="video.closing"),
+        Brightness(),
+        Brightness(into="video.to", strict=False),
+    )
+    data = film(96)
+    damaged = bytearray(data)
+    first = data.index(b"mdat") + data.index(b"moov") >> 1
+    damaged[first : first + 2000] = bytes(2000)
+    whole, broken = extracted(steps, [sample(data)]), extracted(steps, [sample(bytes(damaged))])
+    unseen, closing, one, other = (rows["s/a"][1] for rows in whole)
+    assert "view must return a View, not None" in str(unseen)
+    assert unseen == broken[0]["s/a"][1]
+    assert closing is one is other is None
+    assert broken[1]["s/a"][1] == broken[2]["s/a"][1]
+    assert "it breaks off" in str(broken[2]["s/a"][1])
+    assert broken[3]["s/a"][1] is None
 
 
 def test_a_film_is_decoded_once_however_many_features_watch_it() -> None:

@@ -172,7 +172,7 @@ def _between(
     Raises:
         DecodeError: there is no key frame.
     """
-    begun = False
+    begun = ended = False
     sounds: list[Packet[Any]] = []
     for packet in packets:
         time = _time_s(packet, start)
@@ -182,6 +182,9 @@ def _between(
             break
         half_tick = packet.time_base / 2
         is_sound = packet.stream.index != picture
+        ended = ended or (not is_sound and packet.is_keyframe and time >= span.end_s - half_tick)
+        if ended and not is_sound:
+            continue  # made from a key frame that the next clip has
         lasts_s = (packet.duration or 0) * packet.time_base if is_sound and early else 0
         # what is heard at the start began before
         if not span.start_s - half_tick <= time + lasts_s or not time < span.end_s - half_tick:
