@@ -32,6 +32,8 @@ def predict(
     from mmdata.train.fit import CHECKPOINT
     from mmdata.train.predict import predict as probabilities_of
 
+    if folders := [path for path in files if path.is_dir()]:
+        raise typer.BadParameter(f"{folders[0]} is a folder; name files of it, such as {folders[0]}/*")
     net = load_model(model / CHECKPOINT if model.is_dir() else model)
     columns = {item.column for item in net.plan.inputs}
     found: dict[str, _Found] = {}

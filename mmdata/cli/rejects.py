@@ -31,6 +31,9 @@ def rejects(
     store: StoreArg,
     replay: Annotated[bool, typer.Option("--replay", help="Try rejected samples and failed features again.")] = False,
     missing: Annotated[bool, typer.Option("--missing", help="List features that failed, instead of samples.")] = False,
+    dropped: Annotated[
+        bool, typer.Option("--dropped", help="List samples that steps decided against, instead.")
+    ] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code each failed, too.")] = False,
     source: SourceOption = None,
     executor: Executor = ExecutorName.pool,
@@ -55,6 +58,16 @@ def rejects(
         n_workers = workers or usual_workers(file.pipeline.features, settings)
         chosen = executor_(executor.value, n_workers, scheduler=scheduler, wait_s=wait)
         _replay(store, file, location, settings, chosen, as_json=as_json)
+        return
+    if missing and dropped:
+        raise typer.BadParameter("--missing and --dropped are two lists: ask for one")
+    if dropped:
+        rows = opened.drops().to_pylist()
+        if as_json:
+            print_json({"store": store, "dropped": rows})
+        else:
+            table = [[row["key"], row["step"], row["reason"], row["pointer"]] for row in rows]
+            print_table(table, ["key", "step", "reason", "source"])
         return
     rows = (opened.missing() if missing else opened.rejects()).to_pylist()
     if as_json:

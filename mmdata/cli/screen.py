@@ -172,12 +172,15 @@ def summary(report: RunReport) -> None:
     say(f"store: {report.store}")
     if counts.n_rejected:
         say(f"see why: mmdata rejects {report.store}")
+    if counts.n_dropped:
+        say(f"see which were dropped: mmdata rejects {report.store} --dropped")
     if counts.missing.total():
         say(f"see why features are missing: mmdata rejects {report.store} --missing; try them again: --replay")
     if report.state == "interrupted":
         print("interrupted; what was done is stored, and the same command goes on from there")
     if report.state == "stopped":
-        say(f"stopped: more than {report.rejects_limit:.1%} of {report.samples_todo} samples were rejected")
+        above = f"more than {report.rejects_limit:.1%} of {report.samples_todo} samples were rejected"
+        say(f"stopped: {above}; --max-rejects allows more")
 
 
 def _listed(what: str, counter: Mapping[str, int]) -> None:

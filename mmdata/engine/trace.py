@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,10 +127,20 @@ def _stored(store: Store, found: Trace) -> None:
             found.features[column] = _said(array)
     files = Files.at(store.url, store.storage_options)
     for name in selections.names(files):
-        for row in selections.read(files, name).to_pylist():
+        rows = selections.read(files, name).to_pylist()
+        for row in rows:
             if row["key"] == found.key:
                 where = f"left out: {row['reason']}" if row["reason"] else row["split"] or "selected"
-                found.story.append(f"selection {name!r}: {where}")
+                found.story.append(f"selection {name!r}: {where}{_alike(row, rows)}")
+
+
+def _alike(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Of which selected samples one is a duplicate that a rule of dedup left out, in words."""
+    reason = row["reason"] or ""
+    if not reason.startswith("dedup.") or reason.endswith(".against") or row["cluster"] is None:
+        return ""
+    kept = [other["key"] for other in rows if other["cluster"] == row["cluster"] and not other["reason"]]
+    return f", a duplicate of {', '.join(kept[:5])}" if kept else ""
 
 
 def _said(array: np.ndarray) -> str:

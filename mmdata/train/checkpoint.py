@@ -113,7 +113,7 @@ def _archive(path: Path) -> dict[str, Any]:
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(f"no checkpoint at {path}: `mmdata train ... --out FOLDER` makes one") from None
     except Exception as error:  # torch raises nearly anything on damaged bytes
         raise SchemaMismatch(f"{path} is no checkpoint, or is damaged: {type(error).__name__}") from error
     if not isinstance(raw, dict):

@@ -158,6 +158,16 @@ def test_rejects_lists_key_step_reason_and_file(mmdata: Mmdata, made: Any) -> No
     assert mmdata("rejects", made.store, "--missing", "--json").json["missing"] == []
 
 
+def test_rejects_lists_what_steps_dropped_where_it_is_asked_for(mmdata: Mmdata, made: Any) -> None:
+    head, row = mmdata("rejects", made.store, "--dropped").out.splitlines()
+    assert head == "key\tstep\treason\tsource"
+    assert row.split("\t")[:3] == ["media/disc/short", "clean.text.KeepLength", "too_short"]
+    (found,) = mmdata("rejects", made.store, "--dropped", "--json").json["dropped"]
+    assert (found["key"], found["reason"]) == ("media/disc/short", "too_short")
+    both = mmdata("rejects", made.store, "--dropped", "--missing")
+    assert (both.code, both.out) == (2, "")
+
+
 def test_verify_of_a_sound_store(mmdata: Mmdata, made: Any) -> None:
     ended = mmdata("verify", made.store)
     assert ended.code == 0

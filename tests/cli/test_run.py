@@ -29,6 +29,7 @@ def test_run_says_what_became_of_every_sample(mmdata: Mmdata, own: Any) -> None:
     assert "  files that belong to no sample: 1 (1 without extension); mmdata plan --unmatched names them" in lines
     assert f"store: {own.store}" in lines
     assert f"see why: mmdata rejects {own.store}" in lines
+    assert f"see which were dropped: mmdata rejects {own.store} --dropped" in lines
 
 
 def test_run_in_json_is_one_object_with_all_that_is_promised(mmdata: Mmdata, own: Any) -> None:
@@ -141,7 +142,11 @@ def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_stor
     assert (bad["class"], bad["note"][:8]) == (None, "rejected")
     told = mmdata(*command, "--source", training.source)
     assert (told.code, told.out.count("\n")) == (0, 4)
-    assert mmdata("predict", tmp_path / "none", training.pipeline, files[0]).code == 1
+    nowhere = mmdata("predict", tmp_path / "none", training.pipeline, files[0])
+    assert (nowhere.code, "no checkpoint at " in nowhere.err) == (1, True)
+    folder = mmdata("predict", tmp_path / "model", training.pipeline, training.source)
+    assert (folder.code, folder.out) == (2, "")
+    assert "is a folder" in folder.err
 
 
 def test_train_without_a_train_section_is_refused(mmdata: Mmdata, made: Any) -> None:

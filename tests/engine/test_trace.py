@@ -23,6 +23,7 @@ from mmdata.engine.trace import trace
 from mmdata.errors import DataError, StoreError
 from mmdata.features.image import PerceptualHash, Sharpness
 from mmdata.features.text import TextLength
+from mmdata.select.dedup import Exact
 from mmdata.select.selection import select
 from mmdata.source.files import Files
 from mmdata.store.store import Store
@@ -110,6 +111,17 @@ def test_a_feature_of_a_part_that_is_not_there_says_so(store: Store) -> None:
 
 def test_a_sample_that_a_selection_left_out_says_why(store: Store) -> None:
     assert trace(store, "corpus/odd").story[-1].startswith("selection 'v1': left out: ")
+
+
+def test_a_duplicate_names_what_stayed_in_its_place(store: Store) -> None:
+    select(store, "once", dedup=[Exact(on="text.length.chars")])
+    rows = {row["key"]: row for row in store.selection("once").to_pylist()}
+    twins = [row for row in rows.values() if row["reason"] == "dedup.exact"]
+    assert twins
+    for twin in twins:
+        (kept,) = [key for key, row in rows.items() if row["cluster"] == twin["cluster"] and not row["reason"]]
+        said = f"selection 'once': left out: dedup.exact, a duplicate of {kept}"
+        assert said in trace(store, twin["key"]).story
 
 
 def test_a_dropped_sample_tells_step_and_reason(store: Store) -> None:

@@ -49,7 +49,7 @@ class MoveCaptions(Map[Sample, Sample]):
     min_left: Annotated[float, Ge(0), Le(1)] = 0.5
 
     def needs(self, parts: Collection[str] | None) -> Mapping[str, type]:  # noqa: ARG002  always the same
-        return {self.captions: Captions}
+        return {self.captions: Captions, self.onto: object}  # decoded or not: what no step touched has no time map
 
     def map(self, sample: Sample) -> Sample | Drop:
         captions, onto = sample.parts.get(self.captions), sample.parts.get(self.onto)

@@ -29,7 +29,7 @@ def read_srt(text: str, cues: Cues) -> None:
     lines = lines_of(text)
     timings = [(at, match) for at, line in enumerate(lines) if (match := _srt_timing(line, at, cues))]
     if not timings and text.strip():
-        cues.fault('no line of it says when a caption is shown ("00:00:01,000 --> 00:00:02,500")')
+        cues.fault('no line of it says when a caption is shown, such as 00:00:01,000 --> 00:00:02,500')
     for (at, match), (end, _) in zip(timings, [*timings[1:], (len(lines), None)], strict=False):
         body = lines[at + 1 : end]
         if end < len(lines) and body and body[-1].strip().isdigit():

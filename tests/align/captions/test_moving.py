@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmdata import api
 from mmdata.align.captions import MoveCaptions, ShiftCaptions
 from mmdata.align.captions.moving import moved
 from mmdata.augment.audio import ChangeSpeed
 from mmdata.clean.audio import SplitOnSilence, TrimSilence
+from mmdata.config.load import load
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Audio, Captions, Sample
 from mmdata.core.spans import Span, TimeMap
 from mmdata.core.step import Drop
+from mmdata.errors import ConfigError
 from mmdata.testing.build import noise, silence
 from mmdata.testing.captions import CUES, captions
 from mmdata.testing.contracts.steps import Case, StepContract
@@ -58,6 +62,16 @@ class TestMoveCaptions(StepContract):
             unchanged=Sample("k", {"audio": SPOKEN, "captions": SAID}),
             others={"captions": "words", "onto": "video"},
         )
+
+
+def test_what_captions_are_moved_onto_has_to_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    source = 'source: {use: source.files.Files, parts: {video: "{stem}.mp4", captions: "{stem}.srt"}}'
+    file.write_text(f"{source}\ningest: [align.captions.MoveCaptions]\n")
+    with pytest.raises(ConfigError, match="there is no part 'audio' here; there are 'captions', 'video'"):
+        api.check(load(file, source="films"))
+    file.write_text(f"{source}\ningest: [{{use: align.captions.MoveCaptions, onto: video}}]\n")
+    api.check(load(file, source="films"))
 
 
 @pytest.mark.parametrize(
