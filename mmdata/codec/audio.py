@@ -50,6 +50,10 @@ class DecodeAudio(Map[Blob, Audio]):
 
     Raises:
         DecodeError: the bytes are no sound, are cut short or damaged, hold a NaN or an infinity, or pass a limit.
+
+    Reference:
+        libsndfile; FFmpeg, by PyAV; plain WAV by RIFF's own layout. What is cut short is told by each format's own
+        sizes.
     """
 
     extra: ClassVar[str | None] = "audio"

@@ -35,6 +35,9 @@ class DecodeText(Map[Blob, Text]):
     Raises:
         DecodeError: a byte is no part of such text (named), or it holds NUL, which no text does: pictures and
             UTF-16 without a mark do.
+
+    Reference:
+        The Unicode Standard, byte order marks; UTF-8 by RFC 3629; other encodings by Python's codecs.
     """
 
     on: str | None = "text"

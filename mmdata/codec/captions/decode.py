@@ -37,6 +37,9 @@ class DecodeCaptions(Map[Blob, Captions]):
 
     Raises:
         DecodeError: the bytes are no text, or no captions; with the line at fault.
+
+    Reference:
+        WebVTT (W3C, section 6), TTML 2 (W3C), ASS by Aegisub's "ASS File Format"; SubRip and LRC have no standard.
     """
 
     on: str | None = "captions"

@@ -40,6 +40,9 @@ class ReadSubtitles(Map[Video, Captions]):
 
     Raises:
         DecodeError: the track can't be read, or is one of pictures.
+
+    Reference:
+        FFmpeg's demuxers and decoders of subtitles, by PyAV.
     """
 
     extra: ClassVar[str | None] = "video"

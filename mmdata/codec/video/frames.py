@@ -37,6 +37,9 @@ class DecodeFrames(Map[Video, Frames]):
 
     Raises:
         DecodeError: the film can't be decoded, is cut short, or passes a limit.
+
+    Reference:
+        FFmpeg, by PyAV: its decoders and libswscale. The grid of times is of mmdata.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -33,6 +33,10 @@ class OpenVideo(Map[Blob, Video]):
 
     Raises:
         DecodeError: the bytes are no film, hold no picture track, are cut short, or pass a limit.
+
+    Reference:
+        FFmpeg, by PyAV. What is cut short is told by the sizes of ISO/IEC 14496-12 (MP4), EBML (RFC 8794), RIFF and
+        others.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -39,6 +39,9 @@ class DecodeSound(Map[Video, Audio]):
 
     Raises:
         DecodeError: the track can't be decoded, or passes a limit.
+
+    Reference:
+        FFmpeg, by PyAV. How the track is laid on the film's clock is of mmdata.
     """
 
     extra: ClassVar[str | None] = "video"
