@@ -15,7 +15,11 @@ from mmdata.kernels.audio.quality import bandwidth_hz, silent_share, snr_db
 
 @dataclass(frozen=True, kw_only=True)
 class KeepDuration(Filter[Audio]):
-    """Keep clips of `min_s` to `max_s` seconds, both included; None is no bound."""
+    """Keep clips of `min_s` to `max_s` seconds, both included; None is no bound.
+
+    Reference:
+        Plain count of samples, over their rate.
+    """
 
     on: str = "audio"
     min_s: Annotated[float, Ge(0)] | None = None
@@ -39,6 +43,9 @@ class KeepSnr(Filter[Audio]):
 
     An estimate for sound with pauses, such as speech: noise is what the quietest tenth of the clip has
     (`kernels.audio.quality.snr_db`). As a number for each clip: the feature `AudioQuality`.
+
+    Reference:
+        In the manner of NIST's STNR; that the quietest tenth is the noise is of mmdata.
     """
 
     on: str = "audio"
@@ -54,6 +61,9 @@ class KeepUnclipped(Filter[Audio]):
 
     A flat top is three samples in a row or more at the channel's greatest, or least, level, whatever that is: a clip
     that was turned down after it was clipped is found, too. See `kernels.audio.clipping`.
+
+    Reference:
+        Of mmdata: flat tops at the extremes.
     """
 
     on: str = "audio"
@@ -69,6 +79,9 @@ class KeepSounding(Filter[Audio]):
 
     Args:
         floor_db: a frame is silent when every channel is at or below it (dB re full scale, of the mean square).
+
+    Reference:
+        Of mmdata: mean squares of 10 ms frames.
     """
 
     on: str = "audio"
@@ -86,6 +99,10 @@ class KeepBandwidth(Filter[Audio]):
 
     Args:
         floor_db: what the mean spectrum has below this, re its greatest, is nothing.
+
+    Reference:
+        Of mmdata: the highest bin of the spectrum averaged as by Welch, "The use of fast Fourier transform for the
+        estimation of power spectra" (1967).
     """
 
     extra: ClassVar[str | None] = "audio"

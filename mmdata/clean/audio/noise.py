@@ -58,6 +58,9 @@ class RemoveHum(Map[Audio, Audio]):
         hum_hz: the frequency to take out, asked or not; None listens for 50 and 60 Hz.
         n_harmonics: how many multiples are taken out, the first counted.
         q: frequency over width of a notch.
+
+    Reference:
+        Notches of `scipy.signal.iirnotch`; how hum is known is of mmdata.
     """
 
     extra: ClassVar[str | None] = "audio"
@@ -81,6 +84,9 @@ class RepairClipping(Map[Audio, Audio]):
 
     Tops of more than 5 ms stay: what was there can't be known. Where the bridges pass full scale, all of the clip is
     turned down. To drop such clips instead: `KeepUnclipped`.
+
+    Reference:
+        Cubic Hermite interpolation; what a flat top is is of mmdata.
     """
 
     on: str = "audio"

@@ -22,6 +22,9 @@ class TrimSilence(Map[Audio, Audio]):
 
     Args:
         margin_s: silence that stays before the first and after the last sound, where there is so much.
+
+    Reference:
+        Of mmdata: mean squares of 10 ms frames.
     """
 
     on: str = "audio"
@@ -51,6 +54,9 @@ class SplitOnSilence(Split[Audio]):
         min_piece_s: shorter pieces are left out; their length is that of the sound, without margins.
         max_piece_s: longer pieces are cut once more, at the quietest moment of their second half; None is no bound.
         margin_s: silence that is kept at both ends of a piece, where there is so much.
+
+    Reference:
+        Of mmdata: mean squares of 10 ms frames.
     """
 
     on: str = "audio"

@@ -45,6 +45,10 @@ class TrimToSpeech(SpeechSettings, Map[Audio, Audio]):
 
     Args:
         margin_s: what stays before and after the speech, where there is so much.
+
+    Reference:
+        Silero Team, Silero VAD (https://github.com/snakers4/silero-vad); stretches as its `get_speech_timestamps` finds
+        them.
     """
 
     extra: ClassVar[str | None] = "speech"
@@ -69,6 +73,10 @@ class SplitOnSpeech(SpeechSettings, Split[Audio]):
 
     Args:
         margin_s: what stays before and after each, up to the middle of the pause.
+
+    Reference:
+        Silero Team, Silero VAD (https://github.com/snakers4/silero-vad); stretches as its `get_speech_timestamps` finds
+        them.
     """
 
     extra: ClassVar[str | None] = "speech"
@@ -92,7 +100,12 @@ class SplitOnSpeech(SpeechSettings, Split[Audio]):
 
 @dataclass(frozen=True, kw_only=True)
 class KeepSpeech(SpeechSettings, Filter[Audio]):
-    """Keep clips of which at least `min_share` is speech."""
+    """Keep clips of which at least `min_share` is speech.
+
+    Reference:
+        Silero Team, Silero VAD (https://github.com/snakers4/silero-vad); stretches as its `get_speech_timestamps` finds
+        them.
+    """
 
     extra: ClassVar[str | None] = "speech"
 

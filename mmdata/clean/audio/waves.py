@@ -16,7 +16,11 @@ from mmdata.kernels.audio import mono, resample
 
 @dataclass(frozen=True, kw_only=True)
 class MixDown(Map[Audio, Audio]):
-    """Mix all channels down to one, their mean."""
+    """Mix all channels down to one, their mean.
+
+    Reference:
+        Plain mean.
+    """
 
     on: str = "audio"
 
@@ -34,6 +38,9 @@ class PickChannel(Map[Audio, Audio]):
 
     Args:
         channel: counted from 0, or from the last, which is -1.
+
+    Reference:
+        Plain choice.
     """
 
     on: str = "audio"
@@ -71,6 +78,9 @@ class RemoveOffset(Map[Audio, Audio]):
 
     Args:
         tolerance: a clip whose channels' means are all at most this, of full scale, is left as it is.
+
+    Reference:
+        Plain mean.
     """
 
     on: str = "audio"
