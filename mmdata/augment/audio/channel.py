@@ -31,6 +31,9 @@ class Reverberate(RandomMap[Audio, Audio]):
 
     Raises:
         ConfigError: there is no such folder, or no sound in it.
+
+    Reference:
+        Plain convolution; a room made up is Polack's model of late reverberation (1988).
     """
 
     extra: ClassVar[str | None] = "audio"
@@ -73,6 +76,9 @@ class BandPass(RandomMap[Audio, Audio]):
     Args:
         low_hz: the least and the greatest lower end.
         high_hz: the same of the upper end; what lies above half the rate is no end.
+
+    Reference:
+        Butterworth, "On the theory of filter amplifiers" (1930): the magnitude of order 4, without its turn of phase.
     """
 
     extra: ClassVar[str | None] = "audio"
@@ -103,6 +109,10 @@ class Recode(RandomMap[Audio, Audio]):
         codecs: those that are drawn from.
         min_quality: from 0, the smallest files, to 1; drawn evenly between the two, for mp3, vorbis and opus.
         max_quality: the greatest.
+
+    Reference:
+        libsndfile's encoders: MP3 by LAME, Vorbis, Opus (RFC 6716), mu-law and A-law (ITU-T G.711), GSM 06.10; other
+        rates by soxr.
     """
 
     extra: ClassVar[str | None] = "audio"

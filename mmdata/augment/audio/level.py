@@ -13,7 +13,11 @@ from mmdata.core.step import Drop, RandomMap
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeGain(RandomMap[Audio, Audio]):
-    """Turn a clip up or down by a gain drawn evenly, in dB; never so far up that it passes full scale."""
+    """Turn a clip up or down by a gain drawn evenly, in dB; never so far up that it passes full scale.
+
+    Reference:
+        Plain gain.
+    """
 
     keeps_form: ClassVar[bool] = True
 

@@ -25,6 +25,10 @@ class AddNoise(RandomMap[Audio, Audio]):
     Args:
         color: "white", or "pink", whose power is equal in every octave.
         p: the share of clips that get noise.
+
+    Reference:
+        Pink noise: Timmer and Koenig, "On generating power law noise" (Astronomy and Astrophysics, 1995). The ratio is
+        that of plain mean squares.
     """
 
     extra: ClassVar[str | None] = "audio"
@@ -64,6 +68,9 @@ class MixBackground(RandomMap[Audio, Audio]):
 
     Raises:
         ConfigError: there is no such folder, or no sound in it.
+
+    Reference:
+        Of mmdata: plain mean squares, over the whole clip.
     """
 
     extra: ClassVar[str | None] = "audio"

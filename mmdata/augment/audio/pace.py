@@ -45,7 +45,11 @@ class Pace(RandomMap[Audio, Audio]):
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeSpeed(Pace):
-    """Play faster, and so higher, or slower and lower, as a tape does: by resampling."""
+    """Play faster, and so higher, or slower and lower, as a tape does: by resampling.
+
+    Reference:
+        Ko et al., "Audio augmentation for speech recognition" (Interspeech 2015), speed perturbation; soxr resamples.
+    """
 
     def map(self, audio: Audio, rng: np.random.Generator) -> Audio | Drop:
         return self.played(audio, sped(audio.samples, speed=rng.uniform(self.min_speed, self.max_speed)))
@@ -63,7 +67,11 @@ class ChangeTempo(Pace):
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftPitch(RandomMap[Audio, Audio]):
-    """Sound higher or lower at the same pace, by semitones drawn evenly. Time does not move."""
+    """Sound higher or lower at the same pace, by semitones drawn evenly. Time does not move.
+
+    Reference:
+        `librosa.effects.pitch_shift`: a phase vocoder, then soxr.
+    """
 
     extra: ClassVar[str | None] = "audio"
 
