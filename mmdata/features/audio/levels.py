@@ -75,6 +75,10 @@ class AudioQuality(Extract[Audio]):
     Args:
         silence_db: a frame is silent at or below it (dB re full scale).
         floor_db: what the mean spectrum has below this, re its greatest, is nothing.
+
+    Reference:
+        `.snr_db` in the manner of NIST's STNR; `.bandwidth_hz` of a spectrum averaged as by Welch (1967); else of
+        mmdata.
     """
 
     extra: ClassVar[str | None] = "audio"
@@ -103,12 +107,16 @@ class AudioQuality(Extract[Audio]):
 class SpeechShare(Extract[Audio]):
     """The share of a clip in which somebody speaks, 0 to 1: a float32 scalar; 0 where there are no samples.
 
-    By Silero VAD, as `clean.audio.KeepSpeech`, which decides by the same number.
+    The filter `clean.audio.KeepSpeech` decides by the same number.
 
     Args:
         threshold: probability from which on somebody speaks; speech ends 0.15 below.
         min_speech_s: shorter stretches do not count.
         min_silence_s: shorter pauses are part of the speech.
+
+    Reference:
+        Silero Team, Silero VAD (https://github.com/snakers4/silero-vad); stretches as its `get_speech_timestamps` finds
+        them.
     """
 
     extra: ClassVar[str | None] = "speech"
@@ -138,7 +146,11 @@ class SpeechShare(Extract[Audio]):
 
 @dataclass(frozen=True, kw_only=True)
 class AudioDuration(Extract[Audio]):
-    """Length in seconds: a float64 scalar."""
+    """Length in seconds: a float64 scalar.
+
+    Reference:
+        Plain count of samples, over their rate.
+    """
 
     on: str = "audio"
     into: str = "audio.duration_s"

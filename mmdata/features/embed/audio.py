@@ -46,6 +46,9 @@ class AudioEmbedding(Pretrained[Audio]):
     Args:
         pooling: "mean" over time, or "none".
         window_s: longest stretch that is heard at once; Whisper's own 30 s are its most.
+
+    Reference:
+        The model's own, by `transformers`. That long clips are cut and joined is of mmdata.
     """
 
     on: str = "audio"

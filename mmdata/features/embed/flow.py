@@ -34,6 +34,10 @@ class LearnedFlow(BatchExtract[Frames]):
             the latter.
         scale: what the network wants of pixels: 0 to 1 ("unit"), -1 to 1 ("signed"), or 0 to 255 ("levels").
         n_rows, n_columns: the grid. n_bins: directions.
+
+    Reference:
+        The network's own, by ONNX Runtime or torch. RAFT: Teed and Deng, "Recurrent All-Pairs Field Transforms for
+        Optical Flow" (ECCV 2020).
     """
 
     extra: ClassVar[str | None] = "models"

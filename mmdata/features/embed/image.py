@@ -89,6 +89,9 @@ class ImageEmbedding(Picturing[Image]):
 
     For ViT, DINOv2 and their like, ConvNeXt, ResNet, and the picture towers of CLIP and SigLIP. Pictures are resized,
     cropped and scaled by the model's own processor, in its form that needs Pillow only.
+
+    Reference:
+        The model's own, by `transformers`.
     """
 
     on: str = "image"

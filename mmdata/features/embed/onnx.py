@@ -114,6 +114,9 @@ class OnnxImage(NetworkStep[Image]):
         size_px: rows and columns that the file takes; None is what the file says. Pictures are stretched to it.
         mean, std: of red, green and blue, on a scale of 0 to 1: taken from every pixel, and what that is divided by.
         channels: the order of the colours. layout: whether channels come before rows and columns, or after.
+
+    Reference:
+        The file's own, by ONNX Runtime.
     """
 
     on: str = "image"
@@ -162,6 +165,9 @@ class OnnxAudio(NetworkStep[Audio]):
 
     Args:
         rate_hz: what the file listens at.
+
+    Reference:
+        The file's own, by ONNX Runtime.
     """
 
     on: str = "audio"
@@ -190,6 +196,9 @@ class OnnxText(NetworkStep[Text]):
         tokenizer: the file tokenizer.json of the model, or `package:NAME/path`.
         max_tokens: texts are cut there.
         prefix: put before each text.
+
+    Reference:
+        The file's own, by ONNX Runtime; tokens by `tokenizers` of Hugging Face.
     """
 
     on: str = "text"
@@ -269,7 +278,11 @@ class _Exported(NetworkStep[Takes], Generic[Takes]):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedImage(_Exported[Image], OnnxImage):
-    """`OnnxImage` with a program of torch.export (.pt2) that gives a vector: float32 [feature]. `size_px` is needed."""
+    """`OnnxImage` with a program of torch.export (.pt2) that gives a vector: float32 [feature]. `size_px` is needed.
+
+    Reference:
+        The file's own, by torch.
+    """
 
     def input(self, name: str | None = None) -> Port:
         return Port(name or "pixels", (None, None, None, None), "tensor(float)")
@@ -280,6 +293,9 @@ class ExportedAudio(_Exported[Audio], OnnxAudio):
     """`OnnxAudio` with a program of torch.export (.pt2) that gives a vector: float32 [feature].
 
     Waveforms go in as float32 [batch, time].
+
+    Reference:
+        The file's own, by torch.
     """
 
     def input(self, name: str | None = None) -> Port:

@@ -69,7 +69,11 @@ class BatchSpectrum(MelSettings, BatchExtract[Audio]):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchLogMel(BatchSpectrum):
-    """`features.audio.LogMel` for many clips at once: float32 [time, mel], natural log, not below log(1e-10)."""
+    """`features.audio.LogMel` for many clips at once: float32 [time, mel], natural log, not below log(1e-10).
+
+    Reference:
+        `librosa.feature.melspectrogram`, as `features.audio.LogMel`.
+    """
 
     into: str = "audio.logmel"
 
@@ -85,7 +89,11 @@ class BatchLogMel(BatchSpectrum):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchMfcc(CepstrumSettings, BatchSpectrum):
-    """`features.audio.Mfcc` for many clips at once: float32 [time, coefficient]."""
+    """`features.audio.Mfcc` for many clips at once: float32 [time, coefficient].
+
+    Reference:
+        `librosa.feature.mfcc`, as `features.audio.Mfcc`.
+    """
 
     into: str = "audio.mfcc"
 

@@ -37,6 +37,9 @@ class TextEmbedding(Pretrained[Text]):
             "shared" where there is such a space, and "mean" elsewhere.
         max_tokens: cut texts there, marks included; None is as many as the model takes.
         prefix: put before each text, as models of the E5 family want: "query: ", "passage: ".
+
+    Reference:
+        The model's own, by `transformers`. Pooling by mean or cls: Reimers and Gurevych, "Sentence-BERT" (EMNLP 2019).
     """
 
     tower: ClassVar[str] = "text_model"

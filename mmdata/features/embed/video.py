@@ -25,6 +25,9 @@ class FrameEmbedding(Picturing[Frames]):
     Args:
         n_frames: how many are looked at.
         over_time: "mean" of the frames' vectors, or "none": each by itself.
+
+    Reference:
+        The model's own, by `transformers`. The mean over frames: Luo et al., "CLIP4Clip" (2021).
     """
 
     on: str = "frames"
@@ -66,6 +69,9 @@ class VideoEmbedding(Picturing[Frames]):
 
     As many frames as the model was made for are taken from the middles of equal stretches; a film of fewer shows some
     of them twice. Only "mean" and "cls" pool; "auto" is "mean".
+
+    Reference:
+        The model's own, by `transformers`. Which frames it sees is of mmdata.
     """
 
     tower: ClassVar[str] = "video_model"

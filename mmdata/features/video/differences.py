@@ -25,6 +25,9 @@ class VideoDifference(Watch):
     Args:
         fps: frames a second of the grid; None is every frame.
         size_px: the longer side at which frames are compared.
+
+    Reference:
+        Plain mean of differences.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -20,13 +20,17 @@ from mmdata.kernels.video.fingerprint import HASH_BYTES, LEAST_QUALITY
 class VideoFingerprint(Watch):
     """A hash of each frame of a grid: uint8 [time, byte], 256 signs each; near-duplicates share most of them.
 
-    The hash is PDQ's, of 64 x 64 averages of luma. Frames of hardly any detail, black ones among them, are left out.
+    Hashes are of 64 x 64 averages of luma. Frames of hardly any detail, black ones among them, are left out.
     The column "times_s" is float64 [time]; "mean" is float32 [frequency], one vector of norm 1 for the whole film, for
     a search among many (0 where every frame was left out). Of two films `kernels.video.match` tells how much they
     share, and at which offset: films that were encoded anew, made smaller, or cut keep nearly all of it.
 
     Args:
         fps: frames a second of the grid.
+
+    Reference:
+        PDQ: Facebook ThreatExchange, "The TMK+PDQF video-hashing algorithm and the PDQ image-hashing algorithm" (2019),
+        and its `vpdq`. "mean" is of mmdata.
     """
 
     extra: ClassVar[str | None] = "video"

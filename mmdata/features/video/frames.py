@@ -29,6 +29,10 @@ class Keyframes(Extract[Frames]):
         n: how many at most. Of more codec keyframes, an even choice is taken.
         size_px: side of a thumbnail.
         min_difference: "distinct" stops when no frame differs in a greater share of its pixels.
+
+    Reference:
+        "distinct": Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985); the histograms are of
+        mmdata.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -70,6 +74,9 @@ class FrameDifference(Extract[Frames]):
 
     The columns "mean" and "max" are float32 scalars over all pairs, 0 where there is one frame only: a film that
     stands still has a low mean, one with a cut a high max.
+
+    Reference:
+        Plain mean of differences.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -88,7 +95,11 @@ class FrameDifference(Extract[Frames]):
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSize(Extract[Video]):
-    """What the container says, as scalars: "width" and "height" as shown, "fps", "duration_s", "has_audio"."""
+    """What the container says, as scalars: "width" and "height" as shown, "fps", "duration_s", "has_audio".
+
+    Reference:
+        As `codec.video.OpenVideo`: FFmpeg, by PyAV.
+    """
 
     on: str = "video"
     into: str = "video.size"

@@ -21,9 +21,8 @@ from mmdata.kernels.scenes import LEAST_FRAMES, RATIO, THRESHOLD, WORKING_PX, Co
 class SceneCuts(Watch):
     """Where a film is cut: float64 [scene, bound], the seconds at which each scene begins and ends.
 
-    The detectors are PySceneDetect's (0.7), on every frame, at 256 px. The columns "lengths_s", float64 [scene], and
-    "content", float32 [time], are how long each scene is, and the content value of each frame, from which other
-    thresholds can be tried without decoding.
+    Every frame is compared, at 256 px. The columns "lengths_s", float64 [scene], and "content", float32 [time], are how
+    long each scene is, and the content value of each frame, from which other thresholds can be tried without decoding.
 
     Args:
         method: "content" compares each frame with the one before; "adaptive" compares that with its neighbours',
@@ -32,6 +31,9 @@ class SceneCuts(Watch):
         min_frames: the least length of a scene.
         exact: convert whole frames before they are made small, as PySceneDetect has them, which takes as long as
             decoding does. Else values differ by 0.1 on the average, most where it is dark and hues are noise.
+
+    Reference:
+        PySceneDetect 0.7: its ContentDetector and AdaptiveDetector.
     """
 
     extra: ClassVar[str | None] = "video"

@@ -33,6 +33,9 @@ class VideoFrames(Watch):
 
     Raises:
         DecodeError: they would.
+
+    Reference:
+        FFmpeg decodes, by PyAV; the grid of times is of mmdata.
     """
 
     extra: ClassVar[str | None] = "video"
@@ -148,6 +151,9 @@ class ThumbnailStrip(Watch):
         n: how many pictures. size_px: the longer side of each.
         keys_only: take the frames that the codec stored whole, for which no others are decoded: the ones that lie in
             the middles of equal stretches of them.
+
+    Reference:
+        FFmpeg decodes, by PyAV; the choice of frames is of mmdata.
     """
 
     extra: ClassVar[str | None] = "video"
