@@ -79,6 +79,10 @@ class AlignSound(Map[Sample, Sample]):
         max_offset_s: the greatest offset that is looked for.
         min_offset_s: smaller ones are left.
         min_confidence: the sound is left where it is surer than that of nothing.
+
+    Reference:
+        As `SoundOffset`: impacts of Davis and Agrawala, "Visual Rhythm and Beat" (SIGGRAPH 2018), by optical flow of
+        Kroeger et al., "Fast Optical Flow using Dense Inverse Search" (ECCV 2016).
     """
 
     extra: ClassVar[str | None] = "video"

@@ -177,6 +177,9 @@ class WordTrack(Extract[Sample]):
     Args:
         audio: the sound whose clock it is. words: the metadata, as `align.speech.AlignSpeech` writes it.
         hop_s: seconds from tick to tick.
+
+    Reference:
+        Of mmdata: the times of `align.speech.AlignSpeech`, on a grid.
     """
 
     into: str = "audio.word_track"

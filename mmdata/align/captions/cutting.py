@@ -38,6 +38,9 @@ class CutAtCaptions(Split[Captions]):
         margin_s: what is kept before and after, up to the middle of the gap to the next clip.
         min_left: the least share of a clip's time that must be left of what was not cut away before.
         crf: of a film's clips, from 0 (best) to 51.
+
+    Reference:
+        Of mmdata: clips lie where captions are shown.
     """
 
     on: str = "captions"

@@ -28,9 +28,9 @@ Heard = Literal["speech", "sound"]
 class FitCaptions(Map[Sample, Sample]):
     """Shift captions, and stretch them where they were made for another rate of frames, to when somebody speaks.
 
-    When captions are shown is set against when speech is heard, at all shifts and some rates, as ffsubsync does
-    (https://github.com/smacke/ffsubsync). What is unsure is left as it is: it takes a minute or more with pauses of
-    unequal length, and most of what is said in captions. `ShiftCaptions` takes a shift that is known.
+    When captions are shown is set against when speech is heard, at all shifts and some rates. What is unsure is left as
+    it is: it takes a minute or more with pauses of unequal length, and most of what is said in captions.
+    `ShiftCaptions` takes a shift that is known.
 
     Args:
         captions, audio: the parts.
@@ -38,6 +38,10 @@ class FitCaptions(Map[Sample, Sample]):
         max_offset_s: the greatest shift that is looked for.
         rates: whether captions made for 24, 25 and 23.976 frames a second are told apart, in a minute and more.
         min_confidence: from 0 to 1.
+
+    Reference:
+        ffsubsync (https://github.com/smacke/ffsubsync); speech by Silero VAD (https://github.com/snakers4/silero-vad).
+        The confidence is of mmdata.
     """
 
     extra: ClassVar[str | None] = "speech"

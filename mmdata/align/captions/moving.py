@@ -20,6 +20,9 @@ class ShiftCaptions(Map[Captions, Captions]):
 
     Captions made for 25 frames a second drift on a film of 24: there, `rate` is 25/24 = 1.041667. What would be before
     0 is cut off.
+
+    Reference:
+        Plain arithmetic.
     """
 
     on: str = "captions"
@@ -42,6 +45,9 @@ class MoveCaptions(Map[Sample, Sample]):
         captions: the part to move.
         onto: the sound or film.
         min_left: the least share of a caption's time that must be left; with less, its text would say too much.
+
+    Reference:
+        Of mmdata: captions go by the sound's or film's time map.
     """
 
     captions: str = "captions"

@@ -135,6 +135,9 @@ class WordTimes(Extract[Sample]):
     Args:
         audio: the sound whose clock it is. words: the metadata, as `AlignSpeech` writes it.
         min_left: the least share of a word's time that must be left.
+
+    Reference:
+        Of mmdata: the times of `align.speech.AlignSpeech`, by the clip's time map.
     """
 
     into: str = "audio.words"
@@ -170,6 +173,9 @@ class TrimTranscript(Map[Sample, Sample]):
     Args:
         audio, text: the parts. words: the metadata, as `AlignSpeech` writes it.
         min_left: the least share of a word's time that must be left.
+
+    Reference:
+        Of mmdata: the times of `align.speech.AlignSpeech`, by the clip's time map.
     """
 
     audio: str = "audio"
