@@ -71,9 +71,12 @@ def _tried(file: PipelineFile, path: Path, columns: set[str]) -> dict[str, _Foun
 
     from mmdata.core.step import Feature
     from mmdata.engine.trial import try_file
+    from mmdata.errors import ConfigError
 
     families = [step for step in file.pipeline.features if isinstance(step, Feature)]
     features = [step for step in families if columns & step.columns().keys()]
+    if not features:
+        raise ConfigError(file.where, [f"no feature makes what the model takes: {', '.join(sorted(columns))}"])
     pipeline = replace(file.pipeline, features=tuple(features))
     found: dict[str, _Found] = {}
     for tried in try_file(pipeline, path.absolute(), where=file.where):

@@ -71,9 +71,12 @@ class Asked:
 
     @property
     def compare(self) -> Compare | None:
+        from mmdata.errors import ConfigError
         from mmdata.train.folds import Compare
 
         fusions = tuple(name.strip() for name in (self.fusions or "").split(",") if name.strip())
+        if self.fusions is not None and not fusions:
+            raise ConfigError("--fusions", [f"no way of fusing is named: {self.fusions!r}"])
         return Compare(subsets=self.ablate, single=self.ablate, fusions=fusions) if self.is_comparison else None
 
 

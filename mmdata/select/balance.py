@@ -67,7 +67,8 @@ class Balance:
             faults.append(f"weight: expected {INVERSE}, {ROOT}, weights by class or an expression, not {weight!r}")
         if isinstance(splits, str):
             splits = [splits]
-        if splits is not None and not all(isinstance(split, str) for split in splits):
+        is_list = isinstance(splits, list | tuple) and all(isinstance(split, str) for split in splits)
+        if splits is not None and not is_list:
             faults.append(f"splits: expected names of splits, not {splits!r}")
         if faults:
             raise ConfigError("balance", faults)
@@ -76,6 +77,10 @@ class Balance:
     @property
     def _is_by_class(self) -> bool:
         return isinstance(self.weight, Mapping) or self.weight in (INVERSE, ROOT)
+
+    def told(self) -> dict[str, Any]:
+        """Its settings as JSON can say them, in one order."""
+        return {name: _by_text(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()}
 
     @property
     def expression(self) -> str | None:
@@ -123,6 +128,11 @@ def _of_class(given: Mapping[str, Any], name: object, otherwise: float) -> Any:
     if name in given:
         return given[name]  # type: ignore[index]  # a YAML key may be a number
     return given.get("null" if name is None else str(name), otherwise)
+
+
+def _by_text(given: Mapping[Any, Any]) -> list[Any]:
+    """Names, which may be numbers in a pipeline file, and what is given for each."""
+    return sorted(([type(name).__name__, str(name), value] for name, value in given.items()), key=lambda each: each[:2])
 
 
 def _is_count(value: object) -> bool:

@@ -259,6 +259,20 @@ def _codes(values: Sequence[object]) -> np.ndarray:
     )
 
 
+def _classes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[object]]:
+    """The class of each sample, int64 [sample], a place among the classes; and these."""
+    import pyarrow as pa
+
+    column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    try:
+        encoded = column.combine_chunks().dictionary_encode("encode")
+    except pa.ArrowNotImplementedError:
+        raise ConfigError(
+            "select", [f"balance.by: is to be one number or text a sample; it is {column.type}"]
+        ) from None
+    return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64), encoded.dictionary.to_pylist()
+
+
 def _balance(made: Decision, balance: Balance, values: pa.Table, places: np.ndarray) -> None:
     wrong = sorted(set(balance.splits or ()) - set(made.parts))
     if wrong:
@@ -272,9 +286,7 @@ def _balance(made: Decision, balance: Balance, values: pa.Table, places: np.ndar
         return np.where(made.left & np.isin(made.split, counted), made.split, -1)
 
     if balance.by is not None:
-        encoded = values["balance.by"].combine_chunks().dictionary_encode("encode")
-        classes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
-        names = encoded.dictionary.to_pylist()
+        classes, names = _classes(values["balance.by"])
         made.leave_out(balance.over(classes, names, splits(), places), CAP)
         made.weight = balance.weights(classes, names, splits())
     if balance.expression is not None:

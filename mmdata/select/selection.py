@@ -112,7 +112,7 @@ def select(
         named,
         [rule.told() for rule in dedup],
         [asdict(each) for each in against],
-        None if weigh is None else asdict(weigh),
+        None if weigh is None else weigh.told(),
     ]
     metadata = {selections.EMPTY: json.dumps(empty)} if empty else {}
     metadata[selections.DEALT] = json.dumps(made.history_fp)

@@ -47,7 +47,8 @@ class Split:
     stratified: str | None = None
 
     def __post_init__(self) -> None:
-        faults = [f"{name}: a share can't be {share}" for name, share in self.shares.items() if not 0 <= share <= 1]
+        faults = [f"{name!r} can't name a split" for name in self.shares if not isinstance(name, str) or not name]
+        faults += [f"{name}: a share can't be {share}" for name, share in self.shares.items() if not 0 <= share <= 1]
         total = sum(self.shares.values())
         if not faults and abs(total - 1) > 1e-6:
             faults.append(f"shares add up to {total:g}, not to 1: {dict(self.shares)}")

@@ -30,6 +30,8 @@ def faults(text: str) -> list[str]:
     """
     if not text.strip():
         return ["it is empty"]
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return ["it is not Unicode: it holds a lone surrogate"]
     tree = _parsed(text)
     if tree.get("error"):
         return [f"{tree.get('error_message') or 'it is no expression'}"]
@@ -49,6 +51,8 @@ def _fault(node: Mapping[str, Any], made: set[str]) -> str | None:
         return f"it may read no tables but samples: {node.get('table_name')!r}"
     if kind == "STAR" and node.get("columns"):
         return "COLUMNS() is many expressions"
+    if node.get("sample"):
+        return "a sample of rows is another one each time"
     if node.get("class") == "PARAMETER":
         return "it has a parameter, and nothing is given for it"
     if name.lower() in _volatile():

@@ -22,7 +22,7 @@ PLAIN = ("key", "label", "source", "parent", "meta")
 DIGESTS = "digests."
 # strings, quoted identifiers, and words with dots: what may be a column is looked up, all else stays as it is
 _UNKNOWN = re.compile(r'Referenced (?:column|table) "([^"]+)" not found')
-_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*""")
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\W\d]\w*(?:\.\w+)*""")
 
 
 class Rows:
@@ -67,7 +67,7 @@ class Rows:
 
     def _quoted(self, token: str) -> str:
         name = self._column_of(token)
-        return token if name is None else f'"{name}"'
+        return token if name is None or token.startswith('"') else f'"{name}"'
 
     def column(self, name: str) -> dict[str, pa.ChunkedArray]:
         """A column by its name; beside an array whose axes vary, the columns of their lengths.

@@ -150,6 +150,6 @@ def rebuild(plan: ModelPlan, weights: Mapping[str, Tensor]) -> FusionClassifier:
     model = FusionClassifier(plan)
     try:
         model.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise SchemaMismatch(f"the checkpoint's weights are not those of its plan: {error}") from error
     return model

@@ -96,6 +96,8 @@ def _evaluate(
     watch: Callable[[FoldScore], None] | None,
 ) -> FoldsReport:
     began_s, scores = time.perf_counter(), []
+    if compare.fusions and len(config.inputs) == 1:
+        raise ConfigError("train", [f"fusions: there is but one input to fuse, {next(iter(config.inputs))!r}"])
     for _, variant in compare.models(config):
         fusion_class(variant.fusion)  # a wrong name is told before the first is trained
     for name, settings in turns:
@@ -128,7 +130,7 @@ class Compare:
         n_inputs = len(config.inputs)
         if n_inputs > 1:
             yield FUSED, config
-            for fusion in self.fusions:
+            for fusion in dict.fromkeys(self.fusions):
                 yield fusion, replace(config, fusion=fusion)
         for size in range(n_inputs - 1, 0, -1):
             if self.subsets or (size == 1 and self.single):

@@ -116,6 +116,8 @@ def test_train_needs_no_source_and_goes_on_where_it_was(mmdata: Mmdata, training
     refused = mmdata("train", training.pipeline, "--store", training.store, "--seeds", "2", "--out", tmp_path / "other")
     assert (refused.code, (tmp_path / "other").exists()) == (2, False)
     assert "a comparison keeps no model" in refused.err
+    refused = mmdata("train", training.pipeline, "--store", training.store, "--fusions", ",")
+    assert (refused.code, "no way of fusing is named" in refused.err) == (2, True)
 
 
 def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_store(
@@ -147,6 +149,10 @@ def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_stor
     folder = mmdata("predict", tmp_path / "model", training.pipeline, training.source)
     assert (folder.code, folder.out) == (2, "")
     assert "is a folder" in folder.err
+    other = tmp_path / "other.yaml"
+    other.write_text("source: {use: source.files.Files, parts: {image: '{stem}.png'}}\nfeatures: []\n")
+    refused = mmdata("predict", tmp_path / "model", other, files[0])
+    assert (refused.code, "no feature makes what the model takes" in refused.err) == (2, True)
 
 
 def test_train_without_a_train_section_is_refused(mmdata: Mmdata, made: Any) -> None:

@@ -61,6 +61,7 @@ def test_weights_by_class_are_as_given_and_one_elsewhere() -> None:
         ({"by": "label", "weight": 3}, "weights by class or an expression, not 3"),
         ({"by": 3, "cap": 1}, "a column or an expression, not 3"),
         ({"by": "label", "cap": 1, "splits": [1]}, "names of splits"),
+        ({"by": "label", "cap": 1, "splits": 5}, "names of splits, not 5"),
         ({"by": "label", "capp": 1}, "no setting 'capp'"),
     ],
 )

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmdata.errors import ConfigError, SchemaMismatch, StoreError
+from mmdata.select.balance import Balance
 from mmdata.select.selection import Selected, select
 from mmdata.select.split import Split
 from mmdata.store import Store, selections
@@ -207,6 +208,26 @@ def test_a_condition_that_decides_nothing_is_refused(store: Store, where: Any, f
     with pytest.raises((ConfigError, StoreError), match=fault):
         select(store, "v1", where=where)
     assert selections.names(Files.at(store.url)) == []
+
+
+def test_names_of_metadata_are_any_letters_and_quoted_ones_any_characters(store: Store, add: Add) -> None:
+    add(store, "0" * 15 + "5", [{"n": 100, "caption": "", "größe": 3, 'a"b': 4}])
+    assert select(store, "v1", where="meta.größe = 3").splits == {"": 1}
+    assert select(store, "v1", where='"meta.a""b" = 4').splits == {"": 1}
+
+
+@pytest.mark.parametrize("by", ["[key]", "{a: key}", "map {'a': key}"])
+def test_classes_are_single_values(store: Store, by: str) -> None:
+    with pytest.raises(ConfigError, match=r"balance\.by: is to be one number or text"):
+        select(store, "v1", balance=Balance(by=by, cap=1))
+
+
+def test_classes_may_be_of_an_enum_and_named_by_numbers_and_texts(store: Store) -> None:
+    texts = select(store, "v1", balance={"by": "meta.n % 2", "cap": 1})
+    enum = "if(meta.n % 2 = 0, 'even', 'odd')::enum('odd', 'even')"
+    assert select(store, "v1", balance={"by": enum, "cap": 1}) == texts
+    numbered = {1: 2.0, "0": 3.0}
+    assert select(store, "v1", balance={"by": "meta.n % 2", "weight": numbered}).weights == {"": 150.0}
 
 
 def test_when_all_are_left_out_the_reasons_are_told(store: Store) -> None:

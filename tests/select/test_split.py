@@ -99,6 +99,7 @@ def test_a_pipeline_files_words_are_understood() -> None:
         ({"train": "most"}, "must be a number, not 'most'"),
         ({"train": True}, "must be a number"),
         ({"train": float("nan")}, "can't be nan"),
+        ({1: 0.5, "": 0.5}, "1 can't name a split"),
         ({"folds": 1}, "at least 2, not 1"),
         ({"folds": 2.5}, "must be int"),
         ({"folds": 3, "train": 1.0}, "leave out the shares train"),

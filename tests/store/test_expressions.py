@@ -49,6 +49,9 @@ def test_an_expression_over_samples_is_sound(text: str) -> None:
         ("a > 3 or RANDOM() < 0.5", "something else each time"),
         ("uuid() > key", "something else each time"),
         ("sleep_ms(10) is null", "something else each time"),
+        ("a > (select avg(a) from samples using sample 10%)", "another one each time"),
+        ("a > (select avg(a) from samples tablesample 3 rows)", "another one each time"),
+        ("a = '\ud800'", "surrogate"),
     ],
 )
 def test_other_texts_are_refused(text: str, fault: str) -> None:

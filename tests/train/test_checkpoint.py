@@ -120,6 +120,14 @@ def test_weights_of_another_form_are_refused(run: Run, tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_weights_that_are_none_are_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save(path, run.checkpoint())
+    torch.save({**torch.load(path, weights_only=True), "best": [1]}, path)
+    with pytest.raises(SchemaMismatch, match="not those of its plan"):
+        load_model(path)
+
+
 def test_no_file_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "checkpoint.pt")

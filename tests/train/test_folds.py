@@ -36,7 +36,7 @@ def test_each_input_is_tried_alone_beside_the_fused(config: TrainConfig) -> None
 
 def test_every_choice_of_inputs_is_an_ablation_and_other_fusions_come_beside(config: TrainConfig) -> None:
     config = replace(config, inputs={name: f"x.{name}" for name in "abc"}, encoders={"a": "gru", "c": "cnn"})
-    models = dict(Compare(subsets=True, fusions=("gated",)).models(config))
+    models = dict(Compare(subsets=True, fusions=("gated", "gated")).models(config))
     assert list(models) == ["fused", "gated", "a+b", "a+c", "b+c", "a", "b", "c"]
     assert models["gated"].fusion == "gated"
     assert (models["a+b"].inputs, models["a+b"].encoders) == ({"a": "x.a", "b": "x.b"}, {"a": "gru"})
@@ -59,6 +59,8 @@ def test_what_can_t_be_compared_is_told_before_anything_is_trained(store: Store,
         evaluate_seeds(store, replace(config, test_split=None))
     with pytest.raises(ConfigError, match="there is no 'gatedd', did you mean 'gated'"):
         evaluate_seeds(store, config, compare=Compare(fusions=("gatedd",)))
+    with pytest.raises(ConfigError, match="but one input to fuse"):
+        evaluate_seeds(store, replace(config, inputs={"a": "x.a"}), compare=Compare(fusions=("gated",)))
     with pytest.raises(ConfigError, match="at least one"):
         evaluate_seeds(store, config, seeds=0)
 

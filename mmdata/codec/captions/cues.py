@@ -9,6 +9,7 @@ from mmdata.core.sample import Cue
 from mmdata.errors import DecodeError
 
 MAX_CUES = 200_000  # a cue a second, for two days and more
+MAX_MS = 10_000 * 3_600_000  # what hours of four digits can say
 _BREAK = re.compile(r"\r\n|\r|\n")
 _CONTROLS = re.compile(r"[\0-\b\v\f\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
@@ -43,7 +44,7 @@ class Cues:
         """A cue; one without text is none."""
         if not (plain := tidy(text)):
             return
-        if end_ms < start_ms or start_ms < 0:
+        if end_ms < start_ms or start_ms < 0 or end_ms >= MAX_MS:
             self.fault(f"{where}: a caption can't be from {start_ms / 1000} to {end_ms / 1000} s")
         elif len(self.found) >= MAX_CUES:
             raise DecodeError(f"it has more than {MAX_CUES:,} captions")

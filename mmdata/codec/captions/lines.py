@@ -10,6 +10,7 @@ from mmdata.codec.captions.cues import Cues, lines_of
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
+_LIKE_TIMING = re.compile(r"\s*(?:\d|[-+(\[]\s*\d+:|-->\s*\d+:)")
 _SRT_TAGS = re.compile(r"</?(?:b|i|u|s|font|span|ruby|rt)(?:\s[^<>]*)?>|\{\\[^{}]*\}", re.IGNORECASE)
 _VTT_TAGS = re.compile(r"<[^<>]*>")
 _LRC_STAMPS = re.compile(r"\s*((?:\[\d{1,3}:\d{2}(?:[.:]\d{1,3})?\]\s*)+)(.*)$")
@@ -27,23 +28,19 @@ def milliseconds(hours: str | None, minutes: str, seconds: str, fraction: str | 
 def read_srt(text: str, cues: Cues) -> None:
     """SubRip, for which there is no standard: a number, a line of times, and lines up to the next of these."""
     lines = lines_of(text)
-    timings = [(at, match) for at, line in enumerate(lines) if (match := _srt_timing(line, at, cues))]
+    timings = [(at, _TIMING.match(line)) for at, line in enumerate(lines) if "-->" in line and _LIKE_TIMING.match(line)]
     if not timings and text.strip():
-        cues.fault('no line of it says when a caption is shown, such as 00:00:01,000 --> 00:00:02,500')
+        cues.fault("no line of it says when a caption is shown, such as 00:00:01,000 --> 00:00:02,500")
     for (at, match), (end, _) in zip(timings, [*timings[1:], (len(lines), None)], strict=False):
+        if match is None:
+            cues.fault(f"line {at + 1} is no time of a caption: {lines[at].strip()[:60]!r}")
+            continue
         body = lines[at + 1 : end]
         if end < len(lines) and body and body[-1].strip().isdigit():
             body.pop()  # the number of the next one
         given = match.groups()
         start_ms, end_ms = milliseconds(*given[:4]), milliseconds(*given[4:])
         cues.add(start_ms, end_ms, _SRT_TAGS.sub("", "\n".join(body)), where=f"line {at + 1}")
-
-
-def _srt_timing(line: str, at: int, cues: Cues) -> re.Match[str] | None:
-    match = _TIMING.match(line) if "-->" in line else None
-    if match is None and "-->" in line and line.lstrip()[:1].isdigit():
-        cues.fault(f"line {at + 1} is no time of a caption: {line.strip()[:60]!r}")
-    return match
 
 
 def read_vtt(text: str, cues: Cues) -> None:
@@ -58,9 +55,11 @@ def read_vtt(text: str, cues: Cues) -> None:
     while at < len(lines):
         place = bisect_right(blank, at - 1)
         end = blank[place] if place < len(blank) else len(lines)
+        begin = next((place for place in range(at, min(at + 2, end)) if "-->" in lines[place]), end)
+        later = next((place for place in range(begin + 1, end) if _TIMING.match(lines[place])), end)
         if end > at:
-            _vtt_block(lines[at:end], at, cues)
-        at = end + 1
+            _vtt_block(lines[at:later], at, cues)
+        at = later if later < end else end + 1  # a line of times begins a caption without a blank line, too
 
 
 def _vtt_block(block: list[str], at: int, cues: Cues) -> None:

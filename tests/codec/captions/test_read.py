@@ -122,11 +122,19 @@ def test_times_of_what_holds_a_caption_are_added() -> None:
     assert read(text) == [(11000, 13000, "A")]
 
 
+def test_a_line_of_times_begins_a_caption_of_webvtt_without_a_blank_line_too() -> None:
+    text = "WEBVTT\n\none\n00:01.000 --> 00:02.000\nA --> a\n00:03.000 --> 00:04.000\nB\n00:05.000 --> 00:06.000\nC"
+    assert read(text) == [(1000, 2000, "A --> a"), (3000, 4000, "B"), (5000, 6000, "C")]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ("Once upon a time.", "no captions of a known form"),
         ("1\n00:00:01,000 --> soon\nHi\n", "line 2 is no time of a caption: '00:00:01,000 --> soon'"),
+        ("1\n00:00:01,000 --> 00:00:02,000\nA\n\n2\n-00:00:03,000 --> 00:00:04,000\nB\n", "line 6 is no time"),
+        ("1\n00:00:01,000 --> 00:00:02,000\nA\n\n2\n--> 00:00:04,000\nB\n", "line 6 is no time"),
+        (ttml('<p begin="1s" end="99999h">A</p>'), "can't be from 1.0 to"),
         ("1\n00:00:03,000 --> 00:00:02,000\nHi\n", r"line 2: a caption can't be from 3.0 to 2.0 s"),
         ("WEBVTT\n\n00:01 --> \nHi\n", "line 3 is no time"),
         ("WEBVTT\n\n00:01.000 --> 00:02.000\nHi\n\nlost words\n", "line 6 belongs to no caption: 'lost words'"),
@@ -154,11 +162,12 @@ def test_what_is_wrong_is_said(data: str | bytes, message: str) -> None:
     "data",
     [
         "1\n00:00:01,000 --> soon\nlost\n\n2\n00:00:03,000 --> 00:00:04,000\nHi\n",
+        "1\n00:00:03,000 --> 00:00:04,000\nHi\n\n2\n00:00:05,000 --> soon\nlost\n",
         "WEBVTT\n\nwords\n\n00:09.000 --> 00:08.000\nlost\n\n00:03.000 --> 00:04.000\nHi\n",
         "[Events]\nDialogue: lost\nDialogue: 0,0:00:03.00,0:00:04.00,,,0,0,0,,Hi\n",
         ttml('<p begin="1s">lost</p><p begin="3s" end="4s">Hi</p>'),
     ],
-    ids=["srt", "vtt", "ass", "ttml"],
+    ids=["srt", "srt, the later one", "vtt", "ass", "ttml"],
 )
 def test_captions_at_fault_are_left_out_where_that_is_asked(data: str) -> None:
     assert read(data, strict=False) == [(3000, 4000, "Hi")]
