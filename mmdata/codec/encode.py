@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -32,7 +32,7 @@ from mmdata.codec.limits import HARMLESS_BYTES
 from mmdata.codec.sniff import HEAD_BYTES, media_type
 from mmdata.codec.wav import write_wav
 from mmdata.core.ports import Encoded
-from mmdata.core.sample import UNMOVED, Audio, Blob, Captions, Frames, Image, Part, Text
+from mmdata.core.sample import UNMOVED, Audio, Blob, Captions, Frames, Image, Part, Text, Video
 from mmdata.errors import ConfigError, DataError
 
 _EXTENSIONS: Mapping[str, str] = {
@@ -164,7 +164,18 @@ def _own_bytes(part: Part, blob: Blob, encoding: str) -> Encoded:
     extension = (
         "txt" if isinstance(part, Text | Captions) else _EXTENSIONS.get(media_type(blob.data()[:HEAD_BYTES]), "bin")
     )
-    return Encoded(blob, extension, part)
+    return Encoded(blob, extension, _as_said(part) if isinstance(part, Video) else part)
+
+
+def _as_said(video: Video) -> Video:
+    """A film as its bytes say that it is: of a clip, they say when its last frame ends, and at which rate they come."""
+    if video.time_map is None:
+        return video
+    try:
+        said = decode(video.blob, Video)
+    except DataError:
+        return video
+    return replace(said, time_map=video.time_map) if isinstance(said, Video) else video
 
 
 def _kind(part: Part) -> str:

@@ -31,8 +31,8 @@ def nested(spec: Mapping[str, Any], *, kind: type[Step], takes: type) -> Any:
     Raises:
         ValueError: there is no such step, it is of another kind, or a setting is wrong.
     """
-    if not isinstance(spec.get("use"), str):
-        raise ValueError("the step needs a name: {use: clean.image.SharpenImage, ...}")
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("use"), str):
+        raise ValueError(f"the step needs a name: {{'use': 'clean.image.SharpenImage', ...}}, not {spec!r}")
     cls = _class_of(spec["use"])
     if cls is None or not issubclass(cls, kind) or cls.takes is not takes:
         raise ValueError(f"{spec['use']!r} is no {kind.__name__} on {takes.__name__}")

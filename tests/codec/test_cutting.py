@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdata.codec.audio import DecodeAudio
+from mmdata.codec.encode import encode
 from mmdata.codec.video import DecodeFrames, OpenVideo
 from mmdata.codec.video.cutting import Method, _with_dts, clip, is_copied, key_times
 from mmdata.core.sample import Blob, Frames, Video
@@ -85,6 +87,16 @@ def test_a_clip_says_where_it_lay() -> None:
     nested = clip(first, Span.of(Fraction(1, 2), 1), method="encode")
     assert nested.clock.to_source(0) == Fraction(3, 2)
     assert shown(nested)[0] == shown(second)[0] == list(range(36, 48))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["ts", "flv"])
+def test_a_clip_that_is_stored_is_what_a_reader_of_its_bytes_finds(name: str, method: Method) -> None:
+    cut = clip(film(name), Span.of(*key_times(film(name))[1:3]), method=method)
+    stored = encode(cut, "auto")
+    assert isinstance(stored.as_read, Video)
+    assert vars(stored.as_read) == vars(replace(OpenVideo().map(cut.blob), time_map=cut.time_map))
+    assert stored.as_read.duration_s != cut.duration_s
 
 
 def test_frames_of_a_clip_have_the_times_of_its_film() -> None:

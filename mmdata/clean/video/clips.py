@@ -68,10 +68,10 @@ _LEAST_S = Fraction(1, 1000)
 
 
 def end_s(video: Video, times_s: Sequence[float]) -> Fraction:
-    """When a film is over: as its container says, or, where it doesn't, after its last frame."""
-    if video.duration_s > 0:
+    """When a film is over: as its container says, or, where that is before its last frame is shown, after that."""
+    if not len(times_s) or video.duration_s > times_s[-1]:
         return exact(video.duration_s)
-    return exact(float(times_s[-1]) + 1 / video.fps) if len(times_s) else Fraction(0)
+    return exact(float(times_s[-1]) + 1 / video.fps)
 
 
 def _halved(stretch: Stretch, max_s: float | None) -> list[Stretch]:

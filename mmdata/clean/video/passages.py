@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -11,11 +11,12 @@ from annotated_types import Ge, Gt, Le, Len
 
 from mmdata.clean.video.clips import ClipSettings, end_s
 from mmdata.codec.video import decoded
-from mmdata.codec.video.hearing import heard
+from mmdata.codec.video.hearing import Heard, heard
 from mmdata.core.sample import Sample, Video
 from mmdata.core.spans import exact
 from mmdata.core.step import Drop, Filter, Split
 from mmdata.core.watch import View
+from mmdata.errors import DecodeError
 from mmdata.kernels.passages import (
     BlackFrames,
     FrozenFrames,
@@ -74,7 +75,8 @@ class PassageSettings:
     def _silent(self, video: Video, over_s: float) -> list[Passage]:
         quiet: QuietSound | None = None
         first_s, now_s = 0.0, 0.0
-        for part in heard(video):
+        sound = _Sound(video, self.strict)
+        for part in sound:
             if quiet is None:
                 quiet, first_s = QuietSound(rate_hz=part.rate_hz, floor_db=self.floor_db), float(part.time_s)
                 now_s = first_s
@@ -84,15 +86,33 @@ class PassageSettings:
             quiet.add(part.samples)
             now_s += part.samples.shape[1] / part.rate_hz
         if quiet is None:
-            return [(0.0, over_s)]
+            return [] if sound.is_broken else [(0.0, over_s)]
         found = quiet.found()
         times_s = first_s + np.arange(len(found)) * quiet.hop_s
         last_s = float(times_s[-1]) + quiet.hop_s if len(found) else 0.0
         missing = [(0.0, first_s)] if first_s > 0.01 else []
+        over_s = min(over_s, last_s) if sound.is_broken else over_s
         beyond = [(last_s, over_s)] if over_s - last_s > 0.1 else []
         runs = passages(found, times_s, max(last_s, over_s) if not beyond else last_s, min_s=0.0)
         within = [(max(0.0, start), min(end, over_s)) for start, end in joined(missing, runs, beyond)]
         return [(start, end) for start, end in within if end - start >= self.min_s]
+
+
+@dataclass
+class _Sound:
+    """A film's sound up to where it is damaged; `strict` raises there."""
+
+    video: Video
+    strict: bool
+    is_broken: bool = False
+
+    def __iter__(self) -> Iterator[Heard]:
+        try:
+            yield from heard(self.video)
+        except DecodeError:
+            if self.strict:
+                raise
+            self.is_broken = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -190,6 +190,12 @@ def test_faults_of_the_inner_step_are_faults_of_the_settings(step: dict[str, Any
         TypeAdapter(EachFrame).validate_python({"step": step})
 
 
+def test_a_step_in_place_of_its_name_is_refused() -> None:
+    step: Any = SharpenImage()
+    with pytest.raises(ValueError, match=r"the step needs a name: .* not SharpenImage"):
+        EachFrame(step=step)
+
+
 def test_an_even_number_of_frames_has_no_middle() -> None:
     with pytest.raises(ValidationError, match="n_frames must be odd"):
         TypeAdapter(DenoiseFrames).validate_python({"n_frames": 4})

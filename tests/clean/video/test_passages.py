@@ -16,6 +16,7 @@ from mmdata.clean.video.passages import PassageSettings
 from mmdata.codec.video import DecodeFrames, OpenVideo
 from mmdata.core.sample import Audio, Blob, Frames, Sample, Text, Video
 from mmdata.core.step import Drop
+from mmdata.errors import DecodeError
 from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.films import film_bytes
 from mmdata.testing.pictures import drift
@@ -120,6 +121,21 @@ def test_a_film_without_sound_is_silent_throughout() -> None:
 def test_sound_that_begins_late_or_ends_early_leaves_silence() -> None:
     found, _ = PassageSettings().found(film("mmmmmm", "nn"), ("silent",))
     np.testing.assert_allclose(found["silent"], [[2, 6]], atol=0.15)
+
+
+def test_sound_that_is_damaged_is_heard_up_to_there() -> None:
+    data = bytearray(film("mmmmmm", "---nnn").blob.data())
+    with av.open(io.BytesIO(data)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size and packet.pos is not None]
+    for packet in packets:
+        if packet.pts * packet.time_base >= 4:
+            data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    damaged = OpenVideo().map(Blob.of(bytes(data)))
+    with pytest.raises(DecodeError):
+        PassageSettings().found(damaged, ("silent",))
+    found, over_s = PassageSettings(strict=False).found(damaged, ("silent",))
+    np.testing.assert_allclose(found["silent"], [[0, 3]], atol=0.15)
+    assert over_s == pytest.approx(6, abs=0.1)
 
 
 def test_a_gap_in_the_sound_is_silence() -> None:

@@ -82,6 +82,14 @@ def test_copies_move_cuts_to_the_nearest_key_frame() -> None:
     assert sum(counts) == 116
 
 
+def test_the_last_clip_has_what_is_shown_after_the_length_that_the_container_gives() -> None:
+    data = film_bytes(shots((30, 25, 40), 96, 64)[0], form="mpeg", codec="mpeg2video")
+    whole = OpenVideo().map(Blob.of(data))
+    assert whole.duration_s < 3.5  # FFmpeg guesses it by the last packet that has a time
+    children = split(SplitScenes(cut="encode"), data)
+    assert sum(len(DecodeFrames().map(video_of(child)).times_s) for child in children) == 95
+
+
 def test_a_film_of_one_scene_stays_itself() -> None:
     whole = sample(film_bytes(numbered(20)))
     assert SplitScenes(threshold=255.0).split(whole) == [whole]
