@@ -125,8 +125,8 @@ def test_sound_that_begins_late_or_ends_early_leaves_silence() -> None:
 
 def test_sound_that_is_damaged_is_heard_up_to_there() -> None:
     data = bytearray(film("mmmmmm", "---nnn").blob.data())
-    with av.open(io.BytesIO(data)) as container:
-        packets = [packet for packet in container.demux(audio=0) if packet.size and packet.pos is not None]
+    with av.open(io.BytesIO(data), "r") as container:
+        packets: list[Any] = [packet for packet in container.demux(audio=0) if packet.size and packet.pos is not None]
     for packet in packets:
         if packet.pts * packet.time_base >= 4:
             data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
