@@ -20,6 +20,7 @@ from mmdata.kernels.align.spoken import tokens
 from mmdata.kernels.audio import mono, resample
 
 SILENT = 1e-3  # peak below which a clip counts as silent: -60 dB
+LOUDEST = 1e9  # of samples; the energies of louder ones are no float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,8 @@ class AlignSpeech(Map[Sample, Sample]):
     all fits, is metadata too: `words_score`.
 
     Samples without the sound or the text pass by. Reasons to drop: `no_transcript` (nothing in it is said), `silent`,
-    `not_finite` (NaN in the sound), `unpronounceable` (a word in a script or of signs that the model can't say),
-    `too_short` (for so many words) and `does_not_fit`.
+    `not_finite` (NaN in the sound, or numbers beyond all), `unpronounceable` (a word in a script or of signs that the
+    model can't say), `too_short` (for so many words) and `does_not_fit`.
 
     Args:
         audio, text: the parts.
@@ -76,7 +77,7 @@ class AlignSpeech(Map[Sample, Sample]):
         if not said:
             return Drop("no_transcript")
         peak = float(np.abs(audio.samples).max(initial=0.0))
-        if not np.isfinite(peak):
+        if not peak < LOUDEST:
             return Drop("not_finite")
         if peak < SILENT:
             return Drop("silent")

@@ -93,6 +93,7 @@ def test_each_of_two_clips_refuses_the_transcript_of_the_other(said: Clips) -> N
     [
         (np.zeros((1, 16_000)), "silent"), (np.zeros((1, 0)), "silent"), (np.zeros((2, 100)), "silent"),
         (np.full((1, 16_000), np.nan), "not_finite"), (np.full((1, 16_000), np.inf), "not_finite"),
+        (np.full((1, 16_000), 1e38), "not_finite"),
         (np.full((1, 200), 0.5), "too_short"), (np.random.default_rng(0).normal(0, 0.1, (1, 32_000)), "does_not_fit"),
     ],
 )  # fmt: skip
