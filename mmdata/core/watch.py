@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -48,8 +49,8 @@ class View:
     keys_only: bool = False
 
     def __post_init__(self) -> None:
-        if self.fps is not None and not self.fps > 0:
-            raise ValueError(f"fps must be greater than 0, not {self.fps}")
+        if self.fps is not None and not 0 < self.fps < inf:
+            raise ValueError(f"fps must be greater than 0, and finite, not {self.fps}")
         if self.size_px is not None and self.size_px < 1:
             raise ValueError(f"size_px must be at least 1, not {self.size_px}")
         if self.keys_only and self.fps is not None:

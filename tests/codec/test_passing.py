@@ -274,3 +274,9 @@ def test_any_wrong_bit_gives_sound_frames_or_a_decode_error() -> None:
 def test_a_view_that_can_not_be_is_refused(settings: dict[str, float], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         View(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_a_grid_has_a_rate(fps: float) -> None:
+    with pytest.raises(ValueError, match="fps must be greater than 0"):
+        View(fps=fps)
