@@ -11,7 +11,7 @@ from mmdata.clean.image.filters import (
     KeepImageSize,
 )
 from mmdata.clean.image.framing import CropImage, CutBorders, FixOrientation, LetterboxImage, ResizeImage
-from mmdata.clean.image.pixels import ConvertToGrey, DenoiseImage, EqualizeImage, SharpenImage
+from mmdata.clean.image.pixels import ConvertToGrey, DeblurImage, DenoiseImage, EqualizeImage, SharpenImage
 from mmdata.clean.image.regions import MoveRegions
 from mmdata.clean.image.scores import KeepByScore
 
@@ -20,6 +20,7 @@ __all__ = [
     "ConvertToGrey",
     "CropImage",
     "CutBorders",
+    "DeblurImage",
     "DenoiseImage",
     "DropBlurred",
     "DropPlain",

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from scipy import ndimage
 from skimage import filters
 
-from mmdata.clean.image import ConvertToGrey, DenoiseImage, EqualizeImage, SharpenImage
+from mmdata.clean.image import ConvertToGrey, DeblurImage, DenoiseImage, EqualizeImage, SharpenImage
 from mmdata.core.sample import Image
 from mmdata.core.step import Map
 from mmdata.kernels.image import grey, laplacian_variance
@@ -27,6 +28,7 @@ STEPS: list[Map[Image, Image]] = [
     DenoiseImage(method="bilateral", levels=50),
     DenoiseImage(method="non_local_means", levels=20),
     SharpenImage(),
+    DeblurImage(),
 ]
 
 
@@ -38,6 +40,7 @@ class TestPixelSteps(StepContract):
             Case(ConvertToGrey(channels=3), GREY, unchanged=FLAT),
             Case(SharpenImage(amount=0), TEXTURE, unchanged=TEXTURE),
             Case(SharpenImage(), GREY, unchanged=FLAT),
+            Case(DeblurImage(), GREY, unchanged=FLAT),
         ],
         ids=str,
     )
@@ -121,6 +124,35 @@ def test_sharpening_makes_sharper_and_more_of_it_sharper_still() -> None:
     assert at[0] < at[1] < at[2]
 
 
+@pytest.mark.parametrize("n_steps", [1, 8])
+def test_deblurring_is_the_formula_of_richardson_and_lucy(n_steps: int) -> None:
+    import cv2
+
+    line = cv2.getGaussianKernel(13, 1.5)[:, 0]  # what OpenCV blurs floats of this deviation by
+
+    def blurred(values: np.ndarray) -> np.ndarray:
+        down = ndimage.correlate1d(values, line, axis=0, mode="mirror")
+        return np.asarray(ndimage.correlate1d(down, line, axis=1, mode="mirror"))
+
+    seen = TEXTURE.pixels.astype(float) + 0.5
+    estimate = seen
+    for _ in range(n_steps):
+        estimate = estimate * blurred(seen / blurred(estimate))
+    ours = changed(DeblurImage(radius_px=1.5, n_steps=n_steps), TEXTURE).pixels
+    assert np.abs(ours - (estimate - 0.5).clip(0, 255)).max() <= 1
+
+
+def test_deblurring_undoes_a_part_of_a_known_blur_and_more_steps_more_of_it() -> None:
+    import cv2
+
+    soft = np.asarray(cv2.GaussianBlur(TEXTURE.pixels, (0, 0), 1.5))
+    apart = [
+        np.abs(changed(DeblurImage(radius_px=1.5, n_steps=n), Image(soft)).pixels.astype(float) - TEXTURE.pixels).mean()
+        for n in (1, 5, 30)
+    ]
+    assert np.abs(soft.astype(float) - TEXTURE.pixels).mean() > apart[0] > apart[1] > apart[2]
+
+
 def test_equalising_raises_contrast_where_it_is_low_and_keeps_colours() -> None:
     dim = Image((TEXTURE.pixels // 8 + 100).astype(np.uint8))
     even = changed(EqualizeImage(clip_limit=8, n_tiles=2), dim).pixels
@@ -150,6 +182,8 @@ def test_a_square_without_a_centre_is_refused() -> None:
         (DenoiseImage, {"levels": 0}),
         (SharpenImage, {"radius_px": 0}),
         (SharpenImage, {"amount": -0.1}),
+        (DeblurImage, {"radius_px": 0}),
+        (DeblurImage, {"n_steps": 0}),
     ],
 )
 def test_settings_out_of_range_are_refused(step: type, given_settings: dict[str, object]) -> None:
