@@ -76,7 +76,8 @@ def test_the_peak_does_not_grow_with_the_number_of_samples(corpora: dict[int, Pa
 def test_the_stream_peak_does_not_grow_with_the_number_of_samples(corpora: dict[int, Path]) -> None:
     script = """
 import resource, sys, mmdata
-n = sum(len(batch["key"]) for batch in mmdata.stream(sys.argv[1], ["image.sharpness", "text.length.words"], batch_size=16))
+columns = ["image.sharpness", "text.length.words"]
+n = sum(len(batch["key"]) for batch in mmdata.stream(sys.argv[1], columns, batch_size=16))
 print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     peaks = {}
