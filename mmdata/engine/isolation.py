@@ -28,6 +28,7 @@ from mmdata.core.allocation import keep_large_buffers
 from mmdata.engine.guard import OUT_OF_MEMORY, TICK_S, Limits, guarded, held_bytes
 from mmdata.engine.notes import SIZE, Note, Notes, read_count, read_note
 from mmdata.engine.sending import sendable
+from mmdata.engine.signals import deaf_children
 from mmdata.engine.threads import one_blas_thread_for_good
 from mmdata.errors import RunStopped
 
@@ -84,11 +85,9 @@ def _child() -> Iterator[_Child]:
         mine, theirs = Pipe()
         with mine, theirs:
             files = (theirs.fileno(), notes.fileno(), told.fileno())
-            process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(os.getpid()), ",".join(map(str, files)), *sys.path],
-                pass_fds=files,
-                stdin=subprocess.DEVNULL,
-            )
+            command = [sys.executable, "-c", _START, str(os.getpid()), ",".join(map(str, files)), *sys.path]
+            with deaf_children():
+                process = subprocess.Popen(command, pass_fds=files, stdin=subprocess.DEVNULL)
             theirs.close()
             try:
                 yield _Child(process, mine, notes, told)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 from mmdata.core.allocation import keep_large_buffers
 from mmdata.core.ports import Died
 from mmdata.engine.isolation import answer, end_with_parent, how_it_ended
+from mmdata.engine.signals import deaf_children
 from mmdata.store.without_pandas import leave_pandas_alone
 
 Item = TypeVar("Item")
@@ -88,7 +90,8 @@ class _Worker:
         if self.process is None:
             context, theirs, work = self._start
             self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-            with _one_thread():
+            resource_tracker.ensure_running()  # else it would be begun within, and end the deafness
+            with _one_thread(), deaf_children():
                 self.process.start()
             theirs.close()
         with suppress(OSError):  # it died between two items: answer() will say so
