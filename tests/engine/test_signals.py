@@ -13,7 +13,7 @@ WORK = """
 import time
 from pathlib import Path
 Path({began!r}).touch()
-time.sleep(2)  # a worker that still imports what its work is made of
+time.sleep(3600)  # a worker that still imports what its work is made of
 
 def work(item):
     return item

@@ -78,8 +78,8 @@ def die(item: int) -> int:
 
 
 def leave_traces(folder: str) -> int:
-    """Writes a file again and again for ten minutes, but for the folder '', where it is done at once."""
-    for number in range(6000 if folder else 0):
+    """Writes a file again and again for half a minute, but for the folder '', where it is done at once."""
+    for number in range(300 if folder else 0):
         Path(folder, f"{os.getpid()}").write_text(str(number))
         time.sleep(0.1)
     return os.getpid()
