@@ -17,7 +17,7 @@ from mmdata.augment.text.shares import Share
 from mmdata.core.sample import Text
 from mmdata.core.step import Drop, RandomMap
 from mmdata.errors import ConfigError
-from mmdata.features.embed.pretrained import config_in, first_line, quiet
+from mmdata.features.embed.pretrained import config_in, first_line, loaded, quiet
 from mmdata.features.embed.weights import digest_of_folder, located, unusable
 from mmdata.kernels.text.sentences import cut_places
 
@@ -206,22 +206,7 @@ def _tokenizer(folder: Path, model: str) -> Any:
 
 
 def _loaded(folder: Path, model: str) -> Any:
-    with quiet():
-        import torch
-        from transformers import AutoModelForSeq2SeqLM
-
-        try:
-            whole, found = AutoModelForSeq2SeqLM.from_pretrained(
-                folder,
-                config=config_in(folder, model),
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-        except Exception as error:  # whatever stands in a stranger's files
-            raise unusable(model, f"can't be loaded: {first_line(error)}") from error
-    if lacking := sorted(found["missing_keys"]):
+    whole, missing = loaded(folder, model, "AutoModelForSeq2SeqLM")
+    if lacking := sorted(missing):
         raise unusable(model, f"its weights lack {len(lacking)} of its architecture's, such as {lacking[0]}")
-    return whole.eval().requires_grad_(requires_grad=False)
+    return whole

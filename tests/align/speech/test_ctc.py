@@ -57,7 +57,13 @@ class TestAlignSpeech(StepContract):
         return Case(AlignSpeech(model=str(model), min_score=-1000.0, phones=True), sample("hello there"))
 
     def test_every_setting_changes_the_fingerprint(self, case: Case) -> None:
-        """Those of the step itself: test_steps.py. Of the model its files count: below."""
+        """Of the step itself two stand for all, see test_steps.py; of the model its files count: below."""
+        assert isinstance(case.step, AlignSpeech)
+        found = {
+            step.fingerprint()
+            for step in (case.step, replace(case.step, min_score=-999.0), replace(case.step, phones=False))
+        }
+        assert len(found) == 3
 
     def test_of_the_model_its_files_count_and_not_where_they_lie(self, case: Case, model: Path, tmp_path: Path) -> None:
         moved = Path(shutil.copytree(model, tmp_path / "moved"))
