@@ -6,6 +6,7 @@ are drawn within a group, by an rng of seed, epoch, step and the group's number 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,7 +24,7 @@ Arrays = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mix:
+class Mix(ABC):
     """What both ways of mixing have.
 
     Args:
@@ -71,6 +72,7 @@ class Mix:
         """Why a column can't be mixed so; nothing where it can."""
         return ""
 
+    @abstractmethod
     def mixed(self, values: Mapping[str, np.ndarray], partner: np.ndarray, rng: np.random.Generator) -> float:
         """Mix the rows of a group with their partners, in place.
 
@@ -82,7 +84,6 @@ class Mix:
         Returns:
             the weight of each row's own part.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
