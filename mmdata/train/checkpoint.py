@@ -66,6 +66,7 @@ class Checkpoint:
     Args:
         plan: the model's form. progress: how far it has come. model, best: weights now and of the best epoch.
         optimizer: its state. random: torch's generator on the processor, and on the device where it has its own.
+        scaler: of the gradients' scale in float16; empty otherwise.
     """
 
     plan: ModelPlan
@@ -74,12 +75,14 @@ class Checkpoint:
     best: dict[str, Tensor]
     optimizer: dict[str, Any]
     random: dict[str, Tensor]
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def save(path: Path, state: Checkpoint) -> None:
     """Write the file whole or not at all: a reader, or the next run, finds this state or the one before."""
     plain = {"format": FORMAT, "plan": state.plan.to_json(), "progress": asdict(state.progress)}
     tensors = {"model": state.model, "best": state.best, "optimizer": state.optimizer, "random": state.random}
+    tensors["scaler"] = state.scaler
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -104,6 +107,7 @@ def load(path: Path) -> Checkpoint:
                 f"{path} has format {plain['format']}, this mmdata reads up to {FORMAT}: install a newer"
             )
         tensors = {name: raw[name] for name in ("model", "best", "optimizer", "random")}
+        tensors["scaler"] = raw.get("scaler", {})
         return Checkpoint(plan=ModelPlan.of(plain["plan"]), progress=Progress.of(plain["progress"]), **tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise SchemaMismatch(f"{path} is no checkpoint of mmdata: {type(error).__name__}: {error}") from error

@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from mmdata.errors import ConfigError
 
 Score = Literal["macro_f1", "macro_recall", "accuracy", "loss"]
-FREE_TO_CHANGE = ("epochs", "patience", "checkpoint_steps")  # a resumed run may differ in these
+FREE_TO_CHANGE = ("epochs", "patience", "checkpoint_steps", "log_steps")  # a resumed run may differ in these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class TrainConfig:
             values. clip_norm: the longest that a step's gradient may be.
         schedule: of the learning rate, after `warmup_steps` of rising: "constant"; "step" multiplies it by `lr_factor`
             every `lr_epochs`; "cosine" lets it fall to zero by the last epoch.
-        autocast: compute in bfloat16 where that is safe; weights stay float32.
+        autocast: compute in bfloat16 or float16 where that is safe; weights stay float32.
         label_smoothing: of the cross-entropy. focal: gamma of the focal loss; 0 is cross-entropy.
         class_weights: "balanced" weighs a class by the inverse of its share of the training split.
         score: what the validation split is judged by, macro_f1 unless said; equal scores are settled by the loss.
@@ -45,6 +45,7 @@ class TrainConfig:
         train_split, val_split, test_split: a split's name, or several; None is none. Without `val_split` all epochs are
             trained, and the last is kept.
         checkpoint_steps: save after so many steps, besides after each epoch.
+        log_steps: a row of `log.csv` after so many steps, and at an epoch's end; None is one at its end.
         threads: of torch, on a CPU. Small models are fastest on one; more of them round otherwise.
     """
 
@@ -70,7 +71,7 @@ class TrainConfig:
     warmup_steps: Annotated[int, Ge(0)] = 0
     lr_epochs: Annotated[int, Gt(0)] = 10
     lr_factor: Annotated[float, Gt(0), Le(1)] = 0.1
-    autocast: Literal["off", "bfloat16"] = "off"
+    autocast: Literal["off", "bfloat16", "float16"] = "off"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     focal: Annotated[float, Ge(0)] = 0.0
     class_weights: Literal["none", "balanced"] = "none"
@@ -81,6 +82,7 @@ class TrainConfig:
     val_split: str | tuple[str, ...] | None = "val"
     test_split: str | tuple[str, ...] | None = "test"
     checkpoint_steps: Annotated[int, Gt(0)] | None = None
+    log_steps: Annotated[int, Gt(0)] | None = None
     threads: Annotated[int, Gt(0)] = 1
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mmdata.errors import ConfigError
+from mmdata.train.chance import Dropout
 from mmdata.train.config import guess
 from mmdata.train.inputs import Input, real
 
@@ -67,7 +68,7 @@ class VectorEncoder(Encoder):
         super().__init__()
         self.standardize = Standardize(size)
         self.layers = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(size, width), nn.GELU(), nn.LayerNorm(width), nn.Dropout(dropout)
+            Dropout(dropout), nn.Linear(size, width), nn.GELU(), nn.LayerNorm(width), Dropout(dropout)
         )
 
     def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002  as all
@@ -87,7 +88,7 @@ class ImageEncoder(Encoder):
         self.layers = nn.ModuleList(
             nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1) for n_in, n_out in pairwise(sizes)
         )
-        self.finish = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, width), nn.GELU())
+        self.finish = nn.Sequential(nn.LayerNorm(width), Dropout(dropout), nn.Linear(width, width), nn.GELU())
 
     def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002  as all
         """Float32 [batch, row, column, channel] to [batch, width], a step each."""
@@ -113,9 +114,7 @@ class SequenceEncoder(Encoder):
         self.embedding = None if vocabulary is None else nn.Embedding(vocabulary + 1, width)  # the last: any other id
         sizes = [size if vocabulary is None else width, *[width] * len(chain)]
         self.chain = nn.ModuleList(LAYERS[name](n_in, width) for name, n_in in zip(chain, sizes, strict=False))
-        self.finish = nn.Sequential(
-            nn.LayerNorm(2 * width), nn.Dropout(dropout), nn.Linear(2 * width, width), nn.GELU()
-        )
+        self.finish = nn.Sequential(nn.LayerNorm(2 * width), Dropout(dropout), nn.Linear(2 * width, width), nn.GELU())
 
     def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Float32 [batch, time, size], or tokens int64 [batch, time], and int64 [batch] to steps end to end."""

@@ -16,8 +16,10 @@ from mmdata.errors import ConfigError
 from mmdata.loader.stream import Stream, stream
 from mmdata.train.checkpoint import check_config, load, save
 from mmdata.train.config import TrainConfig
+from mmdata.train.distributed import ALONE, World
 from mmdata.train.held import HELD_BYTES, HeldStream, held
 from mmdata.train.inputs import Input, plan_inputs
+from mmdata.train.logs import Recorder
 from mmdata.train.loop import Run, Watch, evaluate, fit
 from mmdata.train.model import FusionClassifier, ModelPlan, check_encoders
 from mmdata.train.report import TrainReport
@@ -50,20 +52,25 @@ def train(
     device: str = "cpu",
     held_bytes: int = HELD_BYTES,
     watch: Watch | None = None,
+    world: World = ALONE,
+    tensorboard: bool = False,
 ) -> TrainReport:
     """Train a classifier on a selection's splits, keep its best epoch, and judge it.
 
     Training is repeatable: the same store, settings, machine and number of torch's threads give the same losses, also
-    when the run was killed at any moment and started again.
+    when the run was killed at any moment and started again. On another number of ranks they are the same but for the
+    rounding of float32.
 
     Args:
         store: what the inputs are read from.
         config: what to do.
-        out: a folder for `checkpoint.pt` and `report.json`; None writes nothing.
+        out: a folder for `checkpoint.pt`, `report.json` and `log.csv`; None writes nothing. All ranks need to see it.
         resume: go on from the folder's checkpoint where there is one; otherwise start anew, and replace it.
         device: "cpu", "cuda" or "cuda:N".
         held_bytes: a split that takes no more is read once and kept in memory; the order is the same.
         watch: told of every step and epoch.
+        world: the processes that train together, as `distributed.launched` gives them; `batch_size` is of all of them.
+        tensorboard: write for TensorBoard, too, into the folder's `tensorboard`.
 
     Raises:
         ConfigError: settings, columns or splits that can't work; a split without samples; fewer than two classes.
@@ -75,34 +82,51 @@ def train(
     config = TrainConfig.of(config.to_json())
     inputs = plan_inputs(config.inputs, store.families, config.encoders)
     check_encoders(inputs, config)
-    splits = open_splits(store, config, held_bytes=held_bytes)
+    splits = open_splits(store, config, held_bytes=held_bytes, world=world)
     path = None if out is None else Path(out) / CHECKPOINT
+    device = world.device if world.size > 1 else device
     with _own_randomness(config.seed, device), _threads(config.threads):
-        run = _resumed(path, config, device) if resume and path is not None and path.exists() else None
-        run = run or _fresh(config, inputs, splits, device)
-        keep = None if path is None else lambda: save(path, run.checkpoint())
-        fit(run, splits.train, splits.val, save=keep, watch=watch)
+        run = _resumed(path, config, device, world) if resume and path is not None and path.exists() else None
+        run = run or _fresh(config, inputs, splits, device, world)
+        world.check_same(settings=config.to_json(), samples=run.model.plan, place_in_the_checkpoint=run.progress)
+        keep = None if path is None or not world.is_first else lambda: save(path, run.checkpoint())
+        with _recorded(run, path, watch, tensorboard=tensorboard) as told:
+            fit(run, splits.train, splits.val, save=keep, watch=told)
         report = _report(run, splits, path, began_s)
-    if path is not None:
+    if path is not None and world.is_first:
         _write_report(path.with_name(REPORT), report)
     return report
 
 
-def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYTES) -> Splits:
-    """Open the splits' streams.
+@contextmanager
+def _recorded(run: Run, path: Path | None, watch: Watch | None, *, tensorboard: bool) -> Iterator[Recorder]:
+    folder = path.parent if path is not None and run.world.is_first else None
+    recorder = Recorder(run, folder, every=run.model.plan.config.log_steps, board=tensorboard, watch=watch)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+
+
+def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYTES, world: World = ALONE) -> Splits:
+    """Open the splits' streams, of each batch this rank's share; for statistics each rank reads all.
 
     Raises:
-        ConfigError: a column or a split is not there.
+        ConfigError: a column or a split is not there; the ranks can't share a batch.
         Incomplete: a shard with samples of a split lacks a column.
     """
+    if config.batch_size % world.size:
+        raise ConfigError("train", [f"batch_size: {world.size} ranks can't share batches of {config.batch_size}"])
 
-    def opened(split: str | tuple[str, ...] | None, *, shuffle: bool) -> Stream:
+    def opened(split: str | tuple[str, ...] | None, *, shuffle: bool, world: World = world) -> Stream:
         return stream(
             store,
             list(dict.fromkeys([*config.inputs.values(), config.target])),
             selection=config.selection,
             split=split,
-            batch_size=config.batch_size,
+            global_batch_size=config.batch_size,
+            rank=world.rank,
+            world=world.size,
             seed=config.seed,
             shuffle=shuffle,
             tail="short",
@@ -116,21 +140,21 @@ def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYT
     ]
     return Splits(
         train=held(shuffled, max_bytes=held_bytes),
-        stored=opened(config.train_split, shuffle=False),
+        stored=opened(config.train_split, shuffle=False, world=ALONE),
         val=judges[0],
         test=judges[1],
         n_train=shuffled.n_rows,
     )
 
 
-def _fresh(config: TrainConfig, inputs: tuple[Input, ...], splits: Splits, device: str) -> Run:
+def _fresh(config: TrainConfig, inputs: tuple[Input, ...], splits: Splits, device: str, world: World) -> Run:
     """A run at its beginning: one pass over the training split, and new weights."""
     found = gather(splits.stored, inputs, config.target)
     _check_statistics(found, config)
     inputs = tuple(replace(item, size=found.n_ids.get(item.name, item.size)) for item in inputs)
     model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=found.names, counts=found.counts))
     model.standardize_by(buffers(found.moments))
-    run = Run.start(model, device)
+    run = Run.start(model, device, world)
     run.progress.n_unlabelled = found.classes[None]
     return run
 
@@ -149,11 +173,11 @@ def _check_statistics(found: Statistics, config: TrainConfig) -> None:
         raise ConfigError("train", faults)
 
 
-def _resumed(path: Path, config: TrainConfig, device: str) -> Run:
+def _resumed(path: Path, config: TrainConfig, device: str, world: World) -> Run:
     state = load(path)
     check_config(path, state.plan.config, config)
     state.plan = replace(state.plan, config=config)
-    return Run.resume(state, device)
+    return Run.resume(state, device, world)
 
 
 def _report(run: Run, splits: Splits, path: Path | None, began_s: float) -> TrainReport:
@@ -171,7 +195,7 @@ def _report(run: Run, splits: Splits, path: Path | None, began_s: float) -> Trai
         best_epoch=best,
         stopped_early=progress.epoch < plan.config.epochs,
         val=progress.history[best].val,
-        test=None if splits.test is None else evaluate(run.model, splits.test, device=run.device),
+        test=None if splits.test is None else evaluate(run.model, splits.test, device=run.device, world=run.world),
         steps=progress.step,
         seconds=time.perf_counter() - began_s,
         checkpoint=None if path is None else str(path),

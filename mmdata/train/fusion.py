@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdata.errors import ConfigError
+from mmdata.train.chance import drawn
 from mmdata.train.config import guess
 from mmdata.train.encoders import heads, spread
 from mmdata.train.inputs import real
@@ -308,5 +309,6 @@ def _is_fusion(item: object) -> bool:
 
 def silence(present: Tensor, share: float) -> Tensor:
     """Take inputs away from bool [batch, input] with probability `share`; who would lose all of them keeps them."""
-    kept = present & (torch.rand(present.shape, device=present.device) >= share)
+    numbers = drawn(lambda n: torch.rand(n, *present.shape[1:], device=present.device), len(present))
+    kept = present & (numbers >= share)
     return torch.where(kept.any(dim=1, keepdim=True), kept, present)

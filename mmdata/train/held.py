@@ -24,10 +24,11 @@ def held(stream: Stream, *, max_bytes: int = HELD_BYTES) -> Stream | HeldStream:
 
 
 class HeldStream:
-    """What a stream on one rank gives, without reading twice. It shares the stream's place and its states.
+    """What a stream gives, without reading twice. It shares the stream's place and its states.
 
     Args:
-        stream: of the whole world, with "short" or "drop" for a tail. Features vary along their first axis at most.
+        stream: of one rank, which keeps the rows of all, with "short" or "drop" for a tail. Features vary along their
+            first axis at most.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -44,8 +45,8 @@ class HeldStream:
         chunks, rows = stream.plan.epoch(epoch).sequence()
         places = self._starts[chunks] + rows
         for step in range(stream.step, stream.n_steps):
-            runs = [run for run in stream.plan.share(step) if run.real]
-            chosen = np.concatenate([places[run.start : run.stop] for run in runs])
+            runs = [run for run in stream.plan.share(step, rank=stream.rank, world=stream.world) if run.real]
+            chosen = np.concatenate([places[:0], *(places[run.start : run.stop] for run in runs)])
             stream.step = step + 1
             yield _batch(self._rows, chosen)
         stream.seek(epoch=epoch + 1)
@@ -101,13 +102,13 @@ def _batch(columns: Mapping[str, Rows], chosen: np.ndarray) -> dict[str, Any]:
         if isinstance(rows, Tensor):
             batch[name] = rows[index]
         elif f"{name}.length" in columns:
-            batch[name] = _padded([rows[place] for place in chosen])
+            batch[name] = _padded([rows[place] for place in chosen], rows[0])
         else:
             batch[name] = [rows[place] for place in chosen]
     return batch
 
 
-def _padded(rows: list[Any]) -> Tensor:
-    """[batch, time, ...], as long as the longest, and at least 1."""
-    padded = pad_sequence(rows, batch_first=True)
+def _padded(rows: list[Any], like: Any) -> Tensor:
+    """[batch, time, ...], as long as the longest, and at least 1; of the form of `like` where there is no row."""
+    padded = pad_sequence(rows or [like[:0]], batch_first=True)[: len(rows)]
     return padded if padded.shape[1] else padded.new_zeros((len(rows), 1, *padded.shape[2:]))

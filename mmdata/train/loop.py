@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from mmdata.errors import RunStopped
+from mmdata.train.chance import drawing_for
 from mmdata.train.checkpoint import Checkpoint, Epoch, Progress, rebuild
+from mmdata.train.distributed import ALONE, World
 from mmdata.train.inputs import UNLABELLED, Batch, Batches, class_numbers, labels_of, parts_of
+from mmdata.train.logs import Clock
 from mmdata.train.metrics import Metrics, confusion, metrics_of
 from mmdata.train.model import FusionClassifier
 from mmdata.train.objectives import CrossEntropy, balanced
-from mmdata.train.optimize import absolute, optimizer, rate, take
+from mmdata.train.optimize import absolute, autocast, optimizer, rate, scaler, take
 
 
 class Watch(Protocol):
@@ -36,6 +39,7 @@ class Run:
     Args:
         model: on its device. optimizer: over its weights. progress: how far it has come. best: weights of the best
             epoch, empty before there is one.
+        world: the processes that train together. clock: where the time goes.
     """
 
     model: FusionClassifier
@@ -43,16 +47,22 @@ class Run:
     device: str = "cpu"
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
+    world: World = ALONE
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.scaler = scaler(self.model.plan.config, self.device)
 
     @classmethod
-    def start(cls, model: FusionClassifier, device: str = "cpu") -> Run:
-        return cls(model, optimizer(model.to(device), model.plan.config), device)
+    def start(cls, model: FusionClassifier, device: str = "cpu", world: World = ALONE) -> Run:
+        return cls(model, optimizer(model.to(device), model.plan.config), device, world=world)
 
     @classmethod
-    def resume(cls, state: Checkpoint, device: str = "cpu") -> Run:
+    def resume(cls, state: Checkpoint, device: str = "cpu", world: World = ALONE) -> Run:
         """Go on where a checkpoint was written; sets torch's generators to what they were."""
-        run = cls.start(rebuild(state.plan, state.model), device)
+        run = cls.start(rebuild(state.plan, state.model), device, world)
         run.optimizer.load_state_dict(state.optimizer)
+        run.scaler.load_state_dict(state.scaler)
         run.progress, run.best = state.progress, state.best
         torch.set_rng_state(state.random["cpu"])
         if "cuda" in state.random and device.startswith("cuda"):
@@ -70,6 +80,7 @@ class Run:
             model=self.model.state_dict(),
             best=self.best,
             optimizer=self.optimizer.state_dict(),
+            scaler=self.scaler.state_dict(),
             random=random,
         )
 
@@ -96,7 +107,7 @@ def fit(
         train.load_state_dict(run.progress.stream)
     while not run.finished:
         _epoch(run, train, save, watch)
-        scores = None if val is None else evaluate(run.model, val, device=run.device)
+        scores = None if val is None else evaluate(run.model, val, device=run.device, world=run.world)
         _close(run, scores)
         run.progress.stream = train.state_dict()
         if watch:
@@ -110,7 +121,7 @@ def _epoch(run: Run, train: Batches, save: Callable[[], None] | None, watch: Wat
     config, progress = run.model.plan.config, run.progress
     epoch_steps = -(-train.n_steps // config.accumulate)
     run.model.train()
-    for batches in _grouped(train, config.accumulate):
+    for batches in _grouped(run.clock.waiting(train), config.accumulate):
         loss = _step(run, batches, rate(config, progress.step, epoch_steps))
         if watch:
             watch.step(progress.step, loss)
@@ -119,7 +130,7 @@ def _epoch(run: Run, train: Batches, save: Callable[[], None] | None, watch: Wat
             save()
 
 
-def _grouped(train: Batches, size: int) -> Iterator[list[Batch]]:
+def _grouped(train: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
     """So many batches at a time, and what is left of an epoch."""
     batches = iter(train)
     while group := list(islice(batches, size)):
@@ -130,18 +141,22 @@ def _step(run: Run, batches: Sequence[Batch], lr: float) -> float:
     """One step of the optimiser, along the mean gradient of some batches; returns the mean loss."""
     plan, progress, config = run.model.plan, run.progress, run.model.plan.config
     targets = [class_numbers(labels_of(batch, config.target), plan.classes).to(run.device) for batch in batches]
+    shares = [run.world.rows(len(numbers)) for numbers in targets]
+    targets = [run.world.whole(rows, numbers) for rows, numbers in zip(shares, targets, strict=True)]
     n_known = [int(((numbers != UNLABELLED) & (numbers < len(plan.classes))).sum()) for numbers in targets]
     n, loss = sum(n_known), 0.0
     run.optimizer.zero_grad(set_to_none=True)
-    for batch, numbers in zip(batches, targets, strict=True):
-        with torch.autocast(run.device.partition(":")[0], torch.bfloat16, enabled=config.autocast != "off"):
+    for batch, rows, numbers in zip(batches, shares, targets, strict=True):
+        with autocast(config, run.device), drawing_for(rows):
             logits = run.model(parts_of(batch, plan.inputs, run.device)).float()
-        total, _ = run.objective(logits, numbers)
-        (total / max(n, 1)).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+        total, _ = run.objective(run.world.whole(rows, logits), numbers)
+        run.scaler.scale(total / max(n, 1)).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         loss += float(total.detach())
+        run.clock.n_samples += rows.total
+    run.world.add_gradients(run.model.parameters())
     if config.l1:
-        (config.l1 * absolute(run.model.parameters())).backward()  # type: ignore[no-untyped-call]
-    take(run.optimizer, run.model, config, lr)
+        run.scaler.scale(config.l1 * absolute(run.model.parameters())).backward()  # type: ignore[no-untyped-call]
+    take(run.optimizer, run.scaler, run.model, config, lr)
     progress.step += 1
     if not math.isfinite(loss):
         raise RunStopped(
@@ -175,8 +190,10 @@ def _better(scores: Metrics | None, best: Metrics | None, run: Run) -> bool:
     return (getattr(scores, name), -scores.loss) > (getattr(best, name), -best.loss)
 
 
-def evaluate(model: FusionClassifier, batches: Iterable[Batch], *, device: str = "cpu") -> Metrics:
-    """Judge a model on one epoch of batches."""
+def evaluate(
+    model: FusionClassifier, batches: Iterable[Batch], *, device: str = "cpu", world: World = ALONE
+) -> Metrics:
+    """Judge a model on one epoch of batches, of which each rank of the world has its share."""
     plan = model.plan
     n_classes = len(plan.classes)
     matrix = np.zeros((n_classes + 1, n_classes + 1), dtype=np.int64)  # the last class is: none that the model knows
@@ -185,7 +202,9 @@ def evaluate(model: FusionClassifier, batches: Iterable[Batch], *, device: str =
     with torch.inference_mode():
         for batch in batches:
             numbers = class_numbers(labels_of(batch, plan.config.target), plan.classes)
-            logits = model(parts_of(batch, plan.inputs, device)).cpu()
+            logits = model(parts_of(batch, plan.inputs, device))
+            rows = world.rows(len(numbers))
+            numbers, logits = world.whole(rows, numbers.to(device)).cpu(), world.whole(rows, logits).cpu()
             total, n = objective(logits, numbers)
             loss, n_known = loss + float(total), n_known + n
             judged = numbers != UNLABELLED

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdata.errors import ConfigError
+from mmdata.train.chance import Dropout
 from mmdata.train.config import TrainConfig, guess
 from mmdata.train.encoders import AUTO, Encoder, Standardize, check_encoder, encoder, pooled
 from mmdata.train.fusion import CrossAttention, fusion_class, silence
@@ -143,5 +144,5 @@ class _Raw(nn.Module):
 def _head(sizes: Sequence[int], n_classes: int, dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.GELU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(n_in, n_out), nn.GELU(), Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))

@@ -53,10 +53,29 @@ def absolute(weights: Iterable[Tensor]) -> Tensor:
     return torch.stack([weight.abs().sum() for weight in weights if weight.ndim > 1]).sum()
 
 
-def take(run_optimizer: torch.optim.Optimizer, model: nn.Module, config: TrainConfig, lr: float) -> None:
-    """One step along the gradients, no longer than `clip_norm`."""
+def autocast(config: TrainConfig, device: str) -> torch.autocast:
+    """The context in which a model computes in fewer bits where that is safe, as torch knows it."""
+    kind = torch.float16 if config.autocast == "float16" else torch.bfloat16
+    return torch.autocast(device.partition(":")[0], kind, enabled=config.autocast != "off")
+
+
+def scaler(config: TrainConfig, device: str) -> torch.amp.GradScaler:
+    """What keeps small gradients of float16 from vanishing (Micikevicius et al., 2018); idle for other kinds."""
+    return torch.amp.GradScaler(device.partition(":")[0], enabled=config.autocast == "float16")
+
+
+def take(
+    run_optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    model: nn.Module,
+    config: TrainConfig,
+    lr: float,
+) -> None:
+    """One step along the gradients, no longer than `clip_norm`; none where float16 overflowed."""
+    scaler.unscale_(run_optimizer)
     if config.clip_norm is not None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
     for group in run_optimizer.param_groups:
         group["lr"] = lr
-    run_optimizer.step()
+    scaler.step(run_optimizer)
+    scaler.update()

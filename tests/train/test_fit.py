@@ -69,7 +69,7 @@ def test_a_store_becomes_a_model_that_knows_its_test_split(store: Store, config:
     assert test is not None
     assert evaluate(model, test) == report.test
     assert json.loads((tmp_path / "run" / "report.json").read_text()) == json.loads(json.dumps(report.to_json()))
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.pt", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.pt", "log.csv", "report.json"]
 
 
 def test_inputs_are_standardised_by_the_training_split_alone(store: Store, config: TrainConfig, tmp_path: Path) -> None:
