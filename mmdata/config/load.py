@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -131,6 +132,7 @@ class _Reader:
             seed=self._seed(value.get("seed", 0)),
         )
         run = self._build("run", RunSettings, self._mapping(value, "run"))
+        self.faults += [each for each in _endless(value) if each.partition(":")[0] not in self._told]
         file = PipelineFile(
             pipeline=pipeline,
             run=run or RunSettings(),
@@ -142,6 +144,11 @@ class _Reader:
         if self.faults:
             raise ConfigError(self.where, self.faults)
         return file
+
+    @property
+    def _told(self) -> set[str]:
+        """The places of which there is a fault."""
+        return {fault.partition(":")[0] for fault in self.faults}
 
     def _plugins(self, value: Mapping[str, Any]) -> tuple[str, ...]:
         names = tuple(str(name) for name in self._list(value, "plugins"))
@@ -252,6 +259,18 @@ class _Reader:
         built, faults = build(cls, settings)
         self.faults += [f"{place}{fault}" for fault in faults]
         return built
+
+
+def _endless(value: Any, place: str = "") -> Iterator[str]:
+    """A fault for each number of a file that is infinite or none: there is no setting that takes one."""
+    if isinstance(value, float) and not isfinite(value):
+        yield f"{place}: expected a finite number, not {value}"
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _endless(item, f"{place}.{name}" if place else str(name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _endless(item, f"{place}[{index}]")
 
 
 def build(cls: type[Built], settings: Mapping[str, Any]) -> tuple[Built | None, list[str]]:

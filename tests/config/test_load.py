@@ -333,3 +333,18 @@ def test_sections_are_listed_as_the_reader_knows_them() -> None:
         "seed",
         "plugins",
     }
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+def test_numbers_that_are_endless_or_none_are_refused_wherever_they_stand(number: str) -> None:
+    text = f"""
+ingest:
+  - {{use: codec.video.DecodeFrames, fps: {number}}}
+  - {{use: clean.video.KeepByFrames, step: {{use: clean.image.KeepExposure, min_level: {number}}}}}
+run: {{timeout_s: {number}}}
+select: {{split: {{train: {number}}}}}
+"""
+    told = faults(text)
+    for place in ("ingest[0].fps", "ingest[1].step.min_level", "run.timeout_s", "select.split.train"):
+        assert any(fault.startswith(f"{place}: expected ") for fault in told), place
+    assert len({fault.partition(": ")[0] for fault in told}) == len(told)  # each once
