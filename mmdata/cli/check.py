@@ -10,8 +10,9 @@ from mmdata.cli.options import Json, PipelineArg, SourceOption
 def check(pipeline: PipelineArg, source: SourceOption = None, as_json: Json = False) -> None:
     """Check a pipeline file as a whole: names, settings, types, encodings, installed packages. Reads no data."""
     from mmdata import api
-    from mmdata.cli.screen import form, print_json, print_table, say
+    from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
+    from mmdata.report.words import form
 
     file = load(pipeline, source=source, otherwise="SOURCE")
     compiled = api.check(file)

@@ -73,7 +73,8 @@ def plan(
 
 
 def _say(estimate: Estimate) -> None:
-    from mmdata.cli.screen import duration, n_bytes, print_table, say
+    from mmdata.cli.screen import duration, print_table, say
+    from mmdata.report.words import n_bytes
 
     say(f"estimate, from {estimate.basis}:")
     if estimate.families:

@@ -37,7 +37,7 @@ def show(store: StoreArg, snapshot: Snapshot = None, as_json: Json = False) -> N
 def _overview(store: Store) -> dict[str, Any]:
     from collections import Counter
 
-    from mmdata.cli.screen import form
+    from mmdata.report.words import form
 
     view = store.view()
     table = store.table(["label"], incomplete=True)

@@ -16,8 +16,9 @@ def trace(
 ) -> None:
     """Tell one sample's whole story: source files, steps, outcome, stored parts, features, selections."""
     from mmdata import api
-    from mmdata.cli.screen import FAILED, described, print_json, print_table, say
+    from mmdata.cli.screen import FAILED, print_json, print_table, say
     from mmdata.engine.trace import trace as trace_
+    from mmdata.report.words import described
 
     found = trace_(api.open(store), key)
     if as_json:

@@ -41,7 +41,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _row(tried: Tried) -> dict[str, Any]:
-    from mmdata.cli.screen import described
+    from mmdata.report.words import described
 
     after = tried.outcome or ("" if tried.after is None else described(tried.after))
     if tried.arrays:

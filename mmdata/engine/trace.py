@@ -52,7 +52,7 @@ class Trace:
 def trace(store: Store, key: str) -> Trace:
     """Tell the story of a key: as the plan, the rows, the drops and the rejects have it."""
     found = Trace(key)
-    entry, shard = _planned(store, key)
+    entry, shard = planned(store, key)
     if entry is not None:
         found.outcome, found.members = PLANNED, entry.members
         found.story.append(f"planned in shard {shard}")
@@ -68,7 +68,7 @@ def trace(store: Store, key: str) -> Trace:
     return found
 
 
-def _planned(store: Store, key: str) -> tuple[Entry | None, str]:
+def planned(store: Store, key: str) -> tuple[Entry | None, str]:
     """The entry that a key is of, or of whose descendants, and its shard."""
     plan = store.plan(key.partition("/")[0])
     holders = plan.holders(_lineage(key))

@@ -99,7 +99,7 @@ def try_file(pipeline: Pipeline, path: Path, *, where: str = "pipeline") -> Iter
     source, entry, parts = _entry(pipeline, path)
     compiled = compile_pipeline(pipeline, CODECS, parts=parts, where=where)
     for sample in source.read([entry]):
-        yield from _ingest(compiled, entry, sample)
+        yield from carried(compiled, entry, sample)
 
 
 def _entry(pipeline: Pipeline, path: Path) -> tuple[Source, Entry, set[str]]:
@@ -124,7 +124,8 @@ def _entry(pipeline: Pipeline, path: Path) -> tuple[Source, Entry, set[str]]:
     raise ConfigError(str(path), ["the pipeline's source makes no sample of this file; see its parts"])
 
 
-def _ingest(compiled: Compiled, entry: Entry, sample: Sample) -> Iterator[Tried]:
+def carried(compiled: Compiled, entry: Entry, sample: Sample) -> Iterator[Tried]:
+    """What each step makes of a sample, one by one: those of ingest, then the features."""
     samples = [sample]
     for placed in compiled.steps:
         alone = replace(compiled, steps=(placed,))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmdata.errors import StoreError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 ROW = "#row"
 _SETTINGS: dict[str, Any] = {
@@ -19,6 +24,7 @@ _SETTINGS: dict[str, Any] = {
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
 }
+_MOST_MEMORY = "1GB"  # of a query with bounds
 _KNOWN_VOLATILE = frozenset({"error"})  # it ends the query, and says nothing new each time
 
 
@@ -93,7 +99,9 @@ def _volatile() -> frozenset[str]:
         return frozenset(str(name).lower() for (name,) in connection.execute(sql).fetchall()) - _KNOWN_VOLATILE
 
 
-def run(expressions: Mapping[str, str], samples: pa.Table, *, only: str | None = None) -> pa.Table:
+def run(
+    expressions: Mapping[str, str], samples: pa.Table, *, only: str | None = None, most_s: float | None = None
+) -> pa.Table:
     """The expressions' values on every row, in the rows' order, by name.
 
     What is no number (NaN) counts as missing, as it would else pass every `>`.
@@ -102,10 +110,11 @@ def run(expressions: Mapping[str, str], samples: pa.Table, *, only: str | None =
         expressions: SQL by name, columns quoted.
         samples: a row a sample; a column of extension type is left out.
         only: a condition in SQL, columns quoted: only the rows that meet it, and a column ROW with their places.
+        most_s: seconds that it may take; with less memory and fewer threads than else, as somebody else asks.
 
     Raises:
         duckdb.Error: as the text or its types are wrong.
-        StoreError: an expression gives another number of values than there are rows.
+        StoreError: an expression gives another number of values than there are rows, or takes too long.
     """
     import duckdb
 
@@ -116,15 +125,38 @@ def run(expressions: Mapping[str, str], samples: pa.Table, *, only: str | None =
     sql = f'SELECT {chosen} FROM samples {condition} ORDER BY "{ROW}"'  # noqa: S608  shut in below
     with duckdb.connect(":memory:", config=_SETTINGS) as connection:
         connection.register("samples", table)
+        if most_s is not None:
+            connection.execute(f"SET memory_limit = '{_MOST_MEMORY}'; SET threads = 2")
         connection.execute("SET lock_configuration = true")
         if len(connection.extract_statements(sql)) != 1:
             raise StoreError("it is to be one expression")
-        found: pa.Table = connection.sql(sql).to_arrow_table()
+        with _within(connection, most_s):
+            found: pa.Table = connection.sql(sql).to_arrow_table()
     if found.schema.names != [ROW, *expressions]:
         raise StoreError("it is to be one expression")
     if only is None and found.num_rows != table.num_rows:
         raise StoreError(f"it gives {found.num_rows} values for {table.num_rows} samples, not one for each")
     return found
+
+
+@contextmanager
+def _within(connection: DuckDBPyConnection, most_s: float | None) -> Iterator[None]:
+    """Interrupt a query that takes longer. Raises StoreError then."""
+    if most_s is None:
+        yield
+        return
+    import duckdb
+
+    timer = Timer(most_s, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise StoreError(f"it took longer than {most_s:g} s") from None
+    finally:
+        timer.cancel()
+        timer.join()  # or it may interrupt a connection that is closed by then
 
 
 def _is_tensor(samples: pa.Table, name: str) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
 from mmdata.core.arrays import ArraySpec
@@ -26,7 +27,15 @@ _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\W\d]\w*(?:\.\w+)*""")
 
 
 class Rows:
-    """The columns of a picture's rows, each read when asked for."""
+    """The columns of a picture's rows, each read when asked for.
+
+    Args:
+        files: the store's.
+        view: the picture.
+        features: family, column and spec of each feature.
+        file_specs: the promises of a feature file.
+        keep_bytes: what was read is kept for the next time, of all columns together so many bytes.
+    """
 
     def __init__(
         self,
@@ -34,11 +43,15 @@ class Rows:
         view: StoreView,
         features: Sequence[tuple[str, str, ArraySpec]],
         file_specs: Callable[[DataFile], Mapping[str, ArraySpec]],
+        *,
+        keep_bytes: int = 0,
     ) -> None:
         self._files, self._view, self._file_specs = files, view, file_specs
         self._features = {column: (family, spec) for family, column, spec in features}
         self._lengths = {each: column for _, column, spec in features for each in length_columns(column, spec)}
         self._read: dict[tuple[str, str], pa.Table] = {}
+        self._kept: dict[str, dict[str, pa.ChunkedArray]] = {}
+        self._keep_bytes = keep_bytes
 
     def usual(self) -> list[str]:
         """What a table has when no columns are named."""
@@ -75,6 +88,21 @@ class Rows:
         Raises:
             StoreError: there is no such column.
         """
+        if not self._keep_bytes:
+            return self._column(name)
+        found = self._kept.pop(name, None)
+        if found is None:
+            found = self._column(name)
+            self._read.clear()
+        self._kept[name] = found  # the newest is the last
+        while len(self._kept) > 1 and self._n_kept() > self._keep_bytes:
+            self._kept.pop(next(iter(self._kept)))
+        return found
+
+    def _n_kept(self) -> int:
+        return sum(column.nbytes for columns in self._kept.values() for column in columns.values())
+
+    def _column(self, name: str) -> dict[str, pa.ChunkedArray]:
         if name in self._features:
             return self._feature(name)
         if name in self._lengths:
@@ -175,6 +203,25 @@ def query(rows: Rows, columns: Sequence[str] | None, where: str | None) -> pa.Ta
     samples = _spoken_of(rows, [where])
     found = _explained(lambda: expressions.run({}, samples, only=rows.quoted(where)), where, rows)
     return table.take(found.column(0))
+
+
+def matching(rows: Rows, where: str, *, most_s: float) -> np.ndarray:
+    """The rows for which a condition holds, by number: int64 [row].
+
+    Args:
+        rows: of a picture.
+        where: as `query` takes it, and as a selection checks it.
+        most_s: seconds that it may take.
+
+    Raises:
+        StoreError: it is wrong, or takes longer.
+    """
+    quoted = rows.quoted(where)
+    if told := expressions.faults(quoted):
+        raise StoreError(f"where={where!r}: {'; '.join(told)}")
+    samples = _spoken_of(rows, [where])
+    found = _explained(lambda: expressions.run({}, samples, only=quoted, most_s=most_s), where, rows)
+    return np.asarray(found.column(0).to_numpy(), np.int64)
 
 
 def evaluate(rows: Rows, wanted: Mapping[str, str]) -> pa.Table:

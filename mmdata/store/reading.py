@@ -231,7 +231,7 @@ class Reading:
         Raises:
             Incomplete: shards lack a family that was asked for. StoreError: no such column, or the condition is wrong.
         """
-        rows = Rows(self._files, self._now, list(self._columns()), self._file_specs)
+        rows = self.rows()
         families = rows.families(columns, where)
         self.check_complete(families, incomplete=incomplete)
         return query(rows, columns, where)
@@ -247,7 +247,7 @@ class Reading:
         Raises:
             Incomplete: shards lack a family that an expression speaks of. StoreError: one is wrong; says which.
         """
-        rows = Rows(self._files, self._now, list(self._columns()), self._file_specs)
+        rows = self.rows()
         spoken = sorted({name for text in wanted.values() for name in rows.named_in(text)})
         self.check_complete(rows.families(spoken, None), incomplete=incomplete)
         return evaluate(rows, wanted)
@@ -259,7 +259,12 @@ class Reading:
             Incomplete: shards lack the feature. StoreError: there is none of that name.
         """
         self.check_complete([self.family_of(column)])
-        return Rows(self._files, self._now, list(self._columns()), self._file_specs).by_shard(column)
+        return self.rows().by_shard(column)
+
+    def rows(self, view: StoreView | None = None, *, keep_bytes: int = 0) -> Rows:
+        """The columns of a picture, or of the newest that was taken, each read when asked for; see `Rows`."""
+        shown = self._now if view is None else view
+        return Rows(self._files, shown, list(self._columns()), self._file_specs, keep_bytes=keep_bytes)
 
     def selection(self, name: str) -> pa.Table:
         """A selection's rows: key, split, weight, reason (null where the sample is selected), cluster and since.

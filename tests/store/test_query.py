@@ -13,6 +13,7 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.fingerprint import keys_digest
 from mmdata.core.sample import Sample
 from mmdata.errors import StoreError
+from mmdata.store.query import matching
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Store
 from mmdata.store.write import FeatureWriter, ShardWriter
@@ -137,3 +138,27 @@ def test_features_of_every_type_come_as_themselves(made: Made, dtype: str) -> No
     assert table.schema.field("a.x").type == pa.from_numpy_dtype(np.dtype(dtype))
     assert table.column("a.t").combine_chunks().storage.to_pylist() == [[1, 0], None]
     assert table.column("meta.mixed").to_pylist() == ["5", '"k1"']
+
+
+def test_rows_that_match_come_by_number(filled: Made) -> None:
+    rows = filled.store.rows(keep_bytes=1 << 20)
+    keys = filled.store.keys()
+    for _ in range(2):  # read, and kept
+        found = matching(rows, f"key = '{keys[-1]}' or key = '{keys[0]}'", most_s=60)
+        assert found.tolist() == [0, len(keys) - 1]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("key in (select key from range(3))", "no tables but samples"),
+        ("random() < 0.5", "something else each time"),
+        ("true), (select 1", "one expression"),
+        ("", "it is empty"),
+        (f"(select count(*) from {', '.join(f'samples s{n}' for n in range(14))} where s1.key || s9.key = 'x') > 0",
+         "longer than 0.2 s"),
+    ],
+)  # fmt: skip
+def test_a_condition_of_somebody_else_s_is_checked_and_bounded(filled: Made, where: str, said: str) -> None:
+    with pytest.raises(StoreError, match=said):
+        matching(filled.store.rows(), where, most_s=0.2)
