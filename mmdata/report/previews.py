@@ -14,15 +14,15 @@ from mmdata.codec.image import DecodeImage
 from mmdata.codec.image.encode import webp_bytes
 from mmdata.codec.mp3 import RATES_HZ, mp3_bytes
 from mmdata.codec.video.passing import decoded
-from mmdata.core.sample import Audio, Blob, Captions, Frames, Image, Part, Text, Video
+from mmdata.core.sample import Audio, Blob, Captions, Frames, Image, Text, Video
 from mmdata.core.watch import View
 from mmdata.errors import ConfigError, DataError
 from mmdata.kernels.audio import mono, resample
 from mmdata.kernels.image import shrink
-from mmdata.store.parts import StoredParts
 from mmdata.store.read import StoredBlob
 
 SHORT_FILM_S = 30.0  # all of such a film's time is looked at; of a longer one only what the codec stored whole
+STILL_PX, MOST_STILLS = 128, 8
 BINS = 400
 MIB = 1 << 20
 
@@ -45,6 +45,9 @@ class Still:
     @property
     def uri(self) -> str:
         return f"data:image/webp;base64,{base64.b64encode(self.data).decode()}"
+
+
+Films = dict[str, list[Still]]
 
 
 @dataclass(frozen=True)
@@ -97,32 +100,31 @@ class Size:
     max_bytes: int = 64 * MIB
 
 
-def previews(parts: Mapping[str, Part], size: Size, *, kinds: Sequence[str] | None = None) -> list[Preview]:
-    """A preview of each of a stored sample's parts, or of those of some kinds; what can't be shown says why."""
-    if not isinstance(parts, StoredParts):
-        raise TypeError("previews are of a stored sample's parts")
-    found = []
-    for name in parts:
-        blob = parts.blob(name)
-        if kinds is None or blob.kind in kinds:
-            found.append(preview(name, blob, size))
-    return found
+def previews(blobs: Mapping[str, StoredBlob], size: Size, films: Films | None = None) -> list[Preview]:
+    """A preview of each of a stored sample's parts; what can't be shown says why.
+
+    Args:
+        blobs: the parts by name.
+        size: of the previews.
+        films: keeps the stills of films, as they take longest; the next call with it does not decode them again.
+    """
+    return [preview(name, blob, size, films) for name, blob in blobs.items()]
 
 
-def preview(name: str, blob: StoredBlob, size: Size) -> Preview:
-    """A part in small."""
+def preview(name: str, blob: StoredBlob, size: Size, films: Films | None = None) -> Preview:
+    """A part in small; arguments as of `previews`."""
     shown = Preview(name, blob.kind, f"{blob.size:,} bytes")
     if blob.size > size.max_bytes:
         return replace(shown, fault=f"not shown, as it has more than {size.max_bytes // MIB} MiB")
     try:
-        return _shown(shown, blob, size)
+        return _shown(shown, blob, size, {} if films is None else films)
     except ImportError as error:
         return replace(shown, fault=f"not shown, as a package is missing: {error}")
     except (DataError, ConfigError, OSError, ValueError) as error:
         return replace(shown, fault=f"{type(error).__name__}: {error}"[:300])
 
 
-def _shown(shown: Preview, blob: StoredBlob, size: Size) -> Preview:
+def _shown(shown: Preview, blob: StoredBlob, size: Size, films: Films) -> Preview:
     if blob.kind == "image":
         return _picture(shown, blob, size)
     kinds: Mapping[str, type] = {"audio": Audio, "video": Video, "captions": Captions, "frames": Frames, "text": Text}
@@ -132,7 +134,7 @@ def _shown(shown: Preview, blob: StoredBlob, size: Size) -> Preview:
     if isinstance(part, Audio):
         return _sound(shown, part, size)
     if isinstance(part, Video):
-        return _film(shown, part, size)
+        return _film(shown, part, size, films)
     if isinstance(part, Frames):
         return _stills(shown, part, size)
     if isinstance(part, Captions):
@@ -200,18 +202,35 @@ def envelope(wave: np.ndarray, bins: int = BINS) -> np.ndarray:
     return np.stack([low, high], axis=1).astype(np.float32)
 
 
-def _film(shown: Preview, video: Video, size: Size) -> Preview:
+def _film(shown: Preview, video: Video, size: Size, films: Films) -> Preview:
     about = f"{video.duration_s:.2f} s, {video.width} x {video.height}, {video.fps:.4g} frames/s, {video.codec}"
     found = replace(shown, about=about, duration_s=video.duration_s)
+    if size.n_stills == 1:
+        return replace(found, stills=_first(video, size))
+    place = str(video.blob.pointer)
+    if place not in films:
+        films[place] = _watched(video, size)
+    return replace(found, stills=_evenly(films[place], size.n_stills))
+
+
+def _first(video: Video, size: Size) -> list[Still]:
+    """The first picture, without decoding the rest."""
+    for _, frames in decoded(video, [View(size_px=size.still_px, keys_only=True)], strict=False, chunk_bytes=1):
+        return _small_frames(frames, size, range(1))
+    return []
+
+
+def _watched(video: Video, size: Size) -> list[Still]:
+    """Stills of all of a film, evenly; of a long one of what the codec stored whole."""
     is_short = 0 < video.duration_s <= SHORT_FILM_S
-    fps = size.n_stills / video.duration_s if is_short else None
-    view = View(fps=fps, size_px=size.still_px, keys_only=fps is None)
+    fps = MOST_STILLS / video.duration_s if is_short else None
+    view = View(fps=fps, size_px=STILL_PX, keys_only=fps is None)
     stills: list[Still] = []
     for _, frames in decoded(video, [view], strict=False):
-        stills += _small_frames(frames, size, range(len(frames.times_s)))
-        if len(stills) > 4 * size.n_stills and fps is None:
+        stills += _small_frames(frames, replace(size, still_px=STILL_PX), range(len(frames.times_s)))
+        if len(stills) > 8 * MOST_STILLS and fps is None:
             stills = stills[::2]
-    return replace(found, stills=_evenly(stills, size.n_stills))
+    return _evenly(stills, MOST_STILLS)
 
 
 def _stills(shown: Preview, frames: Frames, size: Size) -> Preview:

@@ -79,14 +79,14 @@ def training(value: Mapping[str, Any], place: str = "") -> Training:
         classes=[str(name) for name in _list(value.get("classes"))],
         loss=[
             Curve("training loss", [_number(row.get("train_loss")) for row in history]),
-            Curve("validation loss", [_number(_dict(row.get("val")).get("loss")) for row in history]),
+            Curve("validation loss", [_number(_split(row.get("val")).get("loss")) for row in history]),
         ],
         score=[
-            Curve("accuracy", [_number(_dict(row.get("val")).get("accuracy")) for row in history]),
-            Curve("macro F1", [_number(_dict(row.get("val")).get("macro_f1")) for row in history]),
+            Curve("accuracy", [_number(_split(row.get("val")).get("accuracy")) for row in history]),
+            Curve("macro F1", [_number(_split(row.get("val")).get("macro_f1")) for row in history]),
         ],
         best_epoch=value["best_epoch"] if isinstance(value.get("best_epoch"), int) else None,
-        scores={split: _numbers(_dict(value.get(split))) for split in ("val", "test") if value.get(split)},
+        scores={split: _numbers(_split(value.get(split))) for split in ("val", "test") if value.get(split)},
         facts={
             name: value[name]
             for name in ("n_parameters", "n_train", "n_unlabelled", "stopped_early", "steps", "seconds", "checkpoint")
@@ -104,6 +104,12 @@ def _list(value: object) -> list[Any]:
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _split(value: object) -> dict[str, Any]:
+    """The scores of a split, whether they stand beside its counts or in a dict of their own."""
+    found = _dict(value)
+    return {**found, **_dict(found.get("scores"))}
 
 
 def _number(value: object) -> float | None:

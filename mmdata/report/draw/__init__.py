@@ -1,0 +1,1 @@
+"""Facts as SVG and text. Nothing here reads a store."""
