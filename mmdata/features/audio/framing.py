@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 from weakref import WeakKeyDictionary, finalize
@@ -12,10 +13,12 @@ import numpy as np
 from annotated_types import Gt
 
 from mmdata.core.sample import Audio
-from mmdata.core.step import Extract, Feature
-from mmdata.kernels.audio import mono, power_spectrum, resample
+from mmdata.core.step import Arrays, Extract, Feature
+from mmdata.kernels.audio import mono, power_of, power_spectra, resample, spectra
 
 KEPT_BYTES = 256_000_000  # of waves and spectra that wait for another feature of the same sound
+GROUP_BYTES = 16_000_000  # of spectra of sounds that go through one FFT side by side
+WHOLE_BYTES = 128_000_000  # a longer sound's spectrum is never held whole
 
 
 class Shared:
@@ -34,14 +37,27 @@ class Shared:
 
     def get(self, audio: Audio, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array of that key, made unless it is held. Don't write to it."""
-        held = self._held.get(audio)
-        found = None if held is None else held.get(key)
-        if found is None:
-            found = make()
-            with self._lock:
-                if self._n_bytes + found.nbytes <= self._limit_bytes:
-                    self._keep(audio, key, found)
-        return found
+        return self.get_all([audio], key, lambda _: [make()])[0]
+
+    def get_all(
+        self, audios: Sequence[Audio], key: Hashable, make: Callable[[Sequence[Audio]], Sequence[np.ndarray]]
+    ) -> list[np.ndarray]:
+        """The array of each of several sounds; those that are not held are made together. Don't write to them."""
+        found, lacking = {}, {}
+        for audio in audios:
+            held = self._held.get(audio)
+            if held is not None and key in held:
+                found[id(audio)] = held[key]
+            else:
+                lacking[id(audio)] = audio
+        if lacking:
+            made = make(list(lacking.values()))
+            for audio, array in zip(lacking.values(), made, strict=True):
+                found[id(audio)] = array
+                with self._lock:
+                    if self._n_bytes + array.nbytes <= self._limit_bytes:
+                        self._keep(audio, key, array)
+        return [found[id(audio)] for audio in audios]
 
     def _keep(self, audio: Audio, key: Hashable, array: np.ndarray) -> None:
         if audio not in self._held:
@@ -116,28 +132,87 @@ class Framing(FrameSettings, Extract[Audio]):
     A clip of another rate is resampled in memory, so that all clips have the same hop. Row i is centred on i * hop
     seconds; a clip of n samples gives 1 + n // hop rows, one without any samples gives none. Features with the same
     settings share one FFT.
+
+    Several sounds are computed `together`: their frames go through one FFT side by side, in groups whose spectra take
+    GROUP_BYTES at most. A sound's numbers are the same to the bit whoever else is in its group. One whose spectrum
+    would take more than WHOLE_BYTES goes alone, block by block, and its spectrum is not kept for other features.
     """
 
     extra: ClassVar[str | None] = "audio"
 
-    def wave(self, audio: Audio) -> np.ndarray:
-        """The channels' mean at the rate that is listened at: float32 [time]."""
-        return heard(audio, self.rate_hz)
+    @abstractmethod
+    def together(self, audios: Sequence[Audio], /) -> Sequence[Arrays]:
+        """What `extract` gives, of several sounds, in order; a group of `extract_many`."""
 
-    def power(self, audio: Audio, *, precise: bool = False) -> np.ndarray:
-        """The power spectrum: float32 [time, bin], shared by all features with the same frames."""
+    def extract_many(self, values: Sequence[Audio], /) -> Sequence[Arrays]:
+        return [arrays for group in self._groups(values) for arrays in self.together(group)]
+
+    def _groups(self, audios: Sequence[Audio]) -> Iterator[Sequence[Audio]]:
+        first = n_bytes = 0
+        for place, audio in enumerate(audios):
+            more = self._spectrum_bytes(audio)
+            if place > first and n_bytes + more > GROUP_BYTES:
+                yield audios[first:place]
+                first, n_bytes = place, 0
+            n_bytes += more
+        if first < len(audios):
+            yield audios[first:]
+
+    def _spectrum_bytes(self, audio: Audio) -> int:
+        """About how much the power spectrum of a sound takes."""
+        n_bins = self.fft_size // 2 + 1
+        return int(audio.duration_s / self.every_s + 1) * n_bins * 4
+
+    def waves(self, audios: Sequence[Audio]) -> list[np.ndarray]:
+        """The channels' mean of each, at the rate that is listened at: float32 [time]."""
+        return [heard(audio, self.rate_hz) for audio in audios]
+
+    def powers(self, audios: Sequence[Audio], *, precise: bool = False) -> list[np.ndarray]:
+        """The power spectrum of each: float32 [time, bin], shared by all features with the same frames."""
         n_fft, window, hop = self.fft_size, self.window, self.hop
         key = ("power", self.rate_hz, n_fft, window, hop, precise)
-        return _SHARED.get(
-            audio,
+        return _SHARED.get_all(
+            audios,
             key,
-            lambda: power_spectrum(self.wave(audio), n_fft=n_fft, window=window, hop=hop, precise=precise),
+            lambda lacking: power_spectra(self.waves(lacking), n_fft=n_fft, window=window, hop=hop, precise=precise),
         )
 
-    def magnitude(self, audio: Audio) -> np.ndarray:
-        """Magnitudes of the spectrum, computed in float64 as librosa does: float32 [time, bin]."""
-        root: np.ndarray = np.sqrt(self.power(audio, precise=True))
-        return root
+    def read(
+        self, audios: Sequence[Audio], of_power: Callable[[np.ndarray], np.ndarray], *, precise: bool = False
+    ) -> list[np.ndarray]:
+        """What a function of power spectra gives for each sound, if row i of its result hangs on row i alone.
+
+        Args:
+            audios: the sounds.
+            of_power: float32 [time, bin] to [time, ...]; it may not write to what it is given.
+            precise: of spectra computed in float64, as librosa does.
+        """
+        if len(audios) == 1 and self.goes_alone(audios[0]):
+            return [np.concatenate([of_power(power) for power in self.blocks(audios[0], precise=precise)])]
+        return [of_power(power) for power in self.powers(audios, precise=precise)]
+
+    def goes_alone(self, audio: Audio) -> bool:
+        """Whether a sound is too long for its whole spectrum to be held."""
+        return self._spectrum_bytes(audio) > WHOLE_BYTES
+
+    def blocks(self, audio: Audio, *, precise: bool = False) -> Iterator[np.ndarray]:
+        """The power spectrum of a long sound, one stretch after the other: float32 [time, bin]."""
+        (wave,) = self.waves([audio])
+        for _, block in spectra([wave], n_fft=self.fft_size, window=self.window, hop=self.hop, precise=precise):
+            yield power_of(block)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameArray(Framing):
+    """Features of frames that are one array."""
+
+    @abstractmethod
+    def together(self, audios: Sequence[Audio], /) -> list[np.ndarray]:
+        """The array of each sound, in order."""
+
+    def extract(self, audio: Audio) -> np.ndarray:
+        (array,) = self.together([audio])
+        return array
 
 
 def heard(audio: Audio, rate_hz: int) -> np.ndarray:

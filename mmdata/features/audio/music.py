@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -43,16 +43,14 @@ class Pitch(Framing):
         one = ArraySpec(dims=("time",), hop_s=self.every_s)
         return {"": one, "voiced": one}
 
+    def together(self, audios: Sequence[Audio]) -> list[Mapping[str, np.ndarray]]:
+        bounds = {"rate_hz": self.rate_hz, "min_hz": self.min_hz, "max_hz": self.max_hz}
+        found = pyin(self.waves(audios), **bounds, size=self.window, hop=self.hop)
+        return [{"": pitch, "voiced": voiced} for pitch, voiced in found]
+
     def extract(self, audio: Audio) -> Mapping[str, np.ndarray]:
-        pitch, voiced = pyin(
-            self.wave(audio),
-            rate_hz=self.rate_hz,
-            min_hz=self.min_hz,
-            max_hz=self.max_hz,
-            size=self.window,
-            hop=self.hop,
-        )
-        return {"": pitch, "voiced": voiced}
+        (arrays,) = self.together([audio])
+        return arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +62,10 @@ class Rhythm(MelSpectrum):
     n_mels: Annotated[int, Gt(0)] = 128
     min_hz: Annotated[float, Ge(0)] = 0.0
 
-    def strength(self, audio: Audio) -> np.ndarray:
-        """float32 [time]."""
-        decibels = power_to_db(self.mels(audio), top_db=80.0)
-        return onset_strength(decibels, n_fft=self.fft_size, hop=self.hop)
+    def strengths(self, audios: Sequence[Audio]) -> list[np.ndarray]:
+        """Of each sound, float32 [time]."""
+        n_fft, hop = self.fft_size, self.hop
+        return [onset_strength(power_to_db(mels, top_db=80.0), n_fft=n_fft, hop=hop) for mels in self.mels(audios)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +77,8 @@ class OnsetStrength(Rhythm):
     def spec(self) -> ArraySpec:
         return ArraySpec(dims=("time",), hop_s=self.every_s)
 
-    def extract(self, audio: Audio) -> np.ndarray:
-        return self.strength(audio)
+    def together(self, audios: Sequence[Audio]) -> list[np.ndarray]:
+        return self.strengths(audios)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +90,9 @@ class Onsets(Rhythm):
     def spec(self) -> ArraySpec:
         return ArraySpec(dims=("onset",))
 
-    def extract(self, audio: Audio) -> np.ndarray:
-        frames = onset_frames(self.strength(audio), rate_hz=self.rate_hz, hop=self.hop)
-        return (frames * self.every_s).astype(np.float32)
+    def together(self, audios: Sequence[Audio]) -> list[np.ndarray]:
+        found = [onset_frames(each, rate_hz=self.rate_hz, hop=self.hop) for each in self.strengths(audios)]
+        return [(frames * self.every_s).astype(np.float32) for frames in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,5 +104,6 @@ class Tempo(Rhythm):
     def spec(self) -> ArraySpec:
         return ArraySpec()
 
-    def extract(self, audio: Audio) -> np.ndarray:
-        return np.asarray(tempo_bpm(self.strength(audio), rate_hz=self.rate_hz, hop=self.hop), np.float32)
+    def together(self, audios: Sequence[Audio]) -> list[np.ndarray]:
+        found = [tempo_bpm(each, rate_hz=self.rate_hz, hop=self.hop) for each in self.strengths(audios)]
+        return [np.asarray(bpm, np.float32) for bpm in found]

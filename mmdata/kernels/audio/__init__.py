@@ -3,12 +3,33 @@
 Loudness stands in `kernels.loudness`.
 """
 
-from mmdata.kernels.audio.chroma import chroma, chroma_filters, tuning
+from mmdata.kernels.audio.chroma import chroma, chroma_filters, spectral_peaks, tuning
 from mmdata.kernels.audio.mel import dct_matrix, delta, hz_to_mel, mel_bands, mel_filters, mel_of, mel_power, mel_to_hz
 from mmdata.kernels.audio.pitch import pyin
 from mmdata.kernels.audio.rhythm import onset_frames, onset_strength, tempo_bpm
-from mmdata.kernels.audio.shape import contrast, flatness, moments, rolloff, root_mean_square, zero_crossings
-from mmdata.kernels.audio.spectrum import centred_ends, hann, istft, n_frames, power_spectrum, spectra, stft
+from mmdata.kernels.audio.shape import (
+    contrast_ends,
+    contrast_of,
+    flatness,
+    moments,
+    rolloff,
+    root_mean_square,
+    zero_crossings,
+)
+from mmdata.kernels.audio.spectrum import (
+    centred_ends,
+    cut_up,
+    frame_starts,
+    hann,
+    istft,
+    n_frames,
+    power_of,
+    power_spectra,
+    power_spectrum,
+    spectra,
+    stft,
+    stfts,
+)
 from mmdata.kernels.audio.waves import (
     BLOCK_BYTES,
     QUIETEST,
@@ -28,11 +49,14 @@ __all__ = [
     "centred_ends",
     "chroma",
     "chroma_filters",
-    "contrast",
+    "contrast_ends",
+    "contrast_of",
+    "cut_up",
     "dct_matrix",
     "delta",
     "flatness",
     "frame",
+    "frame_starts",
     "hann",
     "hz_to_mel",
     "istft",
@@ -48,6 +72,8 @@ __all__ = [
     "noise",
     "onset_frames",
     "onset_strength",
+    "power_of",
+    "power_spectra",
     "power_spectrum",
     "power_to_db",
     "pyin",
@@ -55,7 +81,9 @@ __all__ = [
     "rolloff",
     "root_mean_square",
     "spectra",
+    "spectral_peaks",
     "stft",
+    "stfts",
     "tempo_bpm",
     "tuning",
     "zero_crossings",

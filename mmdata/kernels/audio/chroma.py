@@ -8,25 +8,41 @@ import numpy as np
 
 from mmdata.kernels.audio.shape import TINY, bins_hz
 
+N_CLASSES = 12
 PEAKS_HZ = (150.0, 4000.0)  # where tuning is listened for
 PEAK_SHARE = 0.1  # of the frame's greatest power: smaller peaks say nothing of the tuning
 CENTRE_OCTAVE, OCTAVES_WIDE = 5.0, 2.0
 
 
-def tuning(power: np.ndarray, *, rate_hz: int, n_fft: int, n_classes: int = 12) -> float:
-    """How far the sound is tuned off A = 440 Hz, in steps of a class, -0.5 to 0.49: `librosa.estimate_tuning`.
+def tuning(peaks: np.ndarray, *, n_classes: int = N_CLASSES) -> float:
+    """How far a sound is tuned off A = 440 Hz, in steps of a class, -0.5 to 0.49: `librosa.estimate_tuning`.
+
+    Args:
+        peaks: of all of its frames, of `spectral_peaks`.
+        n_classes: classes in an octave.
+    """
+    pitches, heights = peaks
+    kept = pitches[heights >= np.median(heights)] if pitches.size else pitches
+    if not kept.size:
+        return 0.0
+    off = np.mod(n_classes * np.log2(kept.astype(np.float64) / 27.5), 1.0)
+    counts, edges = np.histogram(np.where(off >= 0.5, off - 1.0, off), np.linspace(-0.5, 0.5, 101))
+    return float(edges[counts.argmax()])
+
+
+def spectral_peaks(power: np.ndarray, *, rate_hz: int, n_fft: int) -> np.ndarray:
+    """The peaks by which a sound's tuning is told: float32 [2, peak], their frequencies in Hz and their heights.
 
     Args:
         power: float32 [frame, bin].
         rate_hz: of the waveform.
         n_fft: FFT length.
-        n_classes: classes in an octave.
     """
     hz = bins_hz(rate_hz, n_fft)
     heard = np.flatnonzero((hz >= PEAKS_HZ[0]) & (hz < min(PEAKS_HZ[1], rate_hz / 2)))
     heard = heard[(heard > 0) & (heard < len(hz) - 1)]
     if not heard.size or not len(power):
-        return 0.0
+        return np.empty((2, 0), np.float32)
     first, last = int(heard[0]), int(heard[-1]) + 1
     loud = power > np.float32(PEAK_SHARE) * power.max(axis=1, keepdims=True)
     raised = np.where(loud[:, first - 1 : last + 1], power[:, first - 1 : last + 1], np.float32(0))
@@ -37,18 +53,11 @@ def tuning(power: np.ndarray, *, rate_hz: int, n_fft: int, n_classes: int = 12) 
     curve, slope = above + below - 2 * at, (above - below) / 2
     bent = np.abs(slope) < np.abs(curve)
     shift = np.where(bent, -slope / np.where(bent, curve, 1.0), 0.0)
-    pitches = ((columns + shift) * rate_hz / n_fft).astype(np.float32)
-    heights = (at + 0.5 * slope * shift).astype(np.float32)
-    kept = pitches[heights >= np.median(heights)] if pitches.size else pitches
-    if not kept.size:
-        return 0.0
-    off = np.mod(n_classes * np.log2(kept.astype(np.float64) / 27.5), 1.0)
-    counts, edges = np.histogram(np.where(off >= 0.5, off - 1.0, off), np.linspace(-0.5, 0.5, 101))
-    return float(edges[counts.argmax()])
+    return np.stack([(columns + shift) * rate_hz / n_fft, at + 0.5 * slope * shift]).astype(np.float32)
 
 
 @lru_cache(maxsize=128)
-def chroma_filters(rate_hz: int, n_fft: int, tuned: float, n_classes: int = 12) -> np.ndarray:
+def chroma_filters(rate_hz: int, n_fft: int, tuned: float, n_classes: int = N_CLASSES) -> np.ndarray:
     """Weights from bins to pitch classes, class 0 being C: `librosa.filters.chroma`, transposed.
 
     Returns:
@@ -70,19 +79,19 @@ def chroma_filters(rate_hz: int, n_fft: int, tuned: float, n_classes: int = 12) 
     return filters
 
 
-def chroma(power: np.ndarray, *, rate_hz: int, n_fft: int, n_classes: int = 12) -> np.ndarray:
+def chroma(power: np.ndarray, *, rate_hz: int, n_fft: int, tuned: float, n_classes: int = N_CLASSES) -> np.ndarray:
     """Pitch classes of power spectra, each frame's greatest being 1: `librosa.feature.chroma_stft`.
 
     Args:
         power: float32 [frame, bin].
         rate_hz: of the waveform.
         n_fft: FFT length.
+        tuned: the sound's `tuning`.
         n_classes: classes in an octave.
 
     Returns:
         float32 [frame, class]; zeros where a frame is silent.
     """
-    tuned = tuning(power, rate_hz=rate_hz, n_fft=n_fft, n_classes=n_classes)
     raw = power @ chroma_filters(rate_hz, n_fft, tuned, n_classes)
     greatest = raw.max(axis=1, keepdims=True, initial=0)
     scaled: np.ndarray = raw / np.where(greatest < TINY, np.float32(1), greatest)

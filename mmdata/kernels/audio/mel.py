@@ -110,8 +110,14 @@ def delta(series: np.ndarray, *, order: int) -> np.ndarray:
     half = DELTA_WIDTH // 2
     if len(series) < DELTA_WIDTH:
         return np.zeros_like(series)
-    steps = np.arange(-half, half + 1, dtype=np.float64)
-    weights = np.linalg.pinv(np.vander(steps, order + 1, increasing=True))[order] * np.prod(np.arange(1, order + 1))
     windows = np.lib.stride_tricks.sliding_window_view(series, DELTA_WIDTH, axis=0)
-    inner = (windows @ weights).astype(series.dtype)
+    inner = (windows @ _delta_weights(order)).astype(series.dtype)
     return np.concatenate([np.repeat(inner[:1], half, axis=0), inner, np.repeat(inner[-1:], half, axis=0)])
+
+
+@lru_cache(maxsize=4)
+def _delta_weights(order: int) -> np.ndarray:
+    half = DELTA_WIDTH // 2
+    steps = np.arange(-half, half + 1, dtype=np.float64)
+    weights: np.ndarray = np.linalg.pinv(np.vander(steps, order + 1, increasing=True))[order]
+    return weights * np.prod(np.arange(1, order + 1))

@@ -6,12 +6,12 @@ each other are compared: the result is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from mmdata.kernels.audio.spectrum import centred
+from mmdata.kernels.audio.spectrum import cut_up, frame_blocks, frame_starts
 from mmdata.kernels.fourier import fast_length, irfft, rfft
 
 N_THRESHOLDS = 100
@@ -25,41 +25,42 @@ FRAMES_AT_ONCE = 256
 
 
 def pyin(
-    wave: np.ndarray, *, rate_hz: int, min_hz: float, max_hz: float, size: int, hop: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pitch of each frame, and how probably it has one.
+    waves: Sequence[np.ndarray], *, rate_hz: int, min_hz: float, max_hz: float, size: int, hop: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pitch of each frame, and how probably it has one. Frames of several waves are transformed side by side.
 
     Args:
-        wave: float32 [time].
-        rate_hz: its rate.
+        waves: float32 [time] each.
+        rate_hz: their rate.
         min_hz: the lowest pitch, a period of which must fit into a frame.
         max_hz: the highest.
         size: samples in a frame.
         hop: from frame to frame.
 
     Returns:
-        float32 [frame], Hz, 0 where there is no pitch (librosa: NaN); float32 [frame], probabilities.
+        a wave, float32 [frame], Hz, 0 where there is no pitch (librosa: NaN); float32 [frame], probabilities.
     """
-    frames = centred(wave, size=size, hop=hop)
+    min_period = int(np.floor(rate_hz / max_hz))
+    max_period = min(int(np.ceil(rate_hz / min_hz)), size - 1)
+    starts = frame_starts(waves, n_fft=size, hop=hop)
+    heights = np.empty((starts[-1], max_period - min_period + 1), np.float32)
+    for rows, frames in frame_blocks(waves, taper=np.ones(size, np.float32), hop=hop, n_rows=FRAMES_AT_ONCE):
+        heights[rows] = difference(frames, min_period=min_period, max_period=max_period)
     n_bins = int(np.floor(12 * BINS_A_SEMITONE * np.log2(max_hz / min_hz))) + 1
-    observed, voiced = [], []
-    for chunk in _chunks(frames):
-        probability = _candidates(chunk, rate_hz=rate_hz, min_hz=min_hz, max_hz=max_hz, n_bins=n_bins)
-        observed.append(probability)
-        voiced.append(np.clip(probability.sum(axis=1), 0, 1))
-    if not observed:
-        return np.empty(0, np.float32), np.empty(0, np.float32)
     reach = round(OCTAVES_A_SECOND * 12 * hop / rate_hz) * BINS_A_SEMITONE // 2
-    chances = np.concatenate(voiced)
-    states = _likeliest_path(np.concatenate(observed), chances, reach)
-    hz = min_hz * 2 ** (np.arange(n_bins) / (12 * BINS_A_SEMITONE))
-    pitch = np.where(states < n_bins, hz[states % n_bins], 0)
-    return pitch.astype(np.float32), chances.astype(np.float32)
-
-
-def _chunks(frames: np.ndarray) -> Iterator[np.ndarray]:
-    for first in range(0, len(frames), FRAMES_AT_ONCE):
-        yield frames[first : first + FRAMES_AT_ONCE]
+    bins_hz = min_hz * 2 ** (np.arange(n_bins) / (12 * BINS_A_SEMITONE))
+    found = []
+    for each in cut_up(heights, starts):
+        if not len(each):
+            found.append((np.empty(0, np.float32), np.empty(0, np.float32)))
+            continue
+        chunks = [each[first : first + FRAMES_AT_ONCE] for first in range(0, len(each), FRAMES_AT_ONCE)]
+        observed = np.concatenate([_candidates(chunk, rate_hz, min_period, min_hz, n_bins) for chunk in chunks])
+        chances = np.clip(observed.sum(axis=1), 0, 1)
+        states = _likeliest_path(observed, chances, reach)
+        pitch = np.where(states < n_bins, bins_hz[states % n_bins], 0)
+        found.append((pitch.astype(np.float32), chances.astype(np.float32)))
+    return found
 
 
 def difference(frames: np.ndarray, *, min_period: int, max_period: int) -> np.ndarray:
@@ -87,22 +88,19 @@ def difference(frames: np.ndarray, *, min_period: int, max_period: int) -> np.nd
     return normal
 
 
-def _candidates(frames: np.ndarray, *, rate_hz: int, min_hz: float, max_hz: float, n_bins: int) -> np.ndarray:
-    """How probable each pitch is, frame by frame: float64 [frame, bin]."""
-    min_period = int(np.floor(rate_hz / max_hz))
-    max_period = min(int(np.ceil(rate_hz / min_hz)), frames.shape[1] - 1)
-    heights = difference(frames, min_period=min_period, max_period=max_period)
+def _candidates(heights: np.ndarray, rate_hz: int, min_period: int, min_hz: float, n_bins: int) -> np.ndarray:
+    """How probable each pitch is, by the `difference` of frames: float64 [frame, bin]."""
     troughs = np.zeros(heights.shape, bool)
     troughs[:, 1:-1] = (heights[:, 1:-1] < heights[:, :-2]) & (heights[:, 1:-1] <= heights[:, 2:])
     troughs[:, 0] = heights[:, 0] < heights[:, 1]
     troughs[:, -1] = heights[:, -1] < heights[:, -2]
     rows, periods = np.nonzero(troughs)
-    probability = _trough_probability(heights[rows, periods], rows, len(frames)).astype(heights.dtype)
+    probability = _trough_probability(heights[rows, periods], rows, len(heights)).astype(heights.dtype)
     certain = probability > 0
     rows, periods, probability = rows[certain], periods[certain], probability[certain]
     hz = rate_hz / (min_period + periods + _shifts(heights, rows, periods))
     bins = np.clip(np.round(12 * BINS_A_SEMITONE * np.log2(hz / min_hz)), 0, n_bins).astype(int)
-    observed = np.zeros((len(frames), n_bins + 1))
+    observed = np.zeros((len(heights), n_bins + 1))
     observed[rows, bins] = probability  # of two in one bin the longer period counts; above the range none does
     return observed[:, :n_bins]
 

@@ -61,22 +61,30 @@ def contrast_bands(rate_hz: int, n_fft: int, min_hz: float, n_bands: int) -> lis
     return bands
 
 
-def contrast(magnitude: np.ndarray, *, rate_hz: int, n_fft: int, min_hz: float, n_bands: int) -> np.ndarray:
-    """Decibels from the valleys of each octave band to its peaks: `librosa.feature.spectral_contrast`.
-
-    Returns:
-        float32 [frame, n_bands + 1]; the first band is all below min_hz, the last all that is left above.
-    """
+def contrast_ends(magnitude: np.ndarray, *, rate_hz: int, n_fft: int, min_hz: float, n_bands: int) -> np.ndarray:
+    """The mean magnitude of each octave band's peaks, and of its valleys: float64 [frame, end, band]."""
     bands = contrast_bands(rate_hz, n_fft, min_hz, n_bands)
-    peaks, valleys = np.zeros((2, len(magnitude), len(bands)), np.float64)
+    found = np.zeros((len(magnitude), 2, len(bands)), np.float64)
     for place, (bins, n_taken) in enumerate(bands):
         # the quantiles' few bins are all that has to stand in its place
         width = bins.stop - bins.start
         ends = sorted({n_taken - 1, width - n_taken})
         parted = np.partition(magnitude[:, bins], ends, axis=1)
-        valleys[:, place] = parted[:, :n_taken].mean(axis=1)
-        peaks[:, place] = parted[:, width - n_taken :].mean(axis=1)
-    decibels: np.ndarray = power_to_db(peaks, top_db=80.0) - power_to_db(valleys, top_db=80.0)
+        found[:, 0, place] = parted[:, width - n_taken :].mean(axis=1)
+        found[:, 1, place] = parted[:, :n_taken].mean(axis=1)
+    return found
+
+
+def contrast_of(ends: np.ndarray) -> np.ndarray:
+    """Decibels from the valleys of each octave band to its peaks: `librosa.feature.spectral_contrast`.
+
+    Args:
+        ends: of all of a sound's frames, of `contrast_ends`; levels are cut off 80 dB below the greatest.
+
+    Returns:
+        float32 [frame, n_bands + 1]; the first band is all below min_hz, the last all that is left above.
+    """
+    decibels: np.ndarray = power_to_db(ends[:, 0], top_db=80.0) - power_to_db(ends[:, 1], top_db=80.0)
     return decibels.astype(np.float32)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
@@ -53,12 +54,14 @@ def centred(wave: np.ndarray, *, size: int, hop: int) -> np.ndarray:
 
 
 def spectra(
-    wave: np.ndarray, *, n_fft: int, window: int, hop: int, precise: bool = False
+    waves: Sequence[np.ndarray], *, n_fft: int, window: int, hop: int, precise: bool = False
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """The short-time Fourier transform of `librosa.stft`, block by block: which frames, and their spectra.
+    """The short-time Fourier transforms of `librosa.stft`, block by block, frames of several waves side by side in one.
+
+    A row's numbers do not hang on the rows beside it, so a wave's are the same to the bit whatever else is transformed.
 
     Args:
-        wave: float32 [time].
+        waves: float32 [time] each; their frames follow each other.
         n_fft: FFT length, in samples.
         window: length of the Hann window, at most n_fft.
         hop: samples from frame to frame.
@@ -66,32 +69,94 @@ def spectra(
             a frame's loudest bin is rounding.
 
     Yields:
-        complex64 [frame, bin] (complex128 where precise), bin = n_fft // 2 + 1. The array may be written to.
+        which of all frames, and complex64 [frame, bin] (complex128 where precise), bin = n_fft // 2 + 1. The array may
+        be written to.
     """
-    frames = centred(wave, size=n_fft, hop=hop)
     taper = hann_float64(window, n_fft) if precise else hann(window, n_fft)
-    n_rows = max(1, BLOCK_BYTES // (taper.itemsize * n_fft))
-    for first in range(0, len(frames), n_rows):
-        rows = slice(first, min(first + n_rows, len(frames)))
-        yield rows, rfft(frames[rows] * taper)
+    n_rows = BLOCK_BYTES // (taper.itemsize * n_fft)
+    for rows, block in frame_blocks(waves, taper=taper, hop=hop, n_rows=n_rows):
+        yield rows, rfft(block)
+
+
+def frame_blocks(
+    waves: Sequence[np.ndarray], *, taper: np.ndarray, hop: int, n_rows: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Centred frames of several waves, one wave's after the other's, in blocks of `n_rows`.
+
+    Args:
+        waves: float32 [time] each.
+        taper: what each frame is multiplied by: [size], float32 or float64.
+        hop: samples from frame to frame.
+        n_rows: how many frames a block has; the last has fewer.
+
+    Yields:
+        which of all frames, and [frame, size] of the taper's dtype. The next block is written over it.
+    """
+    size = len(taper)
+    n_all = frame_starts(waves, n_fft=size, hop=hop)[-1]
+    block = np.empty((max(1, min(n_all, n_rows)), size), taper.dtype)
+    first = held = 0
+    for wave in waves:
+        frames = centred(wave, size=size, hop=hop)
+        at = 0
+        while at < len(frames):
+            n_taken = min(len(frames) - at, len(block) - held)
+            np.multiply(frames[at : at + n_taken], taper, out=block[held : held + n_taken])
+            at, held = at + n_taken, held + n_taken
+            if held == len(block):
+                yield slice(first, first + held), block
+                first, held = first + held, 0
+    if held:
+        yield slice(first, first + held), block[:held]
+
+
+def stfts(waves: Sequence[np.ndarray], *, n_fft: int, window: int, hop: int, precise: bool = False) -> list[np.ndarray]:
+    """All of `spectra` a wave: complex64 [frame, bin], views of one array."""
+    starts = frame_starts(waves, n_fft=n_fft, hop=hop)
+    whole = np.empty((starts[-1], n_fft // 2 + 1), np.complex64)
+    for rows, block in spectra(waves, n_fft=n_fft, window=window, hop=hop, precise=precise):
+        whole[rows] = block
+    return cut_up(whole, starts)
 
 
 def stft(wave: np.ndarray, *, n_fft: int, window: int, hop: int, precise: bool = False) -> np.ndarray:
-    """All of `spectra` in one array: complex64 [frame, bin]."""
-    whole = np.empty((n_frames(wave.size, n_fft=n_fft, hop=hop), n_fft // 2 + 1), np.complex64)
-    for rows, block in spectra(wave, n_fft=n_fft, window=window, hop=hop, precise=precise):
-        whole[rows] = block
-    return whole
+    """The short-time Fourier transform of one wave: complex64 [frame, bin]."""
+    return stfts([wave], n_fft=n_fft, window=window, hop=hop, precise=precise)[0]
+
+
+def power_spectra(
+    waves: Sequence[np.ndarray], *, n_fft: int, window: int, hop: int, precise: bool = False
+) -> list[np.ndarray]:
+    """Squared magnitudes of `spectra`, a wave: float32 [frame, bin], views of one array."""
+    starts = frame_starts(waves, n_fft=n_fft, hop=hop)
+    whole = np.empty((starts[-1], n_fft // 2 + 1), np.float32)
+    for rows, block in spectra(waves, n_fft=n_fft, window=window, hop=hop, precise=precise):
+        power_of(block, out=whole[rows])
+    return cut_up(whole, starts)
 
 
 def power_spectrum(wave: np.ndarray, *, n_fft: int, window: int, hop: int, precise: bool = False) -> np.ndarray:
-    """Squared magnitudes of `spectra`: float32 [frame, bin]."""
-    power = np.empty((n_frames(wave.size, n_fft=n_fft, hop=hop), n_fft // 2 + 1), np.float32)
-    for rows, block in spectra(wave, n_fft=n_fft, window=window, hop=hop, precise=precise):
-        parts = block.view(block.real.dtype)  # real and imaginary side by side: squaring them in place is one sweep
-        np.square(parts, out=parts)
-        np.add(parts[:, ::2], parts[:, 1::2], out=power[rows], casting="same_kind")
-    return power
+    """Squared magnitudes of one wave's spectra: float32 [frame, bin]."""
+    return power_spectra([wave], n_fft=n_fft, window=window, hop=hop, precise=precise)[0]
+
+
+def power_of(spectrum: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+    """Squared magnitudes: complex [frame, bin], which is written over, to float32 [frame, bin]."""
+    parts = spectrum.view(spectrum.real.dtype)  # real and imaginary side by side: squaring them in place is one sweep
+    np.square(parts, out=parts)
+    power = np.empty(spectrum.shape, np.float32) if out is None else out
+    return np.add(parts[:, ::2], parts[:, 1::2], out=power, casting="same_kind")
+
+
+def frame_starts(waves: Sequence[np.ndarray], *, n_fft: int, hop: int) -> list[int]:
+    """The row with which each wave's frames begin, where they follow each other; and the number of all."""
+    counts = (n_frames(wave.size, n_fft=n_fft, hop=hop) for wave in waves)
+    return list(accumulate(counts, initial=0))
+
+
+def cut_up(rows: np.ndarray, starts: Sequence[int]) -> list[np.ndarray]:
+    """Views from each start to the next."""
+    return [rows[first:last] for first, last in pairwise(starts)]
 
 
 def istft(spectrum: np.ndarray, *, n_samples: int, n_fft: int, hop: int) -> np.ndarray:

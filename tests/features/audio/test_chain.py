@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ from mmdata.engine.options import RunOptions
 from mmdata.engine.runner import run
 from mmdata.errors import ConfigError
 from mmdata.features import audio as features
+from mmdata.features.audio import framing
+from mmdata.kernels.audio import power_spectra
 from mmdata.source.files import Files
 from mmdata.store.store import Store
 from mmdata.store.verify import verify
@@ -44,7 +49,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_chain_decodes_once_and_gives_every_feature_of_every_piece(folder: Path) -> None:
+def test_a_chain_decodes_once_and_gives_every_feature_of_every_piece(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transformed: Counter[tuple[int, bool]] = Counter()
+
+    def counted(waves: Sequence[np.ndarray], **given: Any) -> list[np.ndarray]:
+        transformed[given["window"], given["precise"]] += len(waves)
+        return power_spectra(waves, **given)
+
+    monkeypatch.setattr(framing, "power_spectra", counted)
     pipeline = Pipeline(
         source=Files(str(folder / "in")),
         ingest=(
@@ -62,6 +76,7 @@ def test_a_chain_decodes_once_and_gives_every_feature_of_every_piece(folder: Pat
     assert {name: steps[name].n for name in steps if name.startswith("features.")} == {
         step.name: 6 for step in FEATURES
     }
+    assert transformed == {(2048, False): 6, (2048, True): 6, (400, False): 6}  # once a piece for all that read it
     store = Store.open(folder / "store")
     assert verify(store).is_sound
     sample = store.sample("in/0@1.800-2.400")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from mmdata.features.audio import (
     framing,
 )
 from mmdata.features.audio.framing import Framing, Shared
-from mmdata.kernels.audio import power_spectrum
+from mmdata.kernels.audio import power_spectra
 from mmdata.testing.build import click_track, noise, silence, tone
 from mmdata.testing.contracts.steps import Case, StepContract
 
@@ -150,13 +151,13 @@ def test_silence_has_no_onsets_and_the_tempo_of_the_prior() -> None:
 
 def test_features_with_the_same_frames_share_one_spectrum(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    usual = power_spectrum
+    usual = power_spectra
 
-    def counted(wave: np.ndarray, **given: Any) -> np.ndarray:
+    def counted(waves: Sequence[np.ndarray], **given: Any) -> list[np.ndarray]:
         made.append(given)
-        return usual(wave, **given)
+        return usual(waves, **given)
 
-    monkeypatch.setattr(framing, "power_spectrum", counted)
+    monkeypatch.setattr(framing, "power_spectra", counted)
     audio = noise(0.5, 22050, 2)
     steps: list[Framing] = [Mfcc(), OnsetStrength(), Tempo(), LogMel(window_s=0.128, hop_s=0.032)]
     for step in steps:

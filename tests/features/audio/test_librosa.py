@@ -91,30 +91,33 @@ def same(ours: np.ndarray, theirs: np.ndarray) -> None:
 
 @pytest.mark.filterwarnings("ignore:Trying to estimate tuning")
 @pytest.mark.parametrize("step", REFERENCES, ids=lambda step: step.__name__)
-def test_a_feature_is_that_of_librosa(step: type[Framing]) -> None:
-    for audio in SOUNDS.values():
-        ours = librosas(step, audio.rate_hz).extract(audio)
-        same(np.asarray(ours), REFERENCES[step](audio.samples[0], audio.rate_hz))
+def test_a_feature_of_a_batch_is_that_of_librosa(step: type[Framing]) -> None:
+    for rate_hz in (16000, 22050):
+        batch = [audio for audio in SOUNDS.values() if audio.rate_hz == rate_hz]
+        assert batch
+        for audio, ours in zip(batch, librosas(step, rate_hz).extract_many(batch), strict=True):
+            same(np.asarray(ours), REFERENCES[step](audio.samples[0], rate_hz))
 
 
 @pytest.mark.corpus
 def test_features_of_speech_are_those_of_librosa(prompts: Path) -> None:
     import soundfile
 
-    for path in sorted(prompts.rglob("*.wav"))[::150]:
-        wave, rate_hz = soundfile.read(path, dtype="float32")
-        for step, reference in REFERENCES.items():
-            same(np.asarray(librosas(step, rate_hz).extract(Audio(wave[None], rate_hz))), reference(wave, rate_hz))
+    read = [soundfile.read(path, dtype="float32") for path in sorted(prompts.rglob("*.wav"))[::150]]
+    rate_hz = read[0][1]
+    batch = [Audio(wave[None], rate_hz) for wave, _ in read]
+    for step, reference in REFERENCES.items():
+        for audio, ours in zip(batch, librosas(step, rate_hz).extract_many(batch), strict=True):
+            same(np.asarray(ours), reference(audio.samples[0], rate_hz))
 
 
-@pytest.mark.parametrize("name", ["tone", "glide", "chord"])
-def test_pitch_is_that_of_librosa(name: str) -> None:
-    audio = SOUNDS[name]
-    ours = Pitch().extract(audio)
-    pitch, _, voiced = librosa.pyin(audio.samples[0], sr=16000, fmin=65.40639132514966, fmax=2093.004522404789)
-    same(ours[""], np.nan_to_num(pitch))
-    same(ours["voiced"], voiced)
-    assert (ours[""] > 0).any()
+def test_pitch_of_a_batch_is_that_of_librosa() -> None:
+    batch = [SOUNDS[name] for name in ("tone", "glide", "chord")]
+    for audio, ours in zip(batch, Pitch().together(batch), strict=True):
+        pitch, _, voiced = librosa.pyin(audio.samples[0], sr=16000, fmin=65.40639132514966, fmax=2093.004522404789)
+        same(ours[""], np.nan_to_num(pitch))
+        same(ours["voiced"], voiced)
+        assert (ours[""] > 0).any()
 
 
 @pytest.mark.parametrize("hop_s", [0.005, 0.01])
