@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mmdata.loader.plan import Plan, permutation
+from mmdata.loader.permuting import permutation
+from mmdata.loader.plan import Plan
 
 GROUP = 1000  # rows of a row group, which mmdata reads alone
 

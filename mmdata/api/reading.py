@@ -85,6 +85,8 @@ def stream(
         settings: any of these, by name.
             selection (str): only samples of that selection.
             split (str or several): only samples of those splits of the selection.
+            weighted (bool = False): draw rows by the selection's weights: those of weight 2 come twice as often as
+                those of 1, those of 0 never. Epochs are of the same length; for training, not for judging.
             batch_size (int = 256): rows of a rank's batch.
             global_batch_size (int): rows of a step over all ranks, instead of `batch_size`.
             seed (int = 0): fixes the order, with the epoch. epoch (int = 0): the first one.

@@ -38,6 +38,7 @@ def stream(
     ] = None,
     selection: Annotated[str | None, typer.Option("--selection", metavar="NAME", help="Only its samples.")] = None,
     split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only this split of it.")] = None,
+    weighted: Annotated[bool, typer.Option("--weighted", help="Draw rows by the selection's weights.")] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", min=1, help="Rows of a batch, 256 unless said; most, with --budget.")
     ] = None,
@@ -92,7 +93,14 @@ def stream(
     opened = api.open(store, snapshot=snapshot)
     made = api.stream(
         [
-            Part(opened, selection, split, weight=weight if mix and epochs is None else None, epochs=epochs),
+            Part(
+                opened,
+                selection,
+                split,
+                weight=weight if mix and epochs is None else None,
+                epochs=epochs,
+                weighted=weighted,
+            ),
             *_mixed_in(mix or [], epochs is not None),
         ],
         columns or list(opened.families),

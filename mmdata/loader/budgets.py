@@ -22,7 +22,8 @@ import numpy as np
 
 from mmdata.core.fingerprint import fingerprint
 from mmdata.loader.order import Taken, WindowId
-from mmdata.loader.plan import Epoch, Plan, permutation
+from mmdata.loader.permuting import permutation
+from mmdata.loader.plan import Epoch, Plan, WindowRows
 
 EPOCHS_KEPT = 2  # tables of epochs: of the one under way, and of the next
 
@@ -93,6 +94,7 @@ class BudgetOrder:
         names = ("seed", "shuffle", "window_rows", "lanes", "tail")
         return {
             **{name: getattr(self.plan, name) for name in names},
+            **self.plan.weighting,
             "length": self.name,
             "lengths": self._digest,
             "budget": self.budget,
@@ -231,5 +233,5 @@ class BudgetEpoch:
                 found += [WindowId(0, self.number, window) for window in windows]
         return found
 
-    def window(self, window: WindowId) -> tuple[np.ndarray, np.ndarray]:
+    def window(self, window: WindowId) -> WindowRows:
         return self.epoch.window(window.number)

@@ -22,6 +22,7 @@ from mmdata.loader.media import ROW_BYTES, MediaSettings, Medium
 from mmdata.loader.names import columns_of
 from mmdata.loader.reader import Chunk, ShardReader
 from mmdata.loader.tars import MediaFiles
+from mmdata.loader.weights import Weights
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -46,6 +47,7 @@ class Contents:
         snapshot: the name of the store's snapshot that is read; None for what was newest.
         media: how media are decoded.
         cache: keeps copies of the files on this machine.
+        weights: of the selected rows, float64 [row], above 0; None where they are not asked for.
     """
 
     place: str
@@ -57,6 +59,7 @@ class Contents:
     snapshot: str | None = None
     media: MediaSettings = field(default_factory=MediaSettings)
     cache: Cache | None = None
+    weights: Weights | None = None
 
     @property
     def n_rows(self) -> int:
@@ -125,6 +128,7 @@ def contents_of(
     selection: str | None,
     split: str | Sequence[str] | None,
     media: MediaSettings | None = None,
+    weighted: bool = False,
 ) -> Contents:
     """Look up columns and rows in a store; reads its log, and the keys when there is a selection.
 
@@ -140,10 +144,10 @@ def contents_of(
     columns = columns_of(store, names, media)
     families = list(dict.fromkeys(column.family for column in columns))
     shards = [{SAMPLES: shard.samples, **shard.features} for shard in view.shards if shard.rows]
-    chosen = _rows(store, shards, selection, split)
+    chosen, weights = _rows(store, shards, selection, split, weighted=weighted)
     used = [(shard, rows) for shard, rows in zip(shards, chosen, strict=True) if len(rows)]
     if not used:
-        raise ConfigError("stream", _nothing(store, selection, split))
+        raise ConfigError("stream", _nothing(store, selection, split, weighted=weighted))
     chunks = [chunk for shard, rows in used for chunk in _chunks(shard, rows)]
     needed = [shard for shard, _ in used]  # a shard that gives no row may lack whatever it likes
     _check_complete(store.url, families, needed)
@@ -154,9 +158,14 @@ def contents_of(
         columns=columns,
         chunks=tuple(chunks),
         row_bytes=sum(row_bytes(column, needed) for column in columns),
-        digests={"rows": _digest(shards, chosen), **digests},
+        digests={
+            "rows": _digest(shards, chosen),
+            **({} if weights is None else {"weights": weights.digest}),
+            **digests,
+        },
         snapshot=store.pinned,
         media=media,
+        weights=weights,
     )
 
 
@@ -186,13 +195,20 @@ def _rows(
     shards: Sequence[Mapping[str, DataFile]],
     selection: str | None,
     split: str | Sequence[str] | None,
-) -> list[np.ndarray]:
-    """Which rows of each shard are selected: int64 [row] a shard, ascending."""
+    *,
+    weighted: bool,
+) -> tuple[list[np.ndarray], Weights | None]:
+    """Which rows of each shard are selected: int64 [row] a shard, ascending; and the weights of all, if asked for.
+
+    A row of weight 0 is not selected then.
+    """
     counts = [shard[SAMPLES].rows for shard in shards]
     if selection is None:
         if split is not None:
             raise ConfigError("stream", [f"split: {split!r} needs the name of a selection"])
-        return [np.arange(count, dtype=np.int64) for count in counts]
+        if weighted:
+            raise ConfigError("stream", ["weighted: weights are those of a selection: name one"])
+        return [np.arange(count, dtype=np.int64) for count in counts], None
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -201,16 +217,24 @@ def _rows(
     if split is not None:
         names = [split] if isinstance(split, str) else list(split)
         wanted = pc.and_(wanted, pc.is_in(table["split"], pa.array(names, pa.string())))
-    keys = table["key"].filter(wanted)
+    if weighted:
+        wanted = pc.and_(wanted, pc.greater(table["weight"], 0))
+    chosen = table.filter(wanted)
     if table.num_rows < sum(counts):
         later = sum(counts) - table.num_rows
         log.warning(
             "selection=%s place=%s later=%d: samples that came later; select again", selection, store.url, later
         )
-    chosen = pc.is_in(pa.chunked_array([pa.array(store.keys(), pa.string())]), keys.combine_chunks())
+    places = pc.index_in(pa.array(store.keys(), pa.string()), chosen["key"].combine_chunks())
     bounds = np.cumsum([0, *counts])
-    marks = np.asarray(chosen.to_numpy())
-    return [np.flatnonzero(marks[low:high]) for low, high in pairwise(bounds)]
+    marks = np.asarray(places.is_valid().to_numpy(zero_copy_only=False))
+    rows = [np.flatnonzero(marks[low:high]) for low, high in pairwise(bounds)]
+    if not weighted:
+        return rows, None
+    try:
+        return rows, Weights(chosen["weight"].to_numpy()[places.drop_null().to_numpy()])
+    except ValueError as error:
+        raise ConfigError("stream", [f"selection: {selection!r} of {store.url}: {error}"]) from error
 
 
 def _chunks(files: Mapping[str, DataFile], rows: np.ndarray) -> list[Chunk]:
@@ -246,12 +270,13 @@ def _marks(files: Mapping[str, DataFile], rows: np.ndarray) -> np.ndarray:
     return marks
 
 
-def _nothing(store: Store, selection: str | None, split: str | Sequence[str] | None) -> list[str]:
+def _nothing(store: Store, selection: str | None, split: str | Sequence[str] | None, *, weighted: bool) -> list[str]:
     """Why there are no rows."""
     if selection is None:
         return [f"store: {store.url} holds no samples"]
     if split is None:
-        return [f"selection: {selection!r} of {store.url} selects no samples"]
+        what = "samples of a weight above 0" if weighted else "samples"
+        return [f"selection: {selection!r} of {store.url} selects no {what}"]
     names = [split] if isinstance(split, str) else list(split)
     import pyarrow.compute as pc
 

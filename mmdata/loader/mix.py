@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdata.loader.order import Taken, WindowId
-from mmdata.loader.plan import Epoch, Plan
+from mmdata.loader.plan import Epoch, Plan, WindowRows
 
 Batches = Literal["mixed", "single"]
 Until = Literal["first", "all"]
@@ -96,12 +96,14 @@ class MixOrder:
         return [max(1, round(share / total * SCALE)) for share in self.shares]
 
     def settings(self) -> dict[str, Any]:
+        weighted = [plan.weights is not None for plan in self.plans]
         names = ("global_batch_size", "seed", "shuffle", "window_rows", "lanes")
         return {
             **{name: getattr(self.plans[0], name) for name in names},
             "shares": [list(share) for share in self.given],
             "until": self.until,
             "batches": self.batches,
+            **({"weighted": weighted} if any(weighted) else {}),
         }
 
     def batch_size(self, world: int) -> int:
@@ -235,7 +237,7 @@ class MixEpoch:
                     found.append(self._piece(part, lane, following)[0])
         return found
 
-    def window(self, window: WindowId) -> tuple[np.ndarray, np.ndarray]:
+    def window(self, window: WindowId) -> WindowRows:
         return self._pass(window.part, window.epoch).window(window.number)
 
     def _span(self, step: int, lane: int) -> tuple[list[int], list[int]]:

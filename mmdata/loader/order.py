@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmdata.loader.plan import Epoch, Plan, Run
+from mmdata.loader.plan import Epoch, Plan, Run, WindowRows
 
 
 @dataclass(frozen=True, order=True)
@@ -84,8 +84,8 @@ class EpochOrder(Protocol):
     def ahead(self, step: int, *, rank: int, world: int) -> list[WindowId]:
         """The windows that come next, after those of the step; as a rule those first that come soonest."""
 
-    def window(self, window: WindowId) -> tuple[np.ndarray, np.ndarray]:
-        """A window's chunks and the order of their rows, as `plan.Epoch.window` gives them."""
+    def window(self, window: WindowId) -> WindowRows:
+        """A window's chunks, their rows and the order of its places."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class PlanOrder:
 
     def settings(self) -> dict[str, Any]:
         names = ("global_batch_size", "seed", "shuffle", "window_rows", "lanes", "tail")
-        return {name: getattr(self.plan, name) for name in names}
+        return {name: getattr(self.plan, name) for name in names} | self.plan.weighting
 
     def batch_size(self, world: int) -> int:
         return self.plan.batch_size(world)
@@ -149,7 +149,7 @@ class PlanEpoch:
                 found.append((self.epoch.span(following)[0] - run.start, following))
         return [WindowId(0, self.number, following) for _, following in sorted(found)]
 
-    def window(self, window: WindowId) -> tuple[np.ndarray, np.ndarray]:
+    def window(self, window: WindowId) -> WindowRows:
         return self.epoch.window(window.number)
 
     def _share(self, step: int, rank: int, world: int) -> list[Run]:

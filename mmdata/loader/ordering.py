@@ -57,6 +57,7 @@ class OrderSettings:
                 window_rows=self.window_rows,
                 lanes=self.lanes,
                 tail=self.tail,
+                weights=contents.weights,
             )
         except ValueError as error:
             raise ConfigError("stream", [str(error)]) from error
@@ -125,6 +126,8 @@ def global_size(batch_size: int | None, global_batch_size: int | None, world: in
 def _faults(parts: Sequence[Part], settings: OrderSettings) -> Iterator[str]:
     """Settings that don't go together."""
     mixes = is_mixture(parts)
+    if not settings.shuffle and any(part.weighted for part in parts):
+        yield "weighted: rows that come by their weights have no stored order to keep: leave out shuffle=False"
     for name, known in (("until", UNTIL), ("batches", BATCHES)):
         value = getattr(settings, name)
         if value is not None and value not in known:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mmdata.errors import ConfigError, SchemaMismatch
@@ -29,6 +30,7 @@ class Part:
         epochs: instead of a weight: how often the part is gone through in an epoch of the stream. Its share of the rows
             follows from it and from its size; 1 where neither is given.
         name: what to call it, in messages and in `Stream.names`; by its store and split unless said.
+        weighted: draw its rows by the selection's weights.
     """
 
     store: Store | str | os.PathLike[str]
@@ -37,9 +39,16 @@ class Part:
     weight: float | None = None
     epochs: float | None = None
     name: str | None = None
+    weighted: bool = False
 
 
-def parts_of(store: Store | Sequence[Part], *, selection: str | None, split: str | Sequence[str] | None) -> list[Part]:
+def parts_of(
+    store: Store | Sequence[Part],
+    *,
+    selection: str | None,
+    split: str | Sequence[str] | None,
+    weighted: bool = False,
+) -> list[Part]:
     """The parts of what `stream` was given, with their stores opened.
 
     Raises:
@@ -48,8 +57,8 @@ def parts_of(store: Store | Sequence[Part], *, selection: str | None, split: str
     from mmdata.store import Store
 
     if not isinstance(store, Sequence):
-        return [Part(store, selection, split)]
-    given = {"selection": selection, "split": split}
+        return [Part(store, selection, split, weighted=weighted)]
+    given = {"selection": selection, "split": split, "weighted": weighted}
     faults = [f"{name}: each part has its own: Part(store, {name}=...)" for name, value in given.items() if value]
     if not store:
         faults.append("store: there is no part")
@@ -135,8 +144,9 @@ def contents_of_parts(parts: Sequence[Part], columns: Sequence[str], *, media: M
     faults: list[str] = []
     for number, part in enumerate(parts):
         store: Store = part.store  # type: ignore[assignment]  # it is open
+        lookup = partial(contents_of, store, columns, media=media, weighted=part.weighted)
         try:
-            found.append(contents_of(store, columns, selection=part.selection, split=part.split, media=media))
+            found.append(lookup(selection=part.selection, split=part.split))
         except ConfigError as error:
             start = f"parts[{number}]: " if len(parts) > 1 else ""
             faults += [f"{start}{fault}" for fault in error.faults]

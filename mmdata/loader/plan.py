@@ -14,15 +14,17 @@ whole lanes reads only what it gives.
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+
+from mmdata.loader.permuting import permutation
+from mmdata.loader.weights import Layers, Weights
 
 Tail = Literal["drop", "repeat", "mask", "short"]
 TAILS: tuple[Tail, ...] = ("drop", "repeat", "mask", "short")
@@ -54,6 +56,7 @@ class Plan:
         tail: what becomes of the rows that don't fill a last batch. "drop": left out of this epoch. "repeat": filled up
             with rows from the sequence's start. "mask": the same, and the batch tells them apart. "short": the last
             batch is shorter, and may be empty on some ranks. Every rank has the same number of steps in each case.
+        weights: of the rows, where they come as often as their weights say; without, every row comes once.
 
     Raises:
         ValueError: a number is out of range.
@@ -66,6 +69,7 @@ class Plan:
     window_rows: int = 4096
     lanes: int = 8
     tail: Tail = "drop"
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         for name in ("global_batch_size", "window_rows", "lanes"):
@@ -75,10 +79,17 @@ class Plan:
             raise ValueError(f"tail must be one of {', '.join(TAILS)}, not {self.tail!r}")
         if any(rows < 1 for rows in self.chunk_rows):
             raise ValueError("a chunk has at least one row")
+        if self.weights is not None and not (self.shuffle and len(self.weights.values) == self.n_rows):
+            raise ValueError("weights are of the rows, one each, and need shuffle")
 
     @cached_property
     def n_rows(self) -> int:
         return sum(self.chunk_rows)
+
+    @property
+    def weighting(self) -> dict[str, bool]:
+        """What states say of weights; nothing without, as those say that were saved before there were any."""
+        return {} if self.weights is None else {"weighted": True}
 
     @cached_property
     def n_lanes(self) -> int:
@@ -147,13 +158,29 @@ class Plan:
 
     def epoch(self, epoch: int) -> Epoch:
         """The sequence of one epoch; costs a sort of the chunks."""
-        order = np.arange(len(self.chunk_rows), dtype=np.int64)
+        layers = None if self.weights is None else Layers.of(self.weights.copies(self.seed, epoch), self.chunk_rows)
+        counts = np.array(self.chunk_rows, dtype=np.int64) if layers is None else layers.sizes
+        order = np.arange(len(counts), dtype=np.int64)
         if self.shuffle:
             order = permutation(len(order), self.seed, epoch, "chunks")
-        starts = np.concatenate([[0], np.cumsum(np.array(self.chunk_rows, dtype=np.int64)[order])])
+        starts = np.concatenate([[0], np.cumsum(counts[order])])
         firsts = np.flatnonzero(np.diff(starts[:-1] // self.window_rows, prepend=-1))
         bounds = np.append(firsts, len(order))
-        return Epoch(self, epoch, order, starts, bounds)
+        return Epoch(self, epoch, order, starts, bounds, layers)
+
+
+class WindowRows(NamedTuple):
+    """The rows of a window.
+
+    Args:
+        chunks: int64 [chunk], the numbers of its chunks; one may be there several times.
+        rows: of each of them, which of its rows are read: int64 [row], ascending.
+        order: int64 [place], for each place of the window, which of those rows, taken one after another, stands there.
+    """
+
+    chunks: np.ndarray
+    rows: list[np.ndarray]
+    order: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +189,10 @@ class Epoch:
 
     Args:
         plan, epoch: what it was made from.
-        chunks: int64 [chunk], chunk numbers in order of the sequence.
+        chunks: int64 [chunk], numbers of chunks, or of layers, in order of the sequence.
         starts: int64 [chunk + 1], the position at which each of them starts.
         bounds: int64 [window + 1], which of `chunks` each window starts with.
+        layers: of the chunks, where rows have weights.
     """
 
     plan: Plan
@@ -172,6 +200,7 @@ class Epoch:
     chunks: np.ndarray
     starts: np.ndarray
     bounds: np.ndarray
+    layers: Layers | None = None
 
     @property
     def n_windows(self) -> int:
@@ -210,47 +239,27 @@ class Epoch:
             if position >= run.stop:
                 return
 
-    def window(self, window: int) -> tuple[np.ndarray, np.ndarray]:
-        """A window's chunks, and the order of their rows.
-
-        Returns:
-            int64 [chunk], the numbers of its chunks; int64 [row], for each place of the window, which of the chunks'
-            rows, taken one after another, stands there.
-        """
+    def window(self, window: int) -> WindowRows:
+        """A window's chunks, which of their rows it has, and the order of its places."""
         first, last = self.bounds[window], self.bounds[window + 1]
-        n_rows = int(self.starts[last] - self.starts[first])
-        if not self.plan.shuffle:
-            return self.chunks[first:last], np.arange(n_rows, dtype=np.int64)
-        return self.chunks[first:last], permutation(n_rows, self.plan.seed, self.epoch, window)
+        n_places = int(self.starts[last] - self.starts[first])
+        order = np.arange(n_places, dtype=np.int64)
+        if self.plan.shuffle:
+            order = permutation(n_places, self.plan.seed, self.epoch, window)
+        chunks = self.chunks[first:last]
+        if self.layers is None:
+            return WindowRows(chunks, [np.arange(self.plan.chunk_rows[chunk]) for chunk in chunks], order)
+        held = [self.layers.held(layer) for layer in chunks]
+        firsts = np.cumsum([0, *(len(rows) for rows, _ in held)])
+        places = np.concatenate([at + start for (_, at), start in zip(held, firsts, strict=False)])
+        return WindowRows(self.layers.chunks[chunks], [rows for rows, _ in held], places[order])
 
     def sequence(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole order: int64 [row] chunk numbers, int64 [row] rows within their chunks."""
         chunk, row = np.empty(self.plan.n_rows, np.int64), np.empty(self.plan.n_rows, np.int64)
         for window in range(self.n_windows):
-            chunks, order = self.window(window)
-            counts = [self.plan.chunk_rows[number] for number in chunks]
+            chunks, rows, order = self.window(window)
             here = slice(self.window_starts[window], self.window_starts[window + 1])
-            chunk[here] = np.repeat(chunks, counts)[order]
-            row[here] = np.concatenate([np.arange(count) for count in counts])[order]
+            chunk[here] = np.repeat(chunks, [len(each) for each in rows])[order]
+            row[here] = np.concatenate(rows)[order]
         return chunk, row
-
-
-def permutation(n: int, *key: int | str) -> np.ndarray:
-    """A permutation of range(n) fixed by the key: int64 [n].
-
-    Numbers are ordered by a hash (SplitMix64's finalizer, Steele et al. 2014) of themselves and of the key. numpy's own
-    shuffles may change from version to version (NEP 19), and a resumed run must not.
-
-    >>> permutation(5, 7, "chunks").tolist() == permutation(5, 7, "chunks").tolist()
-    True
-    """
-    digest = hashlib.blake2b("\x00".join(str(part) for part in key).encode(), digest_size=8).digest()
-    numbers = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = _mix(_mix(numbers) ^ np.uint64(int.from_bytes(digest, "little")))
-    return np.argsort(mixed, kind="stable").astype(np.int64, copy=False)
-
-
-def _mix(state: np.ndarray) -> np.ndarray:
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(state ^ (state >> np.uint64(31)))

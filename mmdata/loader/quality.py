@@ -94,10 +94,10 @@ def _labels(plans: Sequence[Plan], shards: Sequence[Sequence[str]]) -> list[np.n
 
 def _stored(plan: Plan, epoch: EpochOrder, window: WindowId) -> np.ndarray:
     """The stored rows of a part, counted over all shards, in a window's order: int64 [row]."""
-    chunks, order = epoch.window(window)
+    chunks, rows, order = epoch.window(window)
     counts = np.array(plan.chunk_rows, np.int64)
     starts = np.cumsum(counts) - counts
-    stored = [np.arange(starts[chunk], starts[chunk] + counts[chunk]) for chunk in chunks]
+    stored = [starts[chunk] + within for chunk, within in zip(chunks, rows, strict=True)]
     return np.asarray(np.concatenate(stored)[order])
 
 

@@ -300,16 +300,18 @@ class WindowReader:
             part.reader.close()
 
     def _begin(self, window: WindowId) -> Window:
-        numbers, order = self._epoch.window(window)
+        numbers, rows, order = self._epoch.window(window)
         part = self._parts[window.part]
-        held = {column.name: column.hold(len(order)) for column in part.columns}
+        held = {column.name: column.hold(sum(map(len, rows))) for column in part.columns}
         families = dict.fromkeys(column.family for column in part.columns)
         tasks: list[Future[None]] = []
         first = 0
-        for number, chunk in enumerate(part.chunks[at] for at in numbers.tolist()):
+        for number, (at, within) in enumerate(zip(numbers.tolist(), rows, strict=True)):
+            chunk = part.chunks[at]
+            chosen = chunk.rows if len(within) == len(chunk.rows) else chunk.rows[within]
             for family in families:
                 into = [(column, held[column.name]) for column in part.columns if column.family == family]
                 file = chunk.files[family]
-                tasks.append(self._threads.submit(part.reader.fill, file, into, chunk.rows, part=number, first=first))
-            first += len(chunk.rows)
+                tasks.append(self._threads.submit(part.reader.fill, file, into, chosen, part=number, first=first))
+            first += len(chosen)
         return Window(held, order, tasks)

@@ -116,16 +116,18 @@ def _other_content(then: Mapping[str, Any], part: Contents) -> Iterator[str]:
     for name in changed:
         yield f"{part.place}: {name} is not what it was ({part.digests[name]}, the state has {saved[name]})"
     if changed:
-        yield _advice(then, part, rows="rows" in changed)
+        yield _advice(then, part, changed)
 
 
-def _advice(then: Mapping[str, Any], part: Contents, *, rows: bool) -> str:
+def _advice(then: Mapping[str, Any], part: Contents, changed: Sequence[str]) -> str:
     """Which of the two is newer, as far as counts tell, and what to do."""
     name, here = then.get("snapshot"), (then.get("rows"), then.get("shards"))
     if name is not None and name != part.snapshot:
         return f"the state is of snapshot {name!r}: open the store with snapshot={name!r}"
-    if not rows or None in here or here == (part.n_rows, part.n_shards):
-        what = "the rows are as many, but not the same" if rows else "the samples are the same, their features are not"
+    if "rows" not in changed:
+        what = f"the samples are the same, their {'weights' if 'weights' in changed else 'features'} are not"
+    elif None in here or here == (part.n_rows, part.n_shards):
+        what = "the rows are as many, but not the same"
     else:
         now = f"{part.n_rows} rows in {part.n_shards} shards, the state saw {here[0]} in {here[1]}"
         more = (part.n_rows, part.n_shards) > here

@@ -41,6 +41,7 @@ def stream(
     *,
     selection: str | None = None,
     split: str | Sequence[str] | None = None,
+    weighted: bool = False,
     batch_size: int | None = None,
     global_batch_size: int | None = None,
     seed: int = 0,
@@ -80,6 +81,8 @@ def stream(
         columns: names of features and of the texts above.
         selection: only samples of that selection.
         split: only samples of that split of the selection, or of those splits.
+        weighted: draw rows by the selection's weights, see `weights`: an epoch has as many rows as have a weight above
+            0, and each comes as often as its share of all weights says, rounded down or up.
         batch_size: rows of a rank's batch, 256 unless said.
         global_batch_size: rows of a step over all ranks, instead.
         seed: fixes the order, with the epoch.
@@ -152,7 +155,7 @@ def stream(
         shares=None if shares is None else whole("shares", shares),
     )
     asked.check()
-    parts = parts_of(store, selection=selection, split=split)
+    parts = parts_of(store, selection=selection, split=split, weighted=weighted)
     found = [contents.through(cache) for contents in contents_of_parts(parts, columns, media=media)]
     return Stream(
         found,

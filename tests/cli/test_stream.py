@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mmdata.select import select
 from tests.loader.gallery import gallery, key_of, same_size
 
 Mmdata = Callable[..., Any]
@@ -47,6 +48,14 @@ def test_a_cache_keeps_copies_where_the_command_says(mmdata: Mmdata, tmp_path: P
     (tmp_path / "file").write_text("")
     ended = mmdata("stream", store.url, "image", "--cache", tmp_path / "file" / "cache")
     assert (ended.code, "can't be used" in ended.err) == (2, True)
+
+
+def test_rows_are_drawn_by_the_weights_of_a_selection(mmdata: Mmdata, tmp_path: Path) -> None:
+    store = gallery(tmp_path / "store", (8,))
+    select(store, "v", balance={"weight": f"(key <= '{key_of(4)}')::int"})
+    settings = ("stream", store.url, "key", "--batch-size", 2, "--selection", "v", "--describe", "--json")
+    assert mmdata(*settings).json["samples"] == 8
+    assert mmdata(*settings, "--weighted").json["samples"] == 5
 
 
 def test_steps_are_read_from_a_file(mmdata: Mmdata, tmp_path: Path) -> None:

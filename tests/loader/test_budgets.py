@@ -34,8 +34,8 @@ def rows_of(epoch: BudgetEpoch, step: int, rank: int = 0, world: int = 1) -> lis
     plan, found = epoch.order.plan, []
     starts = np.cumsum((0, *plan.chunk_rows))
     for one in epoch.taken(step, rank=rank, world=world):
-        chunks, order = epoch.window(one.window)
-        stored = np.concatenate([np.arange(starts[chunk], starts[chunk + 1]) for chunk in chunks])
+        chunks, rows, order = epoch.window(one.window)
+        stored = np.concatenate([starts[chunk] + within for chunk, within in zip(chunks, rows, strict=True)])
         found += [(int(row), one.real) for row in stored[order[one.places]]]
     return found
 
@@ -110,8 +110,9 @@ def test_what_may_stand_in_for_a_row_is_within_the_budget_on_every_topology(orde
         for one in epoch.taken(step, rank=0, world=1):
             if one.fits is None:
                 continue
-            chunks, within = epoch.window(one.window)
-            stored = np.concatenate([np.arange(starts[chunk], starts[chunk + 1]) for chunk in chunks])[within]
+            chunks, rows, within = epoch.window(one.window)
+            read = [starts[chunk] + each for chunk, each in zip(chunks, rows, strict=True)]
+            stored = np.concatenate(read)[within]
             assert one.fits[one.places].all()
             if order.plan.tail != "short":  # there, what would fill up counts, and is not given
                 assert one.fits.tolist() == (order.lengths[stored] <= longest).tolist()

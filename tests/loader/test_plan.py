@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdata.loader.plan import TAILS, Plan, Run, Tail, permutation
+from mmdata.loader.permuting import permutation
+from mmdata.loader.plan import TAILS, Plan, Run, Tail
 
 plans = st.builds(
     Plan,
@@ -73,9 +74,10 @@ def test_a_window_is_found_by_position_and_places_its_rows_within_itself(plan: P
     for window in range(epoch.n_windows):
         low, high = epoch.window_starts[window], epoch.window_starts[window + 1]
         assert {epoch.window_at(place) for place in range(low, high)} == {window}
-        chunks, places = epoch.window(window)
+        chunks, rows, places = epoch.window(window)
         assert sorted(places.tolist()) == list(range(high - low))
-        assert sum(plan.chunk_rows[number] for number in chunks) == high - low
+        assert [plan.chunk_rows[number] for number in chunks] == [len(each) for each in rows]
+        assert sum(map(len, rows)) == high - low
 
 
 def test_without_shuffle_batches_are_the_stored_order() -> None:
@@ -91,8 +93,8 @@ def test_seed_and_epoch_change_the_order_of_chunks_and_of_rows() -> None:
     other = Plan(chunk_rows=(50,) * 20, global_batch_size=10, seed=2, window_rows=200)
     first, second, third = plan.epoch(0), plan.epoch(1), other.epoch(0)
     assert len({tuple(epoch.chunks.tolist()) for epoch in (first, second, third)}) == 3
-    assert len({tuple(epoch.window(0)[1].tolist()) for epoch in (first, second, third)}) == 3
-    assert not np.array_equal(first.window(0)[1], first.window(1)[1])
+    assert len({tuple(epoch.window(0).order.tolist()) for epoch in (first, second, third)}) == 3
+    assert not np.array_equal(first.window(0).order, first.window(1).order)
 
 
 def test_a_window_mixes_its_chunks_and_no_others() -> None:
