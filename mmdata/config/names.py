@@ -32,6 +32,7 @@ EXTRAS = {
     "speech": ("onnxruntime", "silero_vad"),
     "align": ("pocketsphinx", "soxr"),
     "huggingface": ("datasets",),
+    "report": ("jinja2",),
     "serve": ("cv2", "duckdb", "jinja2", "starlette", "uvicorn"),
     "dask": ("dask", "distributed"),
     "s3": ("s3fs",),
