@@ -1,4 +1,4 @@
-"""Features of films that are watched: frames come in chunks, from one decoding that all of a film's watchers share.
+"""Films that are watched: frames come in chunks, from one decoding that all of a film's watchers share.
 
 class Brightness(Watch):
     def view(self, video):
@@ -9,14 +9,17 @@ class Brightness(Watch):
         while (frames := (yield)) is not None:
             levels.append(frames.pixels.mean(axis=(1, 2, 3)))
         return np.concatenate(levels).astype(np.float32)
+
+Features are `Watch`; a step of ingest that looks at a film before it keeps, changes or cuts it is a `WatchFirst`.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from math import inf
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -24,6 +27,8 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames, Video
 from mmdata.core.step import Arrays, Feature
 
+Found = TypeVar("Found")
+Seeing = Generator[None, Frames | None, Found]
 Watching = Generator[None, Frames | None, Arrays]
 DECODED_S = "decoded_s"
 
@@ -40,6 +45,8 @@ class View:
         sampled: when it is scaled down, take what lies at each pixel's middle (bilinearly) in place of the average of
             what it covers: quicker, and what detectors of cuts compare.
         keys_only: only the frames that the codec stored whole. Where nobody wants others, no others are decoded.
+        by_planes: whether pictures of at most half the size are averaged plane by plane, then converted (OpenCV, in the
+            film's own matrix), which is quicker; libswscale otherwise does both at once.
     """
 
     fps: float | None = None
@@ -47,6 +54,7 @@ class View:
     grey: bool = False
     sampled: bool = False
     keys_only: bool = False
+    by_planes: bool = True
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < inf:
@@ -57,8 +65,56 @@ class View:
             raise ValueError("frames that the codec stored whole lie on no grid: give keys_only or fps, not both")
 
 
+class Watches(ABC, Generic[Found]):
+    """Whatever watches films."""
+
+    strict: bool
+
+    @abstractmethod
+    def view(self, video: Video, /) -> View | None:
+        """Which frames it wants to see; None is no frame at all."""
+
+    @abstractmethod
+    def watch(self, video: Video, /) -> Seeing[Found]:
+        """A generator that is sent frames, chunk by chunk in order of time, then None; it returns what it found.
+
+        A chunk has one frame at least, and is not written to by anybody; how many frames it has may not matter. What
+        it keeps of frames must be copies, small ones: views keep a whole chunk in memory.
+        """
+
+    def complete(self, found: Found, decoded_s: float) -> Found:  # noqa: ARG002  most need not know
+        """What `watch` returned, with how far the film could be decoded, where that is asked for."""
+        return found
+
+
+class WatchFirst(Watches[Found]):
+    """A map, filter or split that watches a film before it does its work; the film itself may be what it works on.
+
+    All of a pipeline that watch the same film share one decoding, features too, for as long as no step in between
+    changes the film: whoever comes later has seen it already when its turn comes, and is not asked where the sample is
+    dropped before. A film that breaks off is an error where the step is `strict`; otherwise `watch` is sent what comes
+    before.
+    """
+
+    on: str | None
+
+    @property
+    def film(self) -> str | None:
+        """The part that it watches."""
+        return self.on
+
+    @property
+    def shares(self) -> bool:
+        """Whether it can do with frames that are shown to others; otherwise it is called as any other step is."""
+        return True
+
+    @abstractmethod
+    def after(self, value: Any, found: Found, /) -> Any:
+        """What `map`, `keep` or `split` returns for its value, given what `watch` found."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Watch(Feature[Video]):
+class Watch(Watches[Arrays], Feature[Video]):
     """Computes arrays of a promised form while a film is decoded, without ever holding all of its frames.
 
     Args:
@@ -75,27 +131,18 @@ class Watch(Feature[Video]):
     def view(self, video: Video, /) -> View:
         """Which frames it wants to see."""
 
-    @abstractmethod
-    def watch(self, video: Video, /) -> Watching:
-        """A generator that is sent frames, chunk by chunk in order of time, then None; it returns the arrays.
-
-        A chunk has one frame at least, and is not written to by anybody; how many frames it has may not matter. What
-        it keeps of frames must be copies, small ones: views keep a whole chunk in memory.
-        """
-
     def columns(self) -> dict[str, ArraySpec]:
         columns = super().columns()
         return columns if self.strict else {**columns, f"{self.into}.{DECODED_S}": ArraySpec(dtype="float64")}
 
     def complete(self, arrays: Arrays, decoded_s: float) -> Arrays:
-        """What `watch` returned, with how far the film could be decoded, where that is asked for."""
         if self.strict:
             return arrays
         named = arrays if not isinstance(arrays, np.ndarray) else {"": arrays}
         return {**named, DECODED_S: np.asarray(decoded_s, np.float64)}
 
 
-def watched(watching: Watching, chunks: Iterable[Frames]) -> Arrays:
+def watched(watching: Seeing[Found], chunks: Iterable[Frames]) -> Found:
     """What a watcher returns once it has seen these frames and no more."""
     next(watching)
     for frames in chunks:
@@ -103,7 +150,7 @@ def watched(watching: Watching, chunks: Iterable[Frames]) -> Arrays:
     return ended(watching)
 
 
-def ended(watching: Watching) -> Arrays:
+def ended(watching: Seeing[Found]) -> Found:
     """Tell a watcher that no more frames come, and take what it returns.
 
     Raises:
@@ -112,6 +159,6 @@ def ended(watching: Watching) -> Arrays:
     try:
         watching.send(None)
     except StopIteration as returned:
-        arrays: Arrays = returned.value
-        return arrays
-    raise TypeError("a watcher must return its arrays once it is sent None")
+        found: Found = returned.value
+        return found
+    raise TypeError("a watcher must return what it found once it is sent None")

@@ -10,12 +10,12 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, Len
 
 from mmdata.clean.video.clips import ClipSettings, end_s
-from mmdata.codec.video import decoded
+from mmdata.codec.video import seen
 from mmdata.codec.video.hearing import Heard, heard
 from mmdata.core.sample import Sample, Video
 from mmdata.core.spans import exact
 from mmdata.core.step import Drop, Filter, Split
-from mmdata.core.watch import View
+from mmdata.core.watch import Seeing, View, WatchFirst
 from mmdata.errors import DecodeError
 from mmdata.kernels.passages import (
     BlackFrames,
@@ -29,6 +29,7 @@ from mmdata.kernels.passages import (
 )
 
 Kind = Literal["black", "frozen", "silent"]
+Found = tuple[Mapping[Kind, list[Passage]], float]
 WORKING_PX = 256
 _GAP_S = 0.1
 
@@ -54,17 +55,21 @@ class PassageSettings:
     floor_db: Annotated[float, Ge(-100), Le(0)] = -50.0
     strict: bool = True
 
-    def found(self, video: Video, kinds: Sequence[Kind]) -> tuple[Mapping[Kind, list[Passage]], float]:
-        """The passages of each kind, and when the film is over. Pictures are decoded once, at 256 px."""
+    def seeing(self, kinds: Sequence[Kind]) -> View | None:
+        """Which frames must be seen for these kinds."""
+        return View(size_px=WORKING_PX) if "black" in kinds or "frozen" in kinds else None
+
+    def finding(self, video: Video, kinds: Sequence[Kind]) -> Seeing[Found]:
+        """The passages of each kind, and when the film is over, for who is sent the frames of `seeing`."""
         over_s, found = video.duration_s, dict[Kind, list[Passage]]()
-        if "black" in kinds or "frozen" in kinds:
-            black = BlackFrames(max_level=self.max_level, min_share=self.min_black)
-            frozen, times = FrozenFrames(max_change=self.max_change), list[np.ndarray]()
-            for _, frames in decoded(video, [View(size_px=WORKING_PX)], strict=self.strict):
-                black.add(frames.pixels)
-                frozen.add(frames.pixels)
-                times.append(frames.times_s)
-            times_s = np.concatenate([np.zeros(0), *times])
+        black = BlackFrames(max_level=self.max_level, min_share=self.min_black)
+        frozen, times = FrozenFrames(max_change=self.max_change), [np.zeros(0)]
+        while (frames := (yield)) is not None:
+            black.add(frames.pixels)
+            frozen.add(frames.pixels)
+            times.append(frames.times_s)
+        if self.seeing(kinds) is not None:
+            times_s = np.concatenate(times)
             over_s = float(end_s(video, times_s.tolist()))
             found["black"] = passages(black.found, times_s, over_s, min_s=self.min_s)
             found["frozen"] = still_passages(frozen.since, times_s, over_s, min_s=self.min_s)
@@ -116,7 +121,7 @@ class _Sound:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutPassages(ClipSettings, PassageSettings, Split[Video]):
+class CutPassages(ClipSettings, PassageSettings, WatchFirst[Found], Split[Video]):
     """Cut black, frozen or silent passages out of a film: what is left are clips with the key `KEY@START-END`.
 
     A film without such passages stays itself; one that is nothing else is dropped. With `cut: copy` clips begin and
@@ -138,13 +143,22 @@ class CutPassages(ClipSettings, PassageSettings, Split[Video]):
         video = sample.parts.get(self.on)
         if not isinstance(video, Video):
             return [sample]
-        found, over_s = self.found(video, self.kinds)
-        left = between(joined(*found.values()), over_s)
+        return self.after(sample, seen(self, video))
+
+    def view(self, video: Video) -> View | None:  # noqa: ARG002  every film alike
+        return self.seeing(self.kinds)
+
+    def watch(self, video: Video) -> Seeing[Found]:
+        return self.finding(video, self.kinds)
+
+    def after(self, sample: Sample, found: Found) -> Sequence[Sample] | Drop:
+        passages_of, over_s = found
+        left = between(joined(*passages_of.values()), over_s)
         return self.clips(sample, self.on, [(exact(start), exact(end)) for start, end in left])
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeepEventful(PassageSettings, Filter[Video]):
+class KeepEventful(PassageSettings, WatchFirst[Found], Filter[Video]):
     """Drop films too much of which is black, frozen or silent, in passages of at least `min_s` seconds.
 
     Args:
@@ -162,14 +176,25 @@ class KeepEventful(PassageSettings, Filter[Video]):
     max_silent: Annotated[float, Ge(0), Le(1)] | None = None
 
     def keep(self, video: Video) -> Literal[True] | Drop:
+        return self.after(video, seen(self, video))
+
+    def view(self, video: Video) -> View | None:  # noqa: ARG002  every film alike
+        return self.seeing(tuple(self._limits()))
+
+    def watch(self, video: Video) -> Seeing[Found]:
+        return self.finding(video, tuple(self._limits()))
+
+    def after(self, video: Video, found: Found) -> Literal[True] | Drop:  # noqa: ARG002  its length is found
+        passages_of, over_s = found
+        for kind, limit in self._limits().items():
+            if sum(end - start for start, end in passages_of[kind]) > limit * over_s:
+                return Drop(f"too_{kind}")
+        return True
+
+    def _limits(self) -> dict[Kind, float]:
         limits: dict[Kind, float | None] = {
             "black": self.max_black,
             "frozen": self.max_frozen,
             "silent": self.max_silent,
         }
-        asked = {kind: limit for kind, limit in limits.items() if limit is not None}
-        found, over_s = self.found(video, tuple(asked))
-        for kind, limit in asked.items():
-            if sum(end - start for start, end in found[kind]) > limit * over_s:
-                return Drop(f"too_{kind}")
-        return True
+        return {kind: limit for kind, limit in limits.items() if limit is not None}

@@ -6,22 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
 from annotated_types import Ge, Gt
 
 from mmdata.clean.video.clips import ClipSettings, Stretch, end_s
-from mmdata.codec.video import decoded
+from mmdata.codec.video import seen
 from mmdata.core.sample import Sample, Video
 from mmdata.core.spans import exact
 from mmdata.core.step import Drop, Split
-from mmdata.core.watch import View
+from mmdata.core.watch import Seeing, View, WatchFirst
 from mmdata.kernels.scenes import RATIO, THRESHOLD, WORKING_PX, ContentValues, adaptive_cuts, content_cuts
+
+Cuts = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitScenes(ClipSettings, Split[Video]):
+class SplitScenes(ClipSettings, WatchFirst[Cuts], Split[Video]):
     """One sample for each scene of a film, with the key `KEY@START-END`, in seconds of the film.
 
     Scenes are found as PySceneDetect does, with its defaults: the same cuts, as the same frames are compared in the
@@ -60,18 +62,24 @@ class SplitScenes(ClipSettings, Split[Video]):
         video = sample.parts.get(self.on)
         if not isinstance(video, Video):
             return [sample]
-        times_s, cuts = self.cuts(video)
+        return self.after(sample, seen(self, video))
+
+    def after(self, sample: Sample, found: Cuts) -> Sequence[Sample] | Drop:
+        video, (times_s, cuts) = cast(Video, sample.parts[self.on]), found
         edges = [Fraction(0), *(exact(time_s) for time_s in times_s[cuts].tolist()), end_s(video, times_s.tolist())]
         return self.clips(sample, self.on, list(pairwise(edges)))
 
-    def cuts(self, video: Video) -> tuple[np.ndarray, np.ndarray]:
+    def view(self, video: Video) -> View:  # noqa: ARG002  every film alike
+        return View()
+
+    def watch(self, video: Video) -> Seeing[Cuts]:  # noqa: ARG002  what it sees is enough
         """When each frame is shown, float64 [time], and which begin a new scene, int64 [cut]."""
         weights = (0.0, 0.0, 1.0, 0.0) if self.luma_only else (1.0, 1.0, 1.0, 0.0)
-        content, times = ContentValues(weights=weights, working_px=WORKING_PX), []
-        for _, frames in decoded(video, [View()], strict=self.strict):
+        content, times = ContentValues(weights=weights, working_px=WORKING_PX), [np.zeros(0)]
+        while (frames := (yield)) is not None:
             content.add(frames.pixels)
             times.append(frames.times_s)
-        times_s = np.concatenate([np.zeros(0), *times])
+        times_s = np.concatenate(times)
         clock = times_s if self.min_scene_in == "seconds" else None
         if self.detector == "content":
             threshold = THRESHOLD if self.threshold is None else self.threshold

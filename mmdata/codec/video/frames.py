@@ -15,12 +15,12 @@ from mmdata.codec.video.scaling import fitted
 from mmdata.core.sample import Frames, Video
 from mmdata.core.spans import exact
 from mmdata.core.step import Map
-from mmdata.core.watch import View
+from mmdata.core.watch import Seeing, View, WatchFirst, watched
 from mmdata.errors import DecodeError
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodeFrames(Map[Video, Frames]):
+class DecodeFrames(WatchFirst[Frames], Map[Video, Frames]):
     """Decode frames to uint8 [time, height, width, 3] in RGB, rotated as a player shows them.
 
     With `fps`, frames lie on the grid k / fps from 0 to the end of the film, each the one that is shown at that time
@@ -33,7 +33,8 @@ class DecodeFrames(Map[Video, Frames]):
         size_px: scale down, never up, so that the longer side has at most this many pixels.
         max_frames: refuse films that would give more.
         max_bytes: refuse films whose frames would take more memory.
-        strict: refuse a film when frames are damaged, or when it ends before its container says that it does.
+        strict: refuse a film when frames are damaged, or when it ends before its container says that it does. Else
+            damaged frames are as FFmpeg mends them, for which the film is decoded by itself.
 
     Raises:
         DecodeError: the film can't be decoded, is cut short, or passes a limit.
@@ -52,13 +53,26 @@ class DecodeFrames(Map[Video, Frames]):
     max_bytes: Annotated[int, Gt(0)] = 2048 * MIB
     strict: bool = True
 
-    def map(self, video: Video) -> Frames:
+    @property
+    def shares(self) -> bool:
+        return self.strict
+
+    def view(self, video: Video) -> View:  # noqa: ARG002  every film alike
+        return View(fps=self.fps, size_px=self.size_px, by_planes=False)
+
+    def watch(self, video: Video) -> Seeing[Frames]:
         stack = _Stack(fitted(video, self.size_px), self.max_frames, self.max_bytes)
         stack.expect(ceil(video.duration_s * (self.fps or video.fps)))
-        view = View(fps=self.fps, size_px=self.size_px)
-        for _, chunk in decoded(video, [view], strict=self.strict, by_planes=False):
-            stack.add(chunk)
+        while (frames := (yield)) is not None:
+            stack.add(frames)
         return on_source(stack.frames(), video)
+
+    def after(self, video: Video, frames: Frames) -> Frames:  # noqa: ARG002  they are what is wanted
+        return frames
+
+    def map(self, video: Video) -> Frames:
+        chunks = decoded(video, [self.view(video)], strict=self.strict)
+        return watched(self.watch(video), (frames for _, frames in chunks))
 
 
 def on_source(frames: Frames, video: Video) -> Frames:

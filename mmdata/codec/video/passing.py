@@ -17,7 +17,7 @@ from mmdata.codec.video.scaling import PlanesOf, Scaler, fitted
 from mmdata.codec.video.showing import BrokenOff, Showing, Timed
 from mmdata.core.sample import Frames, Video
 from mmdata.core.spans import exact
-from mmdata.core.watch import View
+from mmdata.core.watch import Found, View, WatchFirst, ended
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -31,7 +31,6 @@ def decoded(
     views: Sequence[View],
     *,
     strict: bool = True,
-    by_planes: bool = True,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Generator[tuple[View, Frames], None, float]:
     """Decode a film once, and give the frames that each view wants, in chunks, each view's in order of time.
@@ -44,8 +43,6 @@ def decoded(
         views: what is wanted; equal ones are one.
         strict: whether to stop at damage. Else damaged frames are shown as FFmpeg mends them, packets that can't be
             decoded are passed over, and a film may end early.
-        by_planes: whether pictures of at most half the size are averaged plane by plane, then converted (OpenCV, in the
-            film's own matrix). That is quicker; libswscale otherwise does both at once.
         chunk_bytes: pixels of a chunk, at most (one frame may be larger).
 
     Yields:
@@ -59,7 +56,7 @@ def decoded(
         BrokenOff: at damage, once all frames before it were given. DecodeError: there is nothing to decode.
     """
     with showing(video, strict=strict, keys_only=all(view.keys_only for view in views)) as shown:
-        rolls = _rolls(video, views, shown.stream.time_base or Fraction(0), by_planes, chunk_bytes)
+        rolls = _rolls(video, views, shown.stream.time_base or Fraction(0), chunk_bytes)
         broken: BrokenOff | None = None
         try:
             for timed in shown:
@@ -74,14 +71,31 @@ def decoded(
         return float(shown.end_s)
 
 
-def _rolls(video: Video, views: Sequence[View], tick_s: Fraction, by_planes: bool, chunk_bytes: int) -> list[_Roll]:
+def seen(step: WatchFirst[Found], video: Video) -> Found:
+    """What a step that watches a film first finds in it, with a pass of its own.
+
+    Raises:
+        BrokenOff: the film breaks off, and the step is strict. DecodeError: there is nothing to decode.
+    """
+    watching, view = step.watch(video), step.view(video)
+    next(watching)
+    try:
+        for _, frames in decoded(video, [view]) if view is not None else ():
+            watching.send(frames)
+    except BrokenOff:
+        if step.strict:
+            raise
+    return ended(watching)
+
+
+def _rolls(video: Video, views: Sequence[View], tick_s: Fraction, chunk_bytes: int) -> list[_Roll]:
     """The views' chunks; views of one size and colour share a scaler."""
-    planes, scalers, rolls = PlanesOf(), dict[tuple[tuple[int, int], bool, bool], Scaler](), []
+    planes, scalers, rolls = PlanesOf(), dict[tuple[tuple[int, int], bool, bool, bool], Scaler](), []
     for view in dict.fromkeys(views):
         size = fitted(video, view.size_px)
-        kind = size, view.grey, view.sampled and size != (video.width, video.height)
+        kind = size, view.grey, view.sampled and size != (video.width, video.height), view.by_planes
         if kind not in scalers:
-            shared = planes if by_planes else None
+            shared = planes if view.by_planes else None
             scalers[kind] = Scaler(size, video.rotation_deg, grey=kind[1], sampled=kind[2], planes=shared)
         rows = Every(view.keys_only) if view.fps is None else Grid(exact(view.fps), tick_s)
         rolls.append(_Roll(view, scalers[kind], size, chunk_bytes, rows))

@@ -12,8 +12,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from mmdata.clean.video import CutPassages, KeepEventful
-from mmdata.clean.video.passages import PassageSettings
-from mmdata.codec.video import DecodeFrames, OpenVideo
+from mmdata.clean.video.passages import Kind
+from mmdata.codec.video import DecodeFrames, OpenVideo, seen
 from mmdata.core.sample import Audio, Blob, Frames, Sample, Text, Video
 from mmdata.core.step import Drop
 from mmdata.errors import DecodeError
@@ -22,6 +22,7 @@ from mmdata.testing.films import film_bytes
 from mmdata.testing.pictures import drift
 
 FPS = 12
+ALL: tuple[Kind, ...] = ("black", "frozen", "silent")
 # what is shown, second by second: m moves, b is black, f stands still; and heard: n noise, - silence
 SHOWN, HEARD = "bbbmmmmffffmmmbbbb", "nnnnn---nnnnnnnnnn"
 
@@ -45,7 +46,7 @@ def film(shown: str = SHOWN, sounds: str = HEARD, gop: int = 250) -> Video:
 
 
 def test_passages_are_found_where_they_are() -> None:
-    found, over_s = PassageSettings().found(film(), ("black", "frozen", "silent"))
+    found, over_s = seen(CutPassages(kinds=ALL), film())
     assert over_s == pytest.approx(18, abs=0.1)
     assert [(round(start, 2), round(end, 2)) for start, end in found["black"]] == [(0, 3), (14, 18)]
     frozen = np.array(found["frozen"])
@@ -54,7 +55,7 @@ def test_passages_are_found_where_they_are() -> None:
 
 
 def test_shorter_passages_do_not_count() -> None:
-    found, _ = PassageSettings(min_s=3.5).found(film(), ("black", "frozen", "silent"))
+    found, _ = seen(CutPassages(kinds=ALL, min_s=3.5), film())
     assert [len(found[kind]) for kind in ("black", "frozen", "silent")] == [1, 2, 0]
 
 
@@ -119,7 +120,7 @@ def test_a_film_without_sound_is_silent_throughout() -> None:
 
 
 def test_sound_that_begins_late_or_ends_early_leaves_silence() -> None:
-    found, _ = PassageSettings().found(film("mmmmmm", "nn"), ("silent",))
+    found, _ = seen(CutPassages(kinds=("silent",)), film("mmmmmm", "nn"))
     np.testing.assert_allclose(found["silent"], [[2, 6]], atol=0.15)
 
 
@@ -132,8 +133,8 @@ def test_sound_that_is_damaged_is_heard_up_to_there() -> None:
             data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
     damaged = OpenVideo().map(Blob.of(bytes(data)))
     with pytest.raises(DecodeError):
-        PassageSettings().found(damaged, ("silent",))
-    found, over_s = PassageSettings(strict=False).found(damaged, ("silent",))
+        seen(CutPassages(kinds=("silent",)), damaged)
+    found, over_s = seen(CutPassages(kinds=("silent",), strict=False), damaged)
     np.testing.assert_allclose(found["silent"], [[0, 3]], atol=0.15)
     assert over_s == pytest.approx(6, abs=0.1)
 
@@ -149,7 +150,7 @@ def test_a_gap_in_the_sound_is_silence() -> None:
             if packet.size and (packet.stream.type == "video" or not 2 <= at_s < 5):
                 packet.stream = into[packet.stream.index]
                 made.mux(packet)
-    found, _ = PassageSettings().found(OpenVideo().map(Blob.of(file.getvalue())), ("silent",))
+    found, _ = seen(CutPassages(kinds=("silent",)), OpenVideo().map(Blob.of(file.getvalue())))
     np.testing.assert_allclose(np.array(found["silent"]), np.array([[2, 5]]), atol=0.25)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmdata.clean.video import CutPassages, SplitScenes
-from mmdata.codec.video import DecodeFrames, DecodeSound, OpenVideo
+from mmdata.codec.video import DecodeFrames, DecodeSound, OpenVideo, seen
 from mmdata.codec.video.cutting import Method, clip, key_times
 from mmdata.core.sample import Audio, Blob, Sample, Video
 from mmdata.core.spans import Span
@@ -43,7 +43,7 @@ def test_cuts_are_those_of_pyscenedetect(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(excerpt().blob.data())
     for name, kind in (("content", scenedetect.ContentDetector), ("adaptive", scenedetect.AdaptiveDetector)):
         scenes = scenedetect.detect(str(tmp_path / "a.mp4"), kind(), backend="pyav")
-        _, cuts = SplitScenes(detector=name).cuts(excerpt())  # type: ignore[arg-type]
+        _, cuts = seen(SplitScenes(detector=name), excerpt())  # type: ignore[arg-type]
         assert cuts.tolist() == [scene[0].frame_num for scene in scenes][1:]
         assert len(cuts) > 2
 

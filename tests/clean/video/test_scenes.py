@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mmdata.clean.video import SplitEvery, SplitScenes
 from mmdata.codec.audio import DecodeAudio
-from mmdata.codec.video import DecodeFrames, OpenVideo
+from mmdata.codec.video import DecodeFrames, OpenVideo, seen
 from mmdata.codec.video.cutting import key_times
 from mmdata.core.pipeline import Pipeline
 from mmdata.core.sample import Blob, Frames, Sample, Text, Video
@@ -155,7 +155,7 @@ def test_cuts_of_files_are_those_of_pyscenedetect(tmp_path: Path, detector: str)
     kinds = {"content": scenedetect.ContentDetector, "adaptive": scenedetect.AdaptiveDetector}
     scenes = scenedetect.detect(str(tmp_path / "a.mp4"), kinds[detector](), backend="pyav")
     video = OpenVideo().map(Blob.of((tmp_path / "a.mp4").read_bytes()))
-    times_s, cuts = SplitScenes(detector=detector).cuts(video)  # type: ignore[arg-type]
+    times_s, cuts = seen(SplitScenes(detector=detector), video)  # type: ignore[arg-type]
     assert cuts.tolist() == [scene[0].frame_num for scene in scenes][1:]
     assert len(cuts) == 4
     assert times_s[cuts] == pytest.approx([scene[0].seconds for scene in scenes][1:], abs=1e-6)
