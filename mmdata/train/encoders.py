@@ -2,7 +2,8 @@
 comes out.
 
 Sequences go through a chain of layers as their real steps laid end to end, so that padding costs nothing (a batch of
-spoken captions was 60 % padding) and a sample's numbers don't hang on its batch.
+spoken captions was 60 % padding) and a sample's numbers don't hang on its batch. For an export they stay padded, and
+steps are [batch, time, width] in place of [step, width]: `train.padded`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mmdata.errors import ConfigError
+from mmdata.train import padded
+from mmdata.train.attention import transform
 from mmdata.train.chance import Dropout
 from mmdata.train.config import guess
 from mmdata.train.inputs import Input, real
@@ -45,6 +48,7 @@ class Encoder(nn.Module, ABC):
     """One input to `width` numbers, by way of steps that an attention may look at; a vector is one step."""
 
     standardize: Standardize | None  # by statistics of the training split; tokens have none
+    keeps_padding: bool = False  # for an export
 
     @abstractmethod
     def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -52,7 +56,7 @@ class Encoder(nn.Module, ABC):
 
     def summary(self, steps: Tensor, length: Tensor) -> Tensor:  # noqa: ARG002  a vector is its own
         """Float32 [batch, width] of what `steps` gave."""
-        return steps
+        return steps[:, 0] if self.keeps_padding else steps
 
     def forward(self, values: Tensor, length: Tensor | None = None) -> Tensor:
         """Float32 [batch, width] of a part's values and lengths."""
@@ -73,7 +77,7 @@ class VectorEncoder(Encoder):
 
     def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002  as all
         """Float32 [batch, size] to [batch, width], a step each."""
-        return _one_each(self.layers(self.standardize(values)))
+        return _one_each(self.layers(self.standardize(values)), self.keeps_padding)
 
 
 class ImageEncoder(Encoder):
@@ -95,7 +99,7 @@ class ImageEncoder(Encoder):
         maps = self.standardize(values).permute(0, 3, 1, 2)
         for layer in self.layers:
             maps = nn.functional.gelu(layer(maps))
-        return _one_each(self.finish(maps.mean(dim=(2, 3))))
+        return _one_each(self.finish(maps.mean(dim=(2, 3))), self.keeps_padding)
 
 
 class SequenceEncoder(Encoder):
@@ -120,7 +124,7 @@ class SequenceEncoder(Encoder):
         """Float32 [batch, time, size], or tokens int64 [batch, time], and int64 [batch] to steps end to end."""
         if length is None:
             raise ValueError("a sequence comes with its lengths")
-        steps = values[real(length, values.shape[1])]
+        steps = values if self.keeps_padding else values[real(length, values.shape[1])]
         if self.embedding is not None:
             steps = self.embedding(steps.clamp(0, self.embedding.num_embeddings - 1))
         elif self.standardize is not None:
@@ -176,11 +180,13 @@ class Recurrent(Layer):
 
     def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """As `Layer`."""
+        if steps.ndim == 3:
+            return padded.both_ways(self.cells, steps, length), length
         there = length > 0
         if not bool(there.any()):
             return steps.new_zeros(0, 2 * self.cells.hidden_size), length
-        padded = spread(steps, length)[there]
-        packed = pack_padded_sequence(padded, length[there].cpu(), batch_first=True, enforce_sorted=False)
+        wide = spread(steps, length)[there]
+        packed = pack_padded_sequence(wide, length[there].cpu(), batch_first=True, enforce_sorted=False)
         out, _ = pad_packed_sequence(self.cells(packed)[0], batch_first=True)
         return out[real(length[there], out.shape[1])], length
 
@@ -204,12 +210,15 @@ class SelfAttention(Layer):
 
     def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """As `Layer`."""
-        there = length > 0
+        there, steps = length > 0, self.into(steps)
+        if steps.ndim == 3:
+            placed = steps + places(steps.shape[1], steps.shape[2])
+            return transform(self.layer, placed, real(length, steps.shape[1])), length
         if not bool(there.any()):
-            return self.into(steps), length
-        padded = spread(self.into(steps), length)[there]
-        known = real(length[there], padded.shape[1])
-        out = self.layer(padded + places(padded.shape[1], padded.shape[2], padded.device), src_key_padding_mask=~known)
+            return steps, length
+        wide = spread(steps, length)[there]
+        known = real(length[there], wide.shape[1])
+        out = self.layer(wide + places(wide.shape[1], wide.shape[2], wide.device), src_key_padding_mask=~known)
         return out[known], length
 
 
@@ -223,9 +232,10 @@ VECTORS, PICTURES = "mlp", "image"
 AUTO = "auto"
 
 
-def _one_each(encoded: Tensor) -> tuple[Tensor, Tensor]:
+def _one_each(encoded: Tensor, keeps_padding: bool) -> tuple[Tensor, Tensor]:
     """Vectors as sequences of one step."""
-    return encoded, torch.ones(len(encoded), dtype=torch.int64, device=encoded.device)
+    ones = torch.ones(encoded.shape[0], dtype=torch.int64, device=encoded.device)
+    return encoded[:, None] if keeps_padding else encoded, ones
 
 
 def check_encoder(item: Input, name: str) -> str | None:
@@ -265,10 +275,12 @@ def places(n_steps: int, width: int, device: torch.device | str = "cpu") -> Tens
 
 def spread(steps: Tensor, length: Tensor) -> Tensor:
     """Sequences end to end, float32 [step, width], to zero-padded ones: [sequence, time, width]."""
+    if steps.ndim == 3:
+        return steps
     longest = int(length.max()) if len(length) else 0
-    padded = steps.new_zeros(len(length), longest, steps.shape[1])
-    padded[real(length, longest)] = steps
-    return padded
+    wide = steps.new_zeros(len(length), longest, steps.shape[1])
+    wide[real(length, longest)] = steps
+    return wide
 
 
 def convolved(layer: nn.Conv1d, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -282,6 +294,8 @@ def convolved(layer: nn.Conv1d, steps: Tensor, length: Tensor) -> tuple[Tensor, 
     Returns:
         The same two of what comes out: float32 [step, width], int64 [sequence]; one step for `stride` of them.
     """
+    if steps.ndim == 3:
+        return padded.convolved(layer, steps, length)
     stride = layer.stride[0]
     after = (length + stride - 1) // stride
     starts = (after + 1).cumsum(0) - after  # in steps of the result; before each sequence stands a gap of one
@@ -300,6 +314,8 @@ def pooled(steps: Tensor, length: Tensor) -> Tensor:
     Returns:
         Float32 [sequence, 2 * width].
     """
+    if steps.ndim == 3:
+        return padded.pooled(steps, length)
     owner = torch.arange(len(length), device=steps.device).repeat_interleave(length)
     empty = steps.new_zeros(len(length), steps.shape[1])
     mean = empty.index_add(0, owner, steps) / length.clamp(min=1)[:, None]

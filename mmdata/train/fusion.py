@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdata.errors import ConfigError
+from mmdata.train.attention import ask
 from mmdata.train.chance import drawn
 from mmdata.train.config import guess
 from mmdata.train.encoders import heads, spread
@@ -28,6 +29,8 @@ class Fusion(nn.Module, ABC):
         n_out: numbers of the fused vector.
         of: what it takes: "vectors" is one an input, "steps" is what `Encoder.steps` gives, too, "logits" is each
             input's own answer, and "raw" are the inputs' own numbers.
+        look: is given how much each input counts, float32 [batch, input], or [batch, input, input] for how much each
+            looks at each; does nothing with it, but may be watched. Fusions without such weights don't call it.
     """
 
     of: ClassVar[Literal["vectors", "steps", "logits", "raw"]] = "vectors"
@@ -36,6 +39,7 @@ class Fusion(nn.Module, ABC):
     def __init__(self, n_inputs: int, width: int) -> None:
         super().__init__()
         self.n_inputs, self.width, self.n_out = n_inputs, width, width
+        self.look = nn.Identity()
 
     @abstractmethod
     def forward(self, encoded: Tensor, present: Tensor) -> Tensor:
@@ -88,7 +92,7 @@ class WeightedSum(Fusion):
 
     def forward(self, encoded: Tensor, present: Tensor) -> Tensor:
         """Float32 [batch, input, width] and bool [batch, input] to [batch, width]."""
-        return _mean(encoded, present, _shares(self.score.expand(present.shape), present))
+        return _mean(encoded, present, self.look(_shares(self.score.expand(present.shape), present)))
 
 
 class Product(Fusion):
@@ -111,6 +115,7 @@ class Gated(Fusion):
         """Float32 [batch, input, width] and bool [batch, input] to [batch, width]."""
         there = _there(encoded, present)
         gates = self.gates(there.flatten(1)).sigmoid().view_as(there)
+        self.look(torch.where(present, gates.mean(dim=2), 0.0))
         values = torch.einsum("biw,iwv->biv", there, self.values).tanh()
         return torch.sum(gates * values, dim=1)
 
@@ -149,7 +154,7 @@ class AttentionPool(Fusion):
 
     def forward(self, encoded: Tensor, present: Tensor) -> Tensor:
         """Float32 [batch, input, width] and bool [batch, input] to [batch, width]."""
-        return _mean(encoded, present, self.weights(encoded, present))
+        return _mean(encoded, present, self.look(self.weights(encoded, present)))
 
     def weights(self, encoded: Tensor, present: Tensor) -> Tensor:
         """How much each input counts: float32 [batch, input], with a sum of 1 where any is there."""
@@ -168,7 +173,8 @@ class Additive(Fusion):
     def forward(self, encoded: Tensor, present: Tensor) -> Tensor:
         """Float32 [batch, input, width] and bool [batch, input] to [batch, width]."""
         there = _there(encoded, present)
-        asked, _ = self.attention(there, there, there, key_padding_mask=_some(~present), need_weights=False)
+        asked, weights = ask(self.attention, there, there, present)
+        self.look(torch.where(present[:, :, None] & present[:, None], weights, 0.0))
         n_there = present.sum(dim=1, keepdim=True).clamp(min=1)
         return (there * self.weight[:, None]).sum(dim=1) + _there(asked, present).sum(dim=1) / n_there
 
@@ -206,18 +212,26 @@ class CrossAttention(Fusion):
         """
         there = _there(encoded, present)
         wide = [self._keys(at, *pair, present) for at, pair in enumerate(steps)]
-        fused = []
+        fused, looks = [], []
         for at, attention in enumerate(self.attention):
             keys = torch.cat([steps for other, (steps, _) in enumerate(wide) if other != at] or [there[:, :0]], dim=1)
             real_keys = torch.cat([real for other, (_, real) in enumerate(wide) if other != at] or [present[:, :0]], 1)
             answer = torch.zeros_like(there[:, at])
             if keys.shape[1]:
-                asked, _ = attention(
-                    there[:, at : at + 1], keys, keys, key_padding_mask=_some(~real_keys), need_weights=False
-                )
+                asked, weights = ask(cast(nn.MultiheadAttention, attention), there[:, at : at + 1], keys, real_keys)
                 answer = torch.where(real_keys.any(dim=1, keepdim=True), asked[:, 0], 0.0)
+                looks.append(self._looks(at, torch.where(real_keys, weights[:, 0], 0.0), wide))
             fused.append(self.norm(there[:, at] + answer))
+        if looks:
+            self.look(torch.where(present[..., None], torch.stack(looks, dim=1), 0.0))
         return torch.where(present[..., None], torch.stack(fused, dim=1), self.missing).flatten(1)
+
+    def _looks(self, at: int, weights: Tensor, wide: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Weights of steps, [batch, key], summed up for the input that they are of: [batch, input]."""
+        others = [steps.shape[1] for other, (steps, _) in enumerate(wide) if other != at]
+        sums = [each.sum(dim=1) for each in torch.split(weights, others, dim=1)]
+        sums.insert(at, torch.zeros_like(weights[:, 0]))
+        return torch.stack(sums, dim=1)
 
     def _keys(self, at: int, steps: Tensor, length: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """An input's steps as others see them, [batch, time, width], and which are real: bool [batch, time]."""
@@ -247,17 +261,12 @@ class LateWeighted(Fusion):
 
     def forward(self, encoded: Tensor, present: Tensor) -> Tensor:
         """Logits, float32 [batch, input, class], and bool [batch, input] to [batch, class]."""
-        return _mean(encoded, present, _shares(self.score.expand(present.shape), present))
+        return _mean(encoded, present, self.look(_shares(self.score.expand(present.shape), present)))
 
 
 def _there(encoded: Tensor, present: Tensor) -> Tensor:
     """Zeros in the place of what is missing, whatever stood there."""
     return torch.where(present[..., None], encoded, 0.0)
-
-
-def _some(masked: Tensor) -> Tensor:
-    """A mask of keys of which at least one is left to look at: nothing can be asked of none."""
-    return masked & ~masked.all(dim=1, keepdim=True)
 
 
 def _shares(scores: Tensor, present: Tensor) -> Tensor:

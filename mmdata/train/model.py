@@ -127,6 +127,8 @@ def check_encoders(inputs: Sequence[Input], config: TrainConfig) -> None:
 class _Raw(nn.Module):
     """An input's own numbers, standardised; of a sequence mean and maximum over its steps."""
 
+    keeps_padding: bool = False  # for an export
+
     def __init__(self, item: Input) -> None:
         super().__init__()
         self.item = item
@@ -137,8 +139,8 @@ class _Raw(nn.Module):
         """The values of a `Part` to float32 [batch, n_out]."""
         if length is None:
             return cast(Tensor, self.standardize(values)).flatten(1)
-        part = Part(values, length > 0, length)
-        return pooled(self.standardize(rows_of(part)), length)
+        steps = values if self.keeps_padding else rows_of(Part(values, length > 0, length))
+        return pooled(self.standardize(steps), length)
 
 
 def _head(sizes: Sequence[int], n_classes: int, dropout: float) -> nn.Sequential:
