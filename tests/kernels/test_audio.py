@@ -201,3 +201,32 @@ def test_noise_can_be_short(color: kernels.Color, n_samples: int) -> None:
     drawn = kernels.noise(rng_for(1, "noise"), (2, n_samples), color=color)
     assert (drawn.shape, str(drawn.dtype)) == ((2, n_samples), "float32")
     assert np.isfinite(drawn).all()
+
+
+@given(
+    lengths=st.lists(st.integers(0, 3000), max_size=6),
+    hop=st.integers(20, 400),
+    window=st.integers(2, 500),
+    precise=st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_spectra_side_by_side_are_those_of_each_wave_alone(
+    lengths: list[int], hop: int, window: int, precise: bool
+) -> None:
+    waves = [
+        rng_for(3, str(n), str(n_samples)).standard_normal(n_samples, np.float32) for n, n_samples in enumerate(lengths)
+    ]
+    frames = {"n_fft": window + window % 2, "window": window, "hop": hop, "precise": precise}
+    many = kernels.power_spectra(waves, **frames)
+    complex_ = kernels.stfts(waves, **frames)
+    assert len(many) == len(complex_) == len(waves)
+    for wave, power, spectrum in zip(waves, many, complex_, strict=True):
+        np.testing.assert_array_equal(power, kernels.power_spectrum(wave, **frames))
+        np.testing.assert_array_equal(spectrum, kernels.stft(wave, **frames))
+
+
+def test_blocks_begin_wherever_the_last_one_ended() -> None:
+    waves = [np.full(n_samples, number, np.float32) for number, n_samples in enumerate((7, 0, 12, 3))]
+    blocks = kernels.frame_blocks(waves, taper=np.ones(4, np.float32), hop=2, n_rows=5)
+    found = [(rows.start, rows.stop, block.max(axis=1).tolist()) for rows, block in blocks]
+    assert found == [(0, 5, [0, 0, 0, 0, 2]), (5, 10, [2] * 5), (10, 13, [2, 3, 3])]

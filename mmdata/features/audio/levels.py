@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,35 +13,75 @@ from annotated_types import Ge, Gt, Le, Lt
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio
 from mmdata.core.step import Extract
-from mmdata.features.audio.framing import heard
+from mmdata.features.audio.framing import GROUP_BYTES, heard
 from mmdata.kernels.audio.clipping import clipped_share
 from mmdata.kernels.audio.quality import bandwidth_hz, silent_share, snr_db
 from mmdata.kernels.audio.voice import RATE_HZ, model_version, speech_seconds
-from mmdata.kernels.loudness import GATE_LUFS, loudness_lufs, loudness_track
+from mmdata.kernels.loudness import GATE_LUFS, block_powers, gated_lufs, track_lufs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loudness(Extract[Audio]):
+class Levels(Extract[Audio]):
+    """What both features of loudness share: sounds of one rate are filtered side by side, the same to the bit."""
+
+    extra: ClassVar[str | None] = "audio"
+
+    on: str = "audio"
+
+    @property
+    def n_tenths(self) -> int:
+        """Tenths of a second whose power is told."""
+        return 4
+
+    @abstractmethod
+    def of_power(self, power: np.ndarray, /) -> np.ndarray:
+        """The array, of a sound's weighted powers: float64 [stretch]."""
+
+    def extract(self, audio: Audio) -> np.ndarray:
+        (array,) = self.extract_many([audio])
+        return array
+
+    def extract_many(self, values: Sequence[Audio], /) -> list[np.ndarray]:
+        found: dict[int, np.ndarray] = {}
+        for rate_hz, places in self._groups(values):
+            powers = block_powers([values[place].samples for place in places], rate_hz=rate_hz, n_tenths=self.n_tenths)
+            found.update(zip(places, map(self.of_power, powers), strict=True))
+        return [found[place] for place in range(len(values))]
+
+    def _groups(self, audios: Sequence[Audio]) -> Iterator[tuple[int, list[int]]]:
+        """Which sounds go together, of one rate and of so many samples at most."""
+        for rate_hz in sorted({audio.rate_hz for audio in audios}):
+            group: list[int] = []
+            n_bytes = 0
+            for place, audio in enumerate(audios):
+                if audio.rate_hz != rate_hz:
+                    continue
+                if group and n_bytes + audio.samples.nbytes > GROUP_BYTES:
+                    yield rate_hz, group
+                    group, n_bytes = [], 0
+                group.append(place)
+                n_bytes += audio.samples.nbytes
+            yield rate_hz, group
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loudness(Levels):
     """Integrated loudness in LUFS (ITU-R BS.1770-4): a float32 scalar.
 
     -70, the standard's gate, is the least: silence reads that. A clip shorter than 400 ms is measured as one block.
     """
 
-    extra: ClassVar[str | None] = "audio"
-
-    on: str = "audio"
     into: str = "audio.loudness"
 
     def spec(self) -> ArraySpec:
         return ArraySpec()
 
-    def extract(self, audio: Audio) -> np.ndarray:
-        loudness = loudness_lufs(audio.samples, rate_hz=audio.rate_hz)
-        return np.asarray(max(loudness, GATE_LUFS), np.float32)
+    def of_power(self, power: np.ndarray) -> np.ndarray:
+        return np.asarray(max(gated_lufs(power), GATE_LUFS), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoudnessTrack(Extract[Audio]):
+class LoudnessTrack(Levels):
     """Loudness over time in LUFS, every 100 ms: float32 [time] (EBU Tech 3341).
 
     Row i is of the stretch that begins at i * 0.1 s; -70 is the least. A clip shorter than such a stretch is one row.
@@ -49,19 +90,18 @@ class LoudnessTrack(Extract[Audio]):
         over: how long a stretch is: "momentary" is 0.4 s, "short_term" 3 s.
     """
 
-    extra: ClassVar[str | None] = "audio"
-
-    on: str = "audio"
     into: str = "audio.loudness_track"
     over: Literal["momentary", "short_term"] = "momentary"
 
     def spec(self) -> ArraySpec:
         return ArraySpec(dims=("time",), hop_s=0.1)
 
-    def extract(self, audio: Audio) -> np.ndarray:
-        n_tenths = 4 if self.over == "momentary" else 30
-        lufs: np.ndarray = loudness_track(audio.samples, rate_hz=audio.rate_hz, n_tenths=n_tenths)
-        return np.asarray(np.maximum(lufs, GATE_LUFS), np.float32)
+    @property
+    def n_tenths(self) -> int:
+        return 4 if self.over == "momentary" else 30
+
+    def of_power(self, power: np.ndarray) -> np.ndarray:
+        return np.asarray(np.maximum(track_lufs(power), GATE_LUFS), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

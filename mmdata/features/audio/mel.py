@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -87,9 +86,18 @@ class MelSpectrum(MelSettings, FrameArray):
 
     def mels(self, audios: Sequence[Audio]) -> list[np.ndarray]:
         """Of each sound, float32 [time, mel]."""
-        filters = {"n_mels": self.n_mels, "min_hz": self.min_hz, "max_hz": self.highest_hz}
         # sound by sound: BLAS sums a row in another order where others stand beside it
-        return self.read(audios, partial(mel_of, rate_hz=self.rate_hz, n_fft=self.fft_size, **filters))
+        return self.read(audios, self._mels_of)
+
+    def _mels_of(self, power: np.ndarray) -> np.ndarray:
+        return mel_of(
+            power,
+            rate_hz=self.rate_hz,
+            n_fft=self.fft_size,
+            n_mels=self.n_mels,
+            min_hz=self.min_hz,
+            max_hz=self.highest_hz,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

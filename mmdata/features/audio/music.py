@@ -44,8 +44,14 @@ class Pitch(Framing):
         return {"": one, "voiced": one}
 
     def together(self, audios: Sequence[Audio]) -> list[Mapping[str, np.ndarray]]:
-        bounds = {"rate_hz": self.rate_hz, "min_hz": self.min_hz, "max_hz": self.max_hz}
-        found = pyin(self.waves(audios), **bounds, size=self.window, hop=self.hop)
+        found = pyin(
+            self.waves(audios),
+            rate_hz=self.rate_hz,
+            min_hz=self.min_hz,
+            max_hz=self.max_hz,
+            size=self.window,
+            hop=self.hop,
+        )
         return [{"": pitch, "voiced": voiced} for pitch, voiced in found]
 
     def extract(self, audio: Audio) -> Mapping[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -95,9 +95,21 @@ def frame_blocks(
     size = len(taper)
     n_all = frame_starts(waves, n_fft=size, hop=hop)[-1]
     block = np.empty((max(1, min(n_all, n_rows)), size), taper.dtype)
+    return side_by_side((centred(wave, size=size, hop=hop) for wave in waves), block=block, taper=taper)
+
+
+def side_by_side(
+    sounds: Iterable[np.ndarray], *, block: np.ndarray, taper: np.ndarray | np.float32
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Frames of several sounds, [frame, size] each, times a taper, block by block; as `frame_blocks`.
+
+    Args:
+        sounds: looked at one at a time.
+        block: [frame, size], what is written to.
+        taper: [size], or one number.
+    """
     first = held = 0
-    for wave in waves:
-        frames = centred(wave, size=size, hop=hop)
+    for frames in sounds:
         at = 0
         while at < len(frames):
             n_taken = min(len(frames) - at, len(block) - held)
@@ -145,7 +157,8 @@ def power_of(spectrum: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarr
     parts = spectrum.view(spectrum.real.dtype)  # real and imaginary side by side: squaring them in place is one sweep
     np.square(parts, out=parts)
     power = np.empty(spectrum.shape, np.float32) if out is None else out
-    return np.add(parts[:, ::2], parts[:, 1::2], out=power, casting="same_kind")
+    np.add(parts[:, ::2], parts[:, 1::2], out=power, casting="same_kind")
+    return power
 
 
 def frame_starts(waves: Sequence[np.ndarray], *, n_fft: int, hop: int) -> list[int]:
