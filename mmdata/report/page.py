@@ -13,6 +13,7 @@ from mmdata.report.draw import charts
 from mmdata.report.draw.lanes import timeline
 from mmdata.report.draw.svg import Svg, picture, tag
 from mmdata.report.draw.wording import count, name, number, prose, seconds, share, shortened, size
+from mmdata.report.facts.groups import split_order
 from mmdata.report.previews import Preview
 from mmdata.report.tables import said, sections, tables
 from mmdata.report.words import form
@@ -74,6 +75,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "brief": lambda value: f"{value:.0f}" if value >= 100 else f"{value:.2g}",
         "count": count,
         "form": form,
         "histogram": charts.histogram,
@@ -86,6 +88,7 @@ def environment() -> Environment:
         "seconds": seconds,
         "short": shortened,
         "size": size,
+        "sort_splits": lambda splits: sorted(splits, key=split_order),
         "strip": charts.bar,
         "timeline": timeline,
     }

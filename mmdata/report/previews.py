@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmdata.codec.captions import vtt_bytes
 from mmdata.codec.decoders import decode
 from mmdata.codec.image import DecodeImage
 from mmdata.codec.image.encode import webp_bytes
@@ -139,7 +138,8 @@ def _shown(shown: Preview, blob: StoredBlob, size: Size, films: Films) -> Previe
         return _stills(shown, part, size)
     if isinstance(part, Captions):
         cues = tuple((cue.start_ms / 1000, cue.end_ms / 1000, cue.text[: size.characters]) for cue in part.cues)
-        return replace(_text(shown, vtt_bytes(part).decode(), size), about=f"{len(cues)} captions", cues=cues)
+        said = "\n".join(f"{start:g}\u2013{end:g} s  {' '.join(text.split())}" for start, end, text in cues[:50])
+        return replace(_text(shown, said, size), about=f"{len(cues)} captions", cues=cues)
     return _text(shown, part.text if isinstance(part, Text) else "", size)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmdata.report.contents import Contents, Map
 from mmdata.report.draw import charts
 from mmdata.report.draw.svg import Svg
-from mmdata.report.draw.wording import count, name, number, share, shortened, size
+from mmdata.report.draw.wording import count, name, number, share, shortened
 from mmdata.report.facts.groups import LEFT_OUT, Balance
 from mmdata.report.facts.lanes import Timeline
 from mmdata.report.facts.runs import newest_pipeline
@@ -59,10 +59,6 @@ def tables(it: Contents) -> dict[str, Any]:
         "widest": max((stage.n + stage.n_lost for stage in it.funnel.stages), default=1) if it.funnel else 1,
         "number_rows": [_number_row(one) for one in it.distributions],
         "maps": [_map(one) for one in it.maps],
-        "part_rows": [
-            [part.name, part.kind, count(part.n), size(part.n_bytes), _stored_as(part.extensions, part.n_elsewhere)]
-            for part in it.parts
-        ],
         "versions": sorted({run.version for run in it.runs if run.version}),
         "locations": sorted({run.location for run in it.runs if run.location}),
         "fingerprints": dict(it.runs[-1].recipe) if it.runs else {},
@@ -82,11 +78,6 @@ def _number_row(one: Any) -> Row:
         return [name(one.name), "0", count(one.n_missing), *[""] * 9]
     values = (one.low, *one.quantiles, one.high, one.mean, one.std)
     return [name(one.name), count(one.n), count(one.n_missing), *(number(value) for value in values)]
-
-
-def _stored_as(extensions: Sequence[str], n_elsewhere: int) -> str:
-    kinds = ", ".join(name(each) for each in extensions[:6])
-    return f"{kinds} ({count(n_elsewhere)} in the source only)" if n_elsewhere else kinds
 
 
 def _classes(balance: Balance | None) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def histogram(found: Distribution, *, width: float = 240, height: float = 72) ->
     span = edges[-1] - edges[0]
     at = (edges - edges[0]) / span * width
     most = max(found.counts)
+    by_value = edges[0] == found.low - 0.5 and edges[-1] == found.high + 0.5  # a bar a whole number
+    ends = (found.low, found.high) if by_value else (float(edges[0]), float(edges[-1]))
     bars = []
     for left, right, n, low, high in zip(at, at[1:], found.counts, edges, edges[1:], strict=False):
         if n:
@@ -35,8 +37,8 @@ def histogram(found: Distribution, *, width: float = 240, height: float = 72) ->
     axis = [
         tag("line", x1=0, x2=width, y1=height, y2=height, class_="axis"),
         tag("line", x1=middle, x2=middle, y1=0, y2=height, class_="median"),
-        tag("text", number(float(edges[0])), x=0, y=height + 12, class_="tick"),
-        tag("text", number(float(edges[-1])), x=width, y=height + 12, class_="tick", text_anchor="end"),
+        tag("text", number(ends[0]), x=0, y=height + 12, class_="tick"),
+        tag("text", number(ends[1]), x=width, y=height + 12, class_="tick", text_anchor="end"),
     ]
     return picture(*bars, *axis, width=width, height=height + 16, label=label, class_="histogram")
 

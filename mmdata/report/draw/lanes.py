@@ -31,13 +31,14 @@ def timeline(found: Timeline) -> Svg:
         made += _drawn(lane, y, height, at)
         y += height + GAP
     made.append(tag("line", x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="axis"))
+    behind = []
     for second in ticks(found.duration_s):
         x = at(second)
-        made.append(tag("line", x1=x, x2=x, y1=4, y2=y, class_="grid"))
+        behind.append(tag("line", x1=x, x2=x, y1=4, y2=y, class_="grid"))
         made.append(tag("text", f"{number(second)} s", x=x, y=y + 14, text_anchor="middle", class_="tick"))
     said = ", ".join(lane.name for lane in found.lanes)
     return picture(
-        *made, width=WIDTH, height=y + 20, class_="timeline",
+        *behind, *made, width=WIDTH, height=y + 20, class_="timeline",
         label=f"{seconds(found.duration_s)} on one time axis: {said}. What is said and shown is listed below.",
     )  # fmt: skip
 

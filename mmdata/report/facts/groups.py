@@ -73,7 +73,7 @@ def balance(labels: pa.ChunkedArray, splits: pa.ChunkedArray | pa.Array | None) 
         splits = pa.array(["stored"] * len(labels), pa.string())
     table = pa.table({"label": pc.fill_null(labels, NO_LABEL), "split": splits})
     found = counted(table, ["label", "split"])
-    names = sorted({split for _, split in found}, key=lambda name: (name == LEFT_OUT, _split_order(name), name))
+    names = sorted({split for _, split in found}, key=split_order)
     totals: dict[str, int] = {}
     for (label, _), n in found.items():
         totals[label] = totals.get(label, 0) + n
@@ -82,9 +82,10 @@ def balance(labels: pa.ChunkedArray, splits: pa.ChunkedArray | pa.Array | None) 
     return Balance(names, classes, counts.reshape(len(classes), len(names)))
 
 
-def _split_order(name: str) -> int:
+def split_order(name: str) -> tuple[bool, int, str]:
+    """Sorts splits as people name them: train, val, test, others, and what was left out."""
     usual = ("train", "val", "validation", "dev", "test")
-    return usual.index(name) if name in usual else len(usual)
+    return name == LEFT_OUT, usual.index(name) if name in usual else len(usual), name
 
 
 def leaks(columns: Mapping[str, pa.Array | pa.ChunkedArray], selection: pa.Table) -> Iterator[Leak]:
