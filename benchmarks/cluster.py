@@ -29,7 +29,7 @@ from mmdata.core.pipeline import Pipeline, RunSettings
 from mmdata.core.sample import Image
 from mmdata.engine.executors import executor
 from mmdata.engine.options import RunOptions
-from mmdata.engine.report import Progress
+from mmdata.engine.progress import Progress
 from mmdata.engine.runner import run
 from mmdata.features.image import PerceptualHash
 from mmdata.kernels.image import resize

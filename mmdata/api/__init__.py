@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mmdata.core.pipeline import Compiled, Pipeline
     from mmdata.core.ports import Executor
     from mmdata.engine.options import Sieve
-    from mmdata.engine.report import RunReport, Watcher
+    from mmdata.engine.progress import Watcher
+    from mmdata.engine.report import RunReport
     from mmdata.train.folds import Compare
     from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 

@@ -32,15 +32,19 @@ from mmdata.cli import (
     forget,
     gc,
     ingest,
+    logs,
     ls,
     plan,
     predict,
     rejects,
+    report,
     run,
     schema,
     select,
+    serve,
     show,
     snapshot,
+    stats,
     stream,
     trace,
     train,
@@ -95,7 +99,6 @@ app = typer.Typer(
     name="mmdata",
     help="Raw text, images, audio and video to a clean, versioned feature store, streamed into PyTorch.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"max_content_width": 120},  # where the terminal is as wide
@@ -115,6 +118,9 @@ for command, name in (
     (export.export, "export"),
     (ls.ls, "ls"),
     (show.show, "show"),
+    (serve.serve, "serve"),
+    (stats.stats, "stats"),
+    (report.report, "report"),
     (trace.trace, "trace"),
     (rejects.rejects, "rejects"),
     (snapshot.snapshot, "snapshot"),
@@ -138,10 +144,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say on standard error what is going on."),
+    log_json: bool = typer.Option(False, "--log-json", help="Log and progress as JSON, one object a line."),
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),  # noqa: ARG001  the callback acts
 ) -> None:
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logs.set_up(verbose=verbose, as_json=log_json)
     if not verbose:
         for vendor in ("gcsfs", "s3fs", "adlfs", "azure"):  # their errors come as exceptions, too
             logging.getLogger(vendor).setLevel(logging.CRITICAL)

@@ -24,7 +24,8 @@ def demo(
 ) -> None:
     """Ingest pictures with captions and spoken captions, make features, train a fusion model, say what it is worth."""
     from mmdata import api
-    from mmdata.cli.screen import print_json, progress, summary
+    from mmdata.cli.progress import progress
+    from mmdata.cli.screen import print_json, summary
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
 

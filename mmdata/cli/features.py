@@ -41,7 +41,8 @@ def features(
 ) -> None:
     """Compute the features that STORE lacks, without looking at the source for new or changed files."""
     from mmdata.api import reaching, recorded_location
-    from mmdata.cli.screen import finish, progress
+    from mmdata.cli.progress import progress
+    from mmdata.cli.screen import finish
     from mmdata.config.load import load
     from mmdata.core.pipeline import guess
     from mmdata.core.step import Feature

@@ -27,7 +27,8 @@ from mmdata.cli.options import (
 if TYPE_CHECKING:
     from mmdata.config.load import PipelineFile
     from mmdata.engine.options import Sieve
-    from mmdata.engine.report import RunReport, Watcher
+    from mmdata.engine.progress import Watcher
+    from mmdata.engine.report import RunReport
 
 
 def ingest(
@@ -64,7 +65,8 @@ def ingest(
 ) -> None:
     """Ingest SOURCE into STORE, and compute features. Without a pipeline file, look at what is there and choose one."""
     from mmdata import api
-    from mmdata.cli.screen import finish, progress
+    from mmdata.cli.progress import progress
+    from mmdata.cli.screen import finish
 
     _need_watch({"--every": every, "--settle": settle, "--compact-every": compact_every}, follow=follow)
     file = _file(source, pipeline, save)

@@ -93,7 +93,8 @@ def _replay(
     as_json: bool,
 ) -> None:
     from mmdata.api import reaching
-    from mmdata.cli.screen import finish, progress
+    from mmdata.cli.progress import progress
+    from mmdata.cli.screen import finish
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run
 

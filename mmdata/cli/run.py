@@ -38,7 +38,8 @@ def run(
 ) -> None:
     """Ingest, compute features, select, and train where the file says so. Run again, it does only what is left."""
     from mmdata import api
-    from mmdata.cli.screen import finish, progress, summary
+    from mmdata.cli.progress import progress
+    from mmdata.cli.screen import finish, summary
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
     from mmdata.store.without_pandas import leave_pandas_alone

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 import typer
 
+from mmdata.cli.logs import is_json
 from mmdata.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mmdata.engine.report import Progress, RunReport, Watcher
+    from mmdata.engine.report import RunReport
+
+log = logging.getLogger(__name__)
 
 DONE, FAILED, CONFIGURATION, TOO_MANY_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
-LINE_EVERY_S = 10.0
 
 
 def complain(error: Exception) -> None:
     """An error as a person is told: its text, no traceback."""
     kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
-    say(f"{kind}{error}", to=sys.stderr)
+    if is_json():
+        log.error("%s%s", kind, error)
+    else:
+        say(f"{kind}{error}", to=sys.stderr)
 
 
 def say(text: str = "", *, to: TextIO | None = None) -> None:
@@ -72,52 +76,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-@contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Watcher]:
-    """Something that shows a run's progress: a live bar on a terminal, a line now and then elsewhere."""
-    if quiet:
-        yield lambda _: None
-    elif sys.stderr.isatty():
-        with _bar() as watch:
-            yield watch
-    else:
-        yield _Lines()
-
-
-def _said(progress: Progress) -> str:
-    counts = progress.counts
-    left = "" if progress.left_s is None else f", {duration(progress.left_s)} left"
-    return (
-        f"{progress.shards}/{progress.shards_total} shards, {progress.samples_a_second:.0f} samples/s, "
-        f"{counts.n_dropped} dropped, {counts.n_rejected} rejected{left}"
-    )
-
-
-class _Lines:
-    def __init__(self) -> None:
-        self._next = monotonic() + LINE_EVERY_S
-
-    def __call__(self, progress: Progress) -> None:
-        if monotonic() >= self._next:
-            self._next = monotonic() + LINE_EVERY_S
-            print(_said(progress), file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _bar() -> Iterator[Watcher]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("looking at the source", total=None)
-
-        def watch(progress: Progress) -> None:
-            bar.update(task, total=progress.samples_total, completed=progress.samples, description=_said(progress))
-
-        yield watch
 
 
 def finish(report: RunReport, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.ports import Entry, Executor
 from mmdata.engine.executors.inline import Inline
-from mmdata.engine.report import Watcher
+from mmdata.engine.progress import Watcher
 
 Sieve = Callable[[Sequence[Entry], Mapping[str, Sequence[Entry]]], Sequence[Entry]]
 

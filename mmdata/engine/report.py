@@ -1,49 +1,13 @@
-"""What a run says of itself when it ends, and while it goes on."""
+"""What a run says of itself when it ends."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from mmdata.engine.counts import Counts
 
 DONE, INTERRUPTED, STOPPED = "done", "interrupted", "stopped"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A moment of a run.
-
-    Args:
-        shards, shards_total: done, and to be done.
-        samples, samples_total: their entries.
-        counts: so far.
-        seconds: since the work began.
-    """
-
-    shards: int
-    shards_total: int
-    samples: int
-    samples_total: int
-    counts: Counts
-    seconds: float
-
-    @property
-    def samples_a_second(self) -> float:
-        return self.samples / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left at the rate so far; None before anything is done."""
-        if not self.samples:
-            return None
-        return (self.samples_total - self.samples) * self.seconds / self.samples
-
-
-class Watcher(Protocol):
-    """Who wants to see a run's progress."""
-
-    def __call__(self, progress: Progress, /) -> None: ...
 
 
 @dataclass

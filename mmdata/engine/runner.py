@@ -27,7 +27,8 @@ from mmdata.engine.executors import works_here
 from mmdata.engine.guard import Limits
 from mmdata.engine.look import Look, look
 from mmdata.engine.options import RunOptions
-from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, Progress, RunReport
+from mmdata.engine.progress import Course, Progress
+from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, RunReport
 from mmdata.engine.shard import ShardJob, ShardResult, ShardWork
 from mmdata.engine.todo import Todo
 from mmdata.engine.visible import absolute
@@ -147,7 +148,7 @@ class _Crew:
         self._deaths: Counter[str] = Counter()
         self._deaths_in_a_row = 0
         self._taken: set[str] = set()
-        self._samples_done = 0
+        self._course = Course(report.samples_todo)
         self._began_s = perf_counter()
 
     def work(self) -> None:
@@ -183,6 +184,7 @@ class _Crew:
                 self._report.shards -= 1
                 self._report.kept += len(result.job.entries)
             self._committer.same.clear()
+            self._course.give_up(list(self._course.working))
             self._watch()
         return [job for job in again if job.shard not in self._taken]
 
@@ -192,8 +194,10 @@ class _Crew:
             if self._committer.is_done(job):
                 log.info("shard=%s another run has made it", job.shard)
                 self._report.kept += len(job.entries)
-                self._samples_done += len(job.entries)
+                self._course.skip(len(job.entries))
                 continue
+            self._course.begin(job.shard, len(job.entries))
+            self._watch()
             yield replace(job, resources=work.work.resources(job.families))
 
     def _take(self, result: ShardResult) -> None:
@@ -208,7 +212,7 @@ class _Crew:
         self._taken.add(shard)
         report.counts.add(result.counts)
         report.shards += 1
-        self._samples_done += len(result.job.entries)
+        self._course.end(shard, len(result.job.entries))
         self._committer.take(result)
         log.info("shard=%s samples=%d done", shard, len(result.job.entries))
         _stop_where_a_step_always_fails(report.counts)
@@ -217,6 +221,7 @@ class _Crew:
     def _after_death(self, death: Died) -> list[ShardJob]:
         """The job once more, now carefully; nothing where another worker has done it since."""
         job: ShardJob = death.item
+        self._course.give_up([job.shard])
         if job.shard in self._taken:
             return []
         self._deaths[job.shard] += 1
@@ -235,10 +240,12 @@ class _Crew:
                 Progress(
                     shards=self._report.shards,
                     shards_total=len(self._found.todo.jobs),
-                    samples=self._samples_done,
+                    samples=self._course.samples_done,
                     samples_total=self._report.samples_todo,
                     counts=self._report.counts,
                     seconds=perf_counter() - self._began_s,
+                    working=self._course.oldest(),
+                    left_s=self._course.left_s(),
                 )
             )
 

@@ -6,24 +6,7 @@ from collections import Counter
 import pytest
 
 from mmdata.engine.counts import Counts
-from mmdata.engine.report import Progress, RunReport
-
-
-def progress(samples: int, seconds: float) -> Progress:
-    return Progress(
-        shards=1, shards_total=4, samples=samples, samples_total=40, counts=Counts(), seconds=seconds
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("samples", "seconds", "rate", "left_s"),
-    [(10, 5.0, 2.0, 15.0), (40, 5.0, 8.0, 0.0), (0, 5.0, 0.0, None), (0, 0.0, 0.0, None)],
-)
-def test_the_time_left_follows_from_the_rate_so_far(
-    samples: int, seconds: float, rate: float, left_s: float | None
-) -> None:
-    moment = progress(samples, seconds)
-    assert (moment.samples_a_second, moment.left_s) == (rate, left_s)
+from mmdata.engine.report import RunReport
 
 
 @pytest.mark.parametrize(
