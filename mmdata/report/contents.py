@@ -156,7 +156,8 @@ def gather(store: Store, settings: Settings) -> Contents:
     made.distributions = list(distributions(rows.scalars))
     made.runs = tried(made.faults, "runs", lambda: runs(store.runs())) or ()
     made.main_run = longest(made.runs)
-    chosen = _selection(made, store)
+    made.selections = tried(made.faults, "selections", partial(selections.names, _files(store))) or ()
+    made.selection, chosen = selected(store, rows, settings.selection, made.faults)
     splits = None if chosen is None else groups.dealt(chosen)
     gone = drops(store, made.faults), rejects(store, made.faults)
     _count(made, store, chosen, *gone)
@@ -172,24 +173,38 @@ def gather(store: Store, settings: Settings) -> Contents:
     return made
 
 
-def _selection(made: Contents, store: Store) -> pa.Table | None:
-    """The selection's rows, one for each of the store's, in their order; what it does not know has a reason."""
-    files = Files.at(store.url, store.storage_options)
-    made.selections = tried(made.faults, "selections", partial(selections.names, files)) or ()
-    wanted = made.settings.selection
-    if wanted is not None and wanted not in made.selections:
-        raise StoreError(f"no selection {wanted!r} in {store.url!r}; there are: {', '.join(made.selections) or 'none'}")
-    if not made.selections:
-        return None
-    made.selection = wanted or made.selections[-1]
-    table = tried(made.faults, f"selection {made.selection}", partial(store.selection, made.selection))
+def selected(
+    store: Store, rows: StoreRows, wanted: str | None, faults: list[Fault]
+) -> tuple[str | None, pa.Table | None]:
+    """A selection's name and rows, one for each of the store's, in their order.
+
+    Args:
+        store: whose.
+        rows: of it.
+        wanted: its name; None is the last by name.
+        faults: gathers what can't be read.
+
+    Returns:
+        None twice without a selection. A sample that it does not know is left out as "came later".
+
+    Raises:
+        StoreError: there is none of that name.
+    """
+    names = tried(faults, "selections", partial(selections.names, _files(store))) or []
+    if wanted is not None and wanted not in names:
+        raise StoreError(f"no selection {wanted!r} in {store.url!r}; there are: {', '.join(names) or 'none'}")
+    name = wanted or (names[-1] if names else None)
+    table = None if name is None else tried(faults, f"selection {name}", partial(store.selection, name))
     if table is None:
-        return None
-    at = pc.index_in(made.rows.keys, value_set=table["key"].combine_chunks())
-    found = table.take(at).set_column(0, "key", made.rows.keys)
-    unknown = pc.and_(pc.is_null(at), pa.scalar(True))
-    reason = pc.if_else(unknown, "came later", found["reason"])
-    return found.set_column(found.column_names.index("reason"), "reason", reason)
+        return None, None
+    at = pc.index_in(rows.keys, value_set=table["key"].combine_chunks())
+    found = table.take(at).set_column(0, "key", rows.keys)
+    reason = pc.if_else(pc.is_null(at), "came later", found["reason"])
+    return name, found.set_column(found.column_names.index("reason"), "reason", reason)
+
+
+def _files(store: Store) -> Files:
+    return Files.at(store.url, store.storage_options)
 
 
 def _count(made: Contents, store: Store, chosen: pa.Table | None, dropped: pa.Table, rejected: pa.Table) -> None:
