@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
 
-import numpy as np
-
 from mmdata.core.pipeline import Compiled, Placed
 from mmdata.core.ports import Entry
 from mmdata.core.rng import rng_for
-from mmdata.core.sample import Array, Audio, Frames, Image, Sample
+from mmdata.core.sample import Sample, Video
 from mmdata.core.step import Drop, Filter, Map, RandomMap, Split
 from mmdata.engine.counts import Counts, StepTimes
+from mmdata.engine.films import Company, Films, companies
+from mmdata.engine.locked import read_only
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.errors import DataError, StepError, Unreachable
 
 Outcome = Sample | Drop | Sequence[Sample]
+Work = Callable[[Any, Sample], Any]
 ALWAYS_FAILS = 20  # a step that fails on its first so many samples is wrong, not they
 _DECISIONS = (Sample, Drop)  # a tuple, as a union is made anew at every look
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
@@ -78,21 +79,31 @@ class Carrier:
 
     Args:
         compiled: the pipeline. ledger: where drops and rejects go. counts: where all is counted.
-        notes: told before each call of a step.
+        notes: told before each call of a step. films: what was seen of films; None shares it with nobody else.
     """
 
-    def __init__(self, compiled: Compiled, ledger: Ledger, counts: Counts, notes: Notes) -> None:
-        self._stages = [
-            (each, each.label, counts.times(each.label), _call(each, compiled.seed)) for each in compiled.steps
-        ]
+    def __init__(
+        self, compiled: Compiled, ledger: Ledger, counts: Counts, notes: Notes, films: Films | None = None
+    ) -> None:
         self._ledger, self._counts, self._notes = ledger, counts, notes
+        self._films, self._entry_key = films or Films(counts, notes), ""
+        shown = companies(compiled.steps)
+        self._stages = [
+            (
+                each,
+                each.label,
+                counts.times(each.label),
+                _call(each, compiled.seed, self._first(each, shown.get(index))),
+            )
+            for index, each in enumerate(compiled.steps)
+        ]
         self._reading = counts.times(SOURCE)
         self._keys: set[str] = set()
 
     def carry(self, entry: Entry, sample: Sample) -> Iterator[Sample]:
         """The samples that an entry becomes: one, several after a split, or none; the others are in the ledger."""
         pointers = {member.part: member.pointer for member in entry.members}
-        waiting = [(sample, 0)]
+        waiting, self._entry_key = [(sample, 0)], entry.key
         while waiting:
             sample, index = waiting.pop()
             outcome = self._through(entry.key, sample, index, pointers)
@@ -109,6 +120,22 @@ class Carrier:
                 children, then = outcome
                 self._counts.made += len(children) - 1
                 waiting += [(child, then) for child in reversed(children)]
+        self._films.forget()
+
+    def _first(self, placed: Placed, company: Company | None) -> Work:
+        """A step as a function of what it takes and the sample; one that watches a film has been shown it then."""
+        step: Any = placed.step
+        plain = _work(step)
+        if company is None:
+            return plain
+
+        def watched(value: Any, sample: Sample) -> Any:
+            video = sample.parts.get(company.part)
+            if not isinstance(video, Video):
+                return plain(value, sample)
+            return step.after(value, self._films.found(step, video, company, entry_key=self._entry_key, key=sample.key))
+
+        return watched
 
     def reject(self, key: str, why: Rejection, pointer: str) -> None:
         """Write a rejection, and count it."""
@@ -147,7 +174,7 @@ class Carrier:
         """Count a call, and apart from it the reading of what it asked for."""
         read = seconds_read()
         times.n += 1
-        times.seconds += seconds - read
+        times.seconds += seconds - read - self._films.seconds_elsewhere()
         self._reading.seconds += read
 
     def _failed(
@@ -172,26 +199,32 @@ def _pointer(placed: Placed, pointers: dict[str, str]) -> str:
     return next(iter(pointers.values()), "")
 
 
-def _call(placed: Placed, seed: int) -> Callable[[Sample], Outcome]:
+def _work(step: Any) -> Work:
+    """A step as a function of what it takes; one that draws is told apart by its place."""
+    if isinstance(step, Split):
+        return lambda sample, _: step.split(sample)
+    if isinstance(step, Filter):
+        return lambda value, _: step.keep(value)
+    return lambda value, _: cast(Map[Any, Any], step).map(value)
+
+
+def _call(placed: Placed, seed: int, work: Work) -> Callable[[Sample], Outcome]:
     """A step as a function of a sample. Built once a shard, so that a sample costs no look-ups."""
     step, reads, writes = placed.step, placed.reads, placed.writes
     if isinstance(step, Split):
-        return lambda sample: _children(step, sample)
-    if isinstance(step, Filter):
-        apply: Callable[[Any, str], Any] = lambda value, _: step.keep(value)  # noqa: E731
-    elif isinstance(step, RandomMap):
+        return lambda sample: _children(work(sample, sample))
+    apply = work
+    if isinstance(step, RandomMap):
         names = (placed.label, reads or "", placed.occurrence)
-        apply = lambda value, key: step.map(value, rng_for(seed, *names, key))  # noqa: E731
-    else:
-        apply = lambda value, _: cast(Map[Any, Any], step).map(value)  # noqa: E731
+        apply = lambda value, sample: step.map(value, rng_for(seed, *names, sample.key))  # noqa: E731
     if reads is None:
-        return lambda sample: _decided(apply(sample, sample.key), sample)
+        return lambda sample: _decided(apply(sample, sample), sample)
 
     def on_part(sample: Sample) -> Outcome:
         value = sample.parts.get(reads)
         if value is None:
             return sample
-        result = apply(value, sample.key)
+        result = apply(value, sample)
         if result is True or (result is value and writes == reads):
             return sample
         if isinstance(result, Drop):
@@ -203,23 +236,6 @@ def _call(placed: Placed, seed: int) -> Callable[[Sample], Outcome]:
     return on_part
 
 
-def numbers_of(part: object) -> np.ndarray | None:
-    """The array that a part holds; None where it holds none."""
-    if isinstance(part, Image | Frames):
-        return part.pixels
-    if isinstance(part, Audio):
-        return part.samples
-    return part.values if isinstance(part, Array) else None
-
-
-def read_only(part: Any) -> Any:
-    """The part itself, its array locked: a step that writes into what it is given would change what others read."""
-    numbers = numbers_of(part)
-    if numbers is not None and numbers.flags.writeable:
-        numbers.flags.writeable = False
-    return part
-
-
 def _decided(result: Any, sample: Sample) -> Outcome:
     if result is True:
         return sample
@@ -228,10 +244,9 @@ def _decided(result: Any, sample: Sample) -> Outcome:
     return result
 
 
-def _children(step: Split[Any], sample: Sample) -> Outcome:
-    children = step.split(sample)
+def _children(children: Any) -> Outcome:
     if isinstance(children, Drop):
         return children
     if not children:
         raise ValueError("split returned nothing; return the sample itself, or a Drop")
-    return children
+    return cast(Outcome, children)

@@ -18,9 +18,11 @@ from mmdata.core.sample import Blob, Sample, Video
 from mmdata.core.step import BatchExtract, Extract, Feature
 from mmdata.core.watch import Watch
 from mmdata.engine.batching import Batches
-from mmdata.engine.carry import ALWAYS_FAILS, always_fails, read_only, rejection
+from mmdata.engine.carry import ALWAYS_FAILS, always_fails, rejection
 from mmdata.engine.counts import Counts
+from mmdata.engine.films import Films
 from mmdata.engine.lanes import Value
+from mmdata.engine.locked import read_only
 from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
@@ -68,6 +70,7 @@ class Extraction:
     Args:
         work: the families. counts: where all is counted. notes: told before each call.
         settings: the device of models. one_by_one: whether to make no batches, so that a note names the very sample.
+        films: that steps of ingest watched, and features with them.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class Extraction:
         settings: RunSettings | None = None,
         *,
         one_by_one: bool = False,
+        films: Films | None = None,
     ) -> None:
+        self._films = films or Films(counts, notes)
         self._work = [each for each in work if not isinstance(each.family.step, BatchExtract)]
         self._models = [each for each in work if isinstance(each.family.step, BatchExtract)]
         self._counts, self._notes, self._one_by_one = counts, notes, one_by_one
@@ -235,37 +240,44 @@ class Extraction:
         return None, said(why, error)
 
     def _watch(self, held: _Held) -> None:
-        """Show each film of a sample to all features that watch it."""
-        films: dict[int, tuple[Video, dict[str, tuple[FamilyWork, Watcher]]]] = {}
+        """Show each film of a sample to all features that watch it, and have not seen it yet."""
+        films: dict[int, tuple[Video, list[Watcher]]] = {}
+        outcomes: list[tuple[FamilyWork, Watcher]] = []
         for work in self._work:
             step = work.family.step
             if not isinstance(step, Watch) or held.sample.key in work.gather:
                 continue
             video = held.value(step)
             if isinstance(video, Video):
-                _, watchers = films.setdefault(id(video.blob), (video, {}))
-                watchers[work.family.name] = work, Watcher(step)
+                watcher = self._films.taken(step, video)
+                if watcher is None:
+                    watcher = Watcher(step)
+                    films.setdefault(id(video.blob), (video, []))[1].append(watcher)
+                outcomes.append((work, watcher))
         for video, watchers in films.values():
             self._show(held, video, watchers)
+        for work, watcher in outcomes:
+            held.watched[work.family.name] = self._said(work, watcher)
 
-    def _show(self, held: _Held, video: Video, watchers: Mapping[str, tuple[FamilyWork, Watcher]]) -> None:
+    def _show(self, held: _Held, video: Video, watchers: Sequence[Watcher]) -> None:
         started = perf_counter()
-        watch(video, [each for _, each in watchers.values()], partial(self._notes.write, held.entry_key))
+        watch(video, watchers, partial(self._notes.write, held.entry_key))
         read = seconds_read()
-        own = perf_counter() - started - read - sum(watcher.seconds for _, watcher in watchers.values())
+        own = perf_counter() - started - read - sum(watcher.seconds for watcher in watchers)
         self._counts.times(SHOWING).spent("", own, n=1)
         self._counts.times(SOURCE).spent("", read)
-        for name, (work, watcher) in watchers.items():
-            self._counts.times(work.family.step.name).spent("compute", watcher.seconds, n=1)
-            try:
-                if watcher.error is not None:
-                    raise watcher.error
-                row = work.checked(watcher.arrays)
-            except Exception as error:  # noqa: BLE001  it costs this row, nothing more
-                held.watched[name] = self._failed(work, error)
-            else:
-                self._counts.computed[name] += 1
-                held.watched[name] = row, None
+
+    def _said(self, work: FamilyWork, watcher: Watcher) -> Outcome:
+        """The row of a feature that has watched a film; an error, or a promise it broke, says why there is none."""
+        self._counts.times(work.family.step.name).spent("compute", watcher.seconds, n=1)
+        try:
+            if watcher.error is not None:
+                raise watcher.error
+            row = work.checked(watcher.found)
+        except Exception as error:  # noqa: BLE001  it costs this row, nothing more
+            return self._failed(work, error)
+        self._counts.computed[work.family.name] += 1
+        return row, None
 
 
 def _value(value: Any, step: Feature[Any]) -> Value:

@@ -12,7 +12,8 @@ import numpy as np
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Family
 from mmdata.core.sample import Blob
-from mmdata.engine.carry import Rejection, numbers_of
+from mmdata.engine.carry import Rejection
+from mmdata.engine.locked import numbers_of
 from mmdata.errors import StepError
 from mmdata.store.write_features import FeatureWriter
 

@@ -20,10 +20,12 @@ from mmdata.core.pipeline import REFERENCE, Compiled, Family, Kept, RunSettings
 from mmdata.core.ports import Encoded, Entry, Source
 from mmdata.core.sample import Audio, Blob, Frames, Part, Sample
 from mmdata.core.step import BatchExtract, Map
+from mmdata.core.watch import Watch
 from mmdata.engine.carry import Carrier, Rejection, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.division import entry_of
 from mmdata.engine.extract import Extraction, FamilyWork, Row
+from mmdata.engine.films import Early, Films
 from mmdata.engine.notes import FEATURES, Notes
 from mmdata.engine.reading import SOURCE, seconds_read, watched
 from mmdata.engine.visible import absolute, check_visible, located
@@ -143,6 +145,7 @@ class _Desk:
         self._work, self._job, self._notes, self.counts = work, job, notes, Counts()
         self._exits = ExitStack()
         self._families: list[FamilyWork] = []
+        self._films = Films(self.counts, notes)
 
     def __enter__(self) -> _Desk:
         return self
@@ -267,9 +270,12 @@ class _Desk:
             )
             self._exits.callback(writer.abort)
             self._families.append(FamilyWork(family, writer, self._gathered(family.name)))
+        works = [(each.family.name, each.family.step, each.gather) for each in self._families]
+        early = [Early(name, step, rows) for name, step, rows in works if isinstance(step, Watch)]
+        self._films = Films(self.counts, self._notes, early, self._refused)
         notes = self._notes.of(FEATURES)
         settings, careful = self._work.settings, self._job.careful
-        extraction = Extraction(self._families, self.counts, notes, settings, one_by_one=careful)
+        extraction = Extraction(self._families, self.counts, notes, settings, one_by_one=careful, films=self._films)
         self._exits.callback(extraction.close)
         return extraction
 
@@ -293,7 +299,7 @@ class _Desk:
         if self._work.source is None:
             raise StoreError("the samples must be made from their source, and the pipeline names none")
         counts = counts or self.counts
-        carrier = Carrier(self._work.compiled, ledger, counts, self._notes)
+        carrier = Carrier(self._work.compiled, ledger, counts, self._notes, self._films)
         portion, condemned = self._job.portion, self._job.condemned
         todo = [entry for entry in self._job.entries if portion is None or entry.key in portion.entries]
         counts.read += len(todo)

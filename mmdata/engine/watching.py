@@ -1,19 +1,19 @@
-"""Features that watch films: one decoding for all of a sample's, and each one's errors its own."""
+"""Steps and features that watch films: one decoding for all of a sample's, and each one's errors its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from mmdata.codec.decoders import decode
 from mmdata.codec.video import BrokenOff, OpenVideo, decoded
 from mmdata.core.sample import Blob, Frames, Part, Video
-from mmdata.core.step import Arrays, Feature
-from mmdata.core.watch import View, Watch, Watching, ended
-from mmdata.engine.carry import read_only
+from mmdata.core.step import Arrays, Feature, address
+from mmdata.core.watch import View, Watch, Watches, WatchFirst, ended
+from mmdata.engine.locked import read_only
 
 SHOWING = "codec.video.decoded"  # the name under which a pass is timed and noted
 Note = Callable[[str], None]
@@ -21,22 +21,30 @@ Note = Callable[[str], None]
 
 @dataclass(eq=False)
 class Watcher:
-    """A feature that watches one film.
+    """A step or feature that watches one film.
 
     Args:
-        step: the feature. arrays, error: what came of it; neither, as long as it watches. seconds: that it took.
+        step: it. note: told before it is called, in place of what is told of the others.
+        found, error: what came of it, once it is done. seconds: that it took.
     """
 
-    step: Watch
-    view: View = field(default_factory=View)
-    watching: Watching | None = None
-    arrays: Arrays | None = None
+    step: Watches[Any]
+    note: Note | None = None
+    view: View | None = None
+    watching: Any = None
+    found: Any = None
     error: Exception | None = None
     seconds: float = 0.0
+    watches: bool = True
 
     @property
-    def watches(self) -> bool:
-        return self.arrays is None and self.error is None
+    def name(self) -> str:
+        return address(type(self.step))
+
+    @property
+    def sees(self) -> bool:
+        """Whether it waits for frames."""
+        return self.watches and self.view is not None
 
     def begin(self, video: Video) -> None:
         with _Caught(self):
@@ -45,17 +53,17 @@ class Watcher:
 
     def see(self, frames: Frames) -> None:
         with _Caught(self):
-            _of(self.watching).send(frames)
+            self.watching.send(frames)
 
     def end(self, decoded_s: float) -> None:
         with _Caught(self):
-            self.arrays = self.step.complete(ended(_of(self.watching)), decoded_s)
+            self.found = self.step.complete(ended(self.watching), decoded_s)
+            self.watches = False
 
     def fail(self, error: Exception) -> None:
-        self.error = error
-        if self.watching is not None:
-            with suppress(Exception):  # it ended already; what else it has to say is its own
-                self.watching.close()
+        self.error, self.watches = error, False
+        with suppress(Exception):  # it ended already; what else it has to say is its own
+            self.watching.close()
 
 
 class _Caught:
@@ -73,12 +81,12 @@ class _Caught:
             error = TypeError("a watcher must go on until it is sent None")
         if not isinstance(error, Exception):
             return False
-        self.watcher.error = error
+        self.watcher.error, self.watcher.watches = error, False
         return True
 
 
 def watch(video: Video, watchers: Sequence[Watcher], note: Note = lambda _: None) -> None:
-    """Decode a film once for all of them; what came of each stands in it.
+    """Decode a film once for all of them, and not at all where none wants frames; what came of each stands in it.
 
     Args:
         video: the film.
@@ -86,38 +94,39 @@ def watch(video: Video, watchers: Sequence[Watcher], note: Note = lambda _: None
         note: told the name of each step before it is called, and `SHOWING` before each stretch of decoding.
     """
     for watcher in watchers:
-        note(watcher.step.name)
+        (watcher.note or note)(watcher.name)
         watcher.begin(video)
+    decoded_s = 0.0
     try:
         decoded_s = _shown(video, watchers, note)
     except BrokenOff as broken:
-        for watcher in _still(watchers):
+        for watcher in _seeing(watchers):
             if watcher.step.strict:
                 watcher.fail(broken)
         decoded_s = broken.at_s
     except Exception as error:  # noqa: BLE001  each watcher's row says it, as a step's own errors do
-        for watcher in _still(watchers):
+        for watcher in _seeing(watchers):
             watcher.fail(error)
-        return
-    for watcher in _still(watchers):
-        note(watcher.step.name)
-        watcher.end(decoded_s)
+    for watcher in watchers:
+        if watcher.watches:
+            (watcher.note or note)(watcher.name)
+            watcher.end(decoded_s)
 
 
 def _shown(video: Video, watchers: Sequence[Watcher], note: Note) -> float:
-    """Show the film to all of them; returns the second at which it ends."""
-    if not any(_still(watchers)):
+    """Show the film to all of them that want frames; returns the second at which it ends."""
+    if not any(_seeing(watchers)):
         return 0.0
-    chunks = decoded(video, [watcher.view for watcher in _still(watchers)])
-    while any(_still(watchers)):
+    chunks = decoded(video, [watcher.view for watcher in _seeing(watchers) if watcher.view is not None])
+    while any(_seeing(watchers)):
         note(SHOWING)
         try:
             view, frames = next(chunks)
         except StopIteration as end:
             return float(end.value)
-        for watcher in _still(watchers):
+        for watcher in _seeing(watchers):
             if watcher.view == view:
-                note(watcher.step.name)
+                (watcher.note or note)(watcher.name)
                 watcher.see(read_only(frames))
     chunks.close()
     return 0.0
@@ -140,23 +149,18 @@ def watch_alone(step: Watch, video: Video) -> Arrays:
     watch(video, [watcher])
     if watcher.error is not None:
         raise watcher.error
-    if watcher.arrays is None:
+    if watcher.found is None:
         raise TypeError(f"{step.name} returned nothing")
-    return watcher.arrays
+    arrays: Arrays = watcher.found
+    return arrays
 
 
-def _still(watchers: Sequence[Watcher]) -> Iterator[Watcher]:
-    return (watcher for watcher in watchers if watcher.watches)
+def _seeing(watchers: Sequence[Watcher]) -> Iterator[Watcher]:
+    return (watcher for watcher in watchers if watcher.sees)
 
 
-def _viewed(step: Watch, video: Video) -> View:
+def _viewed(step: Watches[Any], video: Video) -> View | None:
     view: Any = step.view(video)
-    if not isinstance(view, View):
+    if not isinstance(view, View) and not (view is None and isinstance(step, WatchFirst)):
         raise TypeError(f"view must return a View, not {view!r}")
     return view
-
-
-def _of(watching: Watching | None) -> Any:
-    if watching is None:
-        raise TypeError("a watcher that was not begun was shown a film")
-    return watching
