@@ -22,6 +22,7 @@ import typer
 
 from mmdata import __version__
 from mmdata.cli import (
+    asof,
     check,
     compact,
     demo,
@@ -112,6 +113,7 @@ for command, name in (
     (features.features, "features"),
     (select.select, "select"),
     (diff.diff, "diff"),
+    (asof.asof, "asof"),
     (train.train, "train"),
     (predict.predict, "predict"),
     (stream.stream, "stream"),
