@@ -89,7 +89,8 @@ def train_from(
     asked = asked or Asked()
 
     def told(score: FoldScore) -> None:
-        print(f"  {score.fold} {score.model}: accuracy {score.metrics.accuracy:.3f}", file=sys.stderr, flush=True)
+        name, value = next(iter(score.metrics.scores.items()))
+        print(f"  {score.fold} {score.model}: {name} {value:.3f}", file=sys.stderr, flush=True)
 
     report = api.train(file, store, out=out, seeds=asked.seeds, compare=asked.compare, watch=None if quiet else told)
     if not quiet:

@@ -18,14 +18,15 @@ from torch import Tensor
 from mmdata.errors import SchemaMismatch
 from mmdata.train.config import FREE_TO_CHANGE, TrainConfig
 from mmdata.train.metrics import Metrics
-from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.model import FusionModel
+from mmdata.train.plan import ModelPlan
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """What one epoch came to: mean training loss in nats, and the validation split's scores where there is one."""
+    """What one epoch came to: the mean training loss, and the validation split's scores where there is one."""
 
     epoch: int
     train_loss: float
@@ -38,8 +39,9 @@ class Progress:
 
     Args:
         epoch, step: both whole ones, counted from the beginning. stream: state of the training stream.
-        loss_sum, n_summed: of the epoch under way, over samples that have a class.
-        n_unlabelled: samples of the training split that have no class.
+        loss_sum, n_summed: of the epoch under way, over samples that teach something.
+        n_unlabelled: samples of the training split that teach nothing.
+        began: the step at which the epoch under way began.
         history: the epochs behind. stale: epochs since the best one. best_epoch: None before the first is through.
     """
 
@@ -49,6 +51,7 @@ class Progress:
     loss_sum: float = 0.0
     n_summed: int = 0
     n_unlabelled: int = 0
+    began: int = 0
     history: list[Epoch] = field(default_factory=list)
     stale: int = 0
     best_epoch: int | None = None
@@ -106,6 +109,8 @@ def load(path: Path) -> Checkpoint:
             raise SchemaMismatch(
                 f"{path} has format {plain['format']}, this mmdata reads up to {FORMAT}: install a newer"
             )
+        if plain["format"] < FORMAT:
+            raise SchemaMismatch(f"{path} has format {plain['format']}, of an mmdata before objectives: train it anew")
         tensors = {name: raw[name] for name in ("model", "best", "optimizer", "random")}
         tensors["scaler"] = raw.get("scaler", {})
         return Checkpoint(plan=ModelPlan.of(plain["plan"]), progress=Progress.of(plain["progress"]), **tensors)
@@ -139,21 +144,24 @@ def check_config(path: Path, found: TrainConfig, asked: TrainConfig) -> None:
         raise SchemaMismatch(f"{path} is of another run: {told}. Give resume=False to start anew, or another `out`")
 
 
-def load_model(path: Path | str) -> FusionClassifier:
-    """The model of a checkpoint at its best epoch, ready to predict; `model.plan.classes` names its outputs."""
+def load_model(path: Path | str) -> FusionModel:
+    """The model of a checkpoint at its best epoch, ready to predict; `model.plan.heads` says what it gives."""
     state = load(Path(path))
     return rebuild(state.plan, state.best or state.model).eval()
 
 
-def rebuild(plan: ModelPlan, weights: Mapping[str, Tensor]) -> FusionClassifier:
+def rebuild(plan: ModelPlan, weights: Mapping[str, Tensor]) -> FusionModel:
     """A model of that form with those weights.
 
     Raises:
-        SchemaMismatch: the weights belong to a model of another form.
+        SchemaMismatch: the weights belong to a model of another form, or hold NaN or infinity.
     """
-    model = FusionClassifier(plan)
+    model = FusionModel(plan)
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise SchemaMismatch(f"the checkpoint's weights are not those of its plan: {error}") from error
+    for name, values in model.state_dict().items():
+        if not bool(torch.isfinite(values).all()):
+            raise SchemaMismatch(f"the checkpoint's weights {name!r} hold NaN or infinity: no answer of theirs is one")
     return model

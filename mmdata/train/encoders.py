@@ -21,7 +21,7 @@ from mmdata.errors import ConfigError
 from mmdata.train import padded
 from mmdata.train.attention import transform
 from mmdata.train.chance import Dropout
-from mmdata.train.config import guess
+from mmdata.train.config import arrangement, guess
 from mmdata.train.inputs import Input, real
 
 CLIP = 8.0  # in standard deviations: a number rarer than that teaches nothing and can upset everything
@@ -45,14 +45,21 @@ class Standardize(nn.Module):
 
 
 class Encoder(nn.Module, ABC):
-    """One input to `width` numbers, by way of steps that an attention may look at; a vector is one step."""
+    """One input to `width` numbers, by way of steps that an attention may look at; a vector is one step.
+
+    In a cascade it is given another input's encoding, `n_given` numbers, which stand beside those of each of its steps
+    (conditioning by concatenation, see Dumoulin et al., 2018).
+    """
 
     standardize: Standardize | None  # by statistics of the training split; tokens have none
     keeps_padding: bool = False  # for an export
 
     @abstractmethod
-    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Of a part's values and lengths (see `inputs.Part`), float32 [step, width] end to end, and int64 [batch]."""
+    def steps(self, values: Tensor, length: Tensor | None = None, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Of a part's values and lengths (see `inputs.Part`), float32 [step, width] end to end, and int64 [batch].
+
+        `given` is float32 [batch, n_given], or None where the encoder is given nothing.
+        """
 
     def summary(self, steps: Tensor, length: Tensor) -> Tensor:  # noqa: ARG002  a vector is its own
         """Float32 [batch, width] of what `steps` gave."""
@@ -68,16 +75,22 @@ class VectorEncoder(Encoder):
 
     standardize: Standardize
 
-    def __init__(self, size: int, width: int, dropout: float) -> None:
+    def __init__(self, size: int, width: int, dropout: float, n_given: int = 0) -> None:
         super().__init__()
         self.standardize = Standardize(size)
         self.layers = nn.Sequential(
-            Dropout(dropout), nn.Linear(size, width), nn.GELU(), nn.LayerNorm(width), Dropout(dropout)
+            Dropout(dropout), nn.Linear(size + n_given, width), nn.GELU(), nn.LayerNorm(width), Dropout(dropout)
         )
 
-    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002  as all
+    def steps(
+        self,
+        values: Tensor,
+        length: Tensor | None = None,  # noqa: ARG002  as all
+        given: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Float32 [batch, size] to [batch, width], a step each."""
-        return _one_each(self.layers(self.standardize(values)), self.keeps_padding)
+        own = self.standardize(values)
+        return _one_each(self.layers(own if given is None else torch.cat([own, given], dim=1)), self.keeps_padding)
 
 
 class ImageEncoder(Encoder):
@@ -85,18 +98,25 @@ class ImageEncoder(Encoder):
 
     standardize: Standardize
 
-    def __init__(self, channels: int, width: int, dropout: float) -> None:
+    def __init__(self, channels: int, width: int, dropout: float, n_given: int = 0) -> None:
         super().__init__()
         self.standardize = Standardize(channels)
-        sizes = [channels, max(8, width // 4), max(8, width // 2), width]
+        sizes = [channels + n_given, max(8, width // 4), max(8, width // 2), width]
         self.layers = nn.ModuleList(
             nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1) for n_in, n_out in pairwise(sizes)
         )
         self.finish = nn.Sequential(nn.LayerNorm(width), Dropout(dropout), nn.Linear(width, width), nn.GELU())
 
-    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002  as all
+    def steps(
+        self,
+        values: Tensor,
+        length: Tensor | None = None,  # noqa: ARG002  as all
+        given: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Float32 [batch, row, column, channel] to [batch, width], a step each."""
         maps = self.standardize(values).permute(0, 3, 1, 2)
+        if given is not None:
+            maps = torch.cat([maps, given[:, :, None, None].expand(-1, -1, *maps.shape[2:])], dim=1)
         for layer in self.layers:
             maps = nn.functional.gelu(layer(maps))
         return _one_each(self.finish(maps.mean(dim=(2, 3))), self.keeps_padding)
@@ -108,19 +128,26 @@ class SequenceEncoder(Encoder):
     Args:
         size: numbers a step. chain: names of layers: "cnn", "gru", "lstm", "transformer".
         vocabulary: of tokens: how many ids there are; a step is one id then, and `size` is not looked at.
+        n_given: numbers of another input.
     """
 
     def __init__(
-        self, size: int, width: int, dropout: float, chain: Sequence[str] = ("cnn",), vocabulary: int | None = None
+        self,
+        size: int,
+        width: int,
+        dropout: float,
+        chain: Sequence[str] = ("cnn",),
+        vocabulary: int | None = None,
+        n_given: int = 0,
     ) -> None:
         super().__init__()
         self.standardize = Standardize(size) if vocabulary is None else None
         self.embedding = None if vocabulary is None else nn.Embedding(vocabulary + 1, width)  # the last: any other id
-        sizes = [size if vocabulary is None else width, *[width] * len(chain)]
+        sizes = [n_given + (size if vocabulary is None else width), *[width] * len(chain)]
         self.chain = nn.ModuleList(LAYERS[name](n_in, width) for name, n_in in zip(chain, sizes, strict=False))
         self.finish = nn.Sequential(nn.LayerNorm(2 * width), Dropout(dropout), nn.Linear(2 * width, width), nn.GELU())
 
-    def steps(self, values: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def steps(self, values: Tensor, length: Tensor | None = None, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Float32 [batch, time, size], or tokens int64 [batch, time], and int64 [batch] to steps end to end."""
         if length is None:
             raise ValueError("a sequence comes with its lengths")
@@ -129,6 +156,10 @@ class SequenceEncoder(Encoder):
             steps = self.embedding(steps.clamp(0, self.embedding.num_embeddings - 1))
         elif self.standardize is not None:
             steps = self.standardize(steps)
+        if given is not None:
+            wide = steps.ndim == 3
+            beside = given[:, None].expand(-1, steps.shape[1], -1) if wide else given.repeat_interleave(length, dim=0)
+            steps = torch.cat([steps, beside], dim=-1)
         for layer in self.chain:
             steps, length = layer(steps, length)
         return steps, length
@@ -252,13 +283,15 @@ def check_encoder(item: Input, name: str) -> str | None:
 
 
 def encoder(item: Input, name: str, width: int, dropout: float) -> Encoder:
-    """The encoder of an input, by a name that `check_encoder` found right."""
+    """The encoder of an input, by a name that `check_encoder` found right, with or without "<-" and another input."""
+    own, given = arrangement(name)
+    n_given = 0 if given is None else width
     if item.kind == "vector":
-        return VectorEncoder(item.size, width, dropout)
+        return VectorEncoder(item.size, width, dropout, n_given)
     if item.kind == "image":
-        return ImageEncoder(item.size, width, dropout)
-    chain = ("cnn",) if name == AUTO else tuple(name.split("+"))
-    return SequenceEncoder(item.size, width, dropout, chain, item.size if item.kind == "tokens" else None)
+        return ImageEncoder(item.size, width, dropout, n_given)
+    chain = ("cnn",) if own == AUTO else tuple(own.split("+"))
+    return SequenceEncoder(item.size, width, dropout, chain, item.size if item.kind == "tokens" else None, n_given)
 
 
 def heads(width: int) -> int:

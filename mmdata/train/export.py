@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from mmdata.errors import MissingExtra, RunStopped
 from mmdata.train.encoders import Encoder
 from mmdata.train.inputs import Batch, Input, Part, parts_of, real
-from mmdata.train.model import FusionClassifier
+from mmdata.train.model import FusionModel
 
 MODEL, INT8, REPORT = "model.onnx", "model.int8.onnx", "export.json"
 CLOSE = 1e-4  # how far a number may be off, and by what share
 OPSET = 17
 N_COMPARED, N_TIMED = 8, 30  # batches, calls
-Judge = Callable[[FusionClassifier], float]
+Judge = Callable[[FusionModel], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class ExportReport:
 
 
 def export(
-    model: FusionClassifier,
+    model: FusionModel,
     batches: Iterable[Batch],
     folder: Path | str,
     *,
@@ -143,18 +143,18 @@ def export(
     return report
 
 
-class OnnxModel(FusionClassifier):
+class OnnxModel(FusionModel):
     """A model that onnxruntime computes, in the place of one of torch.
 
     Args:
         path: of the file. model: that it was made of.
     """
 
-    def __init__(self, path: Path, model: FusionClassifier) -> None:
+    def __init__(self, path: Path, model: FusionModel) -> None:
         from onnxruntime import InferenceSession, SessionOptions
 
         nn.Module.__init__(self)
-        self.plan = model.plan
+        self.plan, self.objective = model.plan, model.objective
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -169,7 +169,7 @@ class OnnxModel(FusionClassifier):
 class _Graph(nn.Module):
     """The model over plain tensors, with sequences kept padded."""
 
-    def __init__(self, model: FusionClassifier) -> None:
+    def __init__(self, model: FusionModel) -> None:
         super().__init__()
         self.model = deepcopy(model).cpu().eval()
         for each in self.model.modules():
@@ -180,7 +180,7 @@ class _Graph(nn.Module):
         left = iter(tensors)
         parts = [_part(item, left) for item in self.model.plan.inputs]
         output = self.model(parts)
-        return output.softmax(dim=1), output
+        return self.model.objective.answer(output), output
 
 
 def _names(inputs: Sequence[Input]) -> list[str]:
@@ -208,7 +208,7 @@ def _part(item: Input, tensors: Iterator[Tensor]) -> Part:
     return Part(steps, length > 0, length)
 
 
-def _trace(model: FusionClassifier, parts: Sequence[Part], path: Path) -> None:
+def _trace(model: FusionModel, parts: Sequence[Part], path: Path) -> None:
     import onnx
 
     names = _names(model.plan.inputs)
@@ -280,7 +280,7 @@ def _without(part: Part) -> Part:
     return Part(torch.ones_like(part.values), torch.zeros_like(part.present), length)
 
 
-def _distance(model: FusionClassifier, other: FusionClassifier, parts: list[Part]) -> float:
+def _distance(model: FusionModel, other: FusionModel, parts: list[Part]) -> float:
     cleaned = [_cleaned(item, part) for item, part in zip(model.plan.inputs, parts, strict=True)]
     with torch.inference_mode():
         expected, found = model(cleaned), other(parts)
@@ -291,7 +291,7 @@ def _cleaned(item: Input, part: Part) -> Part:
     return _part(item, iter(_flat([part])))
 
 
-def _latency_ms(model: FusionClassifier, parts: list[Part]) -> float:
+def _latency_ms(model: FusionModel, parts: list[Part]) -> float:
     one, took = [_first(part) for part in parts], []
     with torch.inference_mode():
         for _ in range(N_TIMED):
@@ -301,11 +301,11 @@ def _latency_ms(model: FusionClassifier, parts: list[Part]) -> float:
     return 1000 * median(took)
 
 
-def _n_bytes(model: FusionClassifier) -> int:
+def _n_bytes(model: FusionModel) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
 
-def _kinds(model: FusionClassifier) -> str:
+def _kinds(model: FusionModel) -> str:
     """The parts of a model that may be strange to ONNX."""
     encoders = [type(each).__name__ for each in model.modules() if isinstance(each, Encoder)]
     return f"fusion {model.plan.config.fusion!r}, encoders {', '.join(dict.fromkeys(encoders)) or 'none'}"

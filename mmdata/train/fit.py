@@ -8,22 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mmdata.errors import ConfigError
+from mmdata.loader.follow import FollowingStream
 from mmdata.loader.stream import Stream, stream
 from mmdata.train.checkpoint import check_config, load, save
+from mmdata.train.checks import check_batch, check_form, check_split
 from mmdata.train.config import TrainConfig
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.held import HELD_BYTES, HeldStream, held
 from mmdata.train.inputs import Input, plan_inputs
+from mmdata.train.judge import examine
 from mmdata.train.logs import Recorder
-from mmdata.train.loop import Run, Watch, evaluate, fit
-from mmdata.train.model import FusionClassifier, ModelPlan, check_encoders
+from mmdata.train.loop import Run, Watch, fit
+from mmdata.train.model import FusionModel, check_encoders
+from mmdata.train.plan import ModelPlan
 from mmdata.train.report import TrainReport
-from mmdata.train.statistics import Statistics, buffers, gather
+from mmdata.train.statistics import buffers, gather
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -36,11 +40,10 @@ Split = Stream | HeldStream
 class Splits:
     """A run's data, opened: the training split shuffled, and again in stored order; the judges in stored order."""
 
-    train: Split
-    stored: Split
+    train: Stream | HeldStream | FollowingStream
+    stored: Stream
     val: Split | None
     test: Split | None
-    n_train: int
 
 
 def train(
@@ -55,7 +58,7 @@ def train(
     world: World = ALONE,
     tensorboard: bool = False,
 ) -> TrainReport:
-    """Train a classifier on a selection's splits, keep its best epoch, and judge it.
+    """Train a model on a selection's splits, keep its best epoch, and judge it.
 
     Training is repeatable: the same store, settings, machine and number of torch's threads give the same losses, also
     when the run was killed at any moment and started again. On another number of ranks they are the same but for the
@@ -73,15 +76,17 @@ def train(
         tensorboard: write for TensorBoard, too, into the folder's `tensorboard`.
 
     Raises:
-        ConfigError: settings, columns or splits that can't work; a split without samples; fewer than two classes.
+        ConfigError: settings, columns or splits that can't work; a split without samples; a target that the objective
+            can't learn.
         Incomplete: a shard with samples of a split lacks a column.
         SchemaMismatch: the checkpoint is of other settings or of another content of the store; says which.
-        DataError: an input holds NaN or infinity. RunStopped: the loss does.
+        DataError: an input of any split holds NaN or infinity, a target no number. RunStopped: the loss is NaN.
     """
     began_s = time.perf_counter()
     config = TrainConfig.of(config.to_json())
     inputs = plan_inputs(config.inputs, store.families, config.encoders)
     check_encoders(inputs, config)
+    check_form(inputs, config, store.families)
     splits = open_splits(store, config, held_bytes=held_bytes, world=world)
     path = None if out is None else Path(out) / CHECKPOINT
     device = world.device if world.size > 1 else device
@@ -111,6 +116,8 @@ def _recorded(run: Run, path: Path | None, watch: Watch | None, *, tensorboard: 
 def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYTES, world: World = ALONE) -> Splits:
     """Open the splits' streams, of each batch this rank's share; for statistics each rank reads all.
 
+    Of a store that is followed, only the training split grows: the others, and the statistics, are of the first epoch.
+
     Raises:
         ConfigError: a column or a split is not there; the ranks can't share a batch.
         Incomplete: a shard with samples of a split lacks a column.
@@ -118,59 +125,52 @@ def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYT
     if config.batch_size % world.size:
         raise ConfigError("train", [f"batch_size: {world.size} ranks can't share batches of {config.batch_size}"])
 
-    def opened(split: str | tuple[str, ...] | None, *, shuffle: bool, world: World = world) -> Stream:
-        return stream(
-            store,
-            list(dict.fromkeys([*config.inputs.values(), config.target])),
-            selection=config.selection,
-            split=split,
-            global_batch_size=config.batch_size,
-            rank=world.rank,
-            world=world.size,
-            seed=config.seed,
-            shuffle=shuffle,
-            tail="short",
-            output="torch",
+    settings: dict[str, Any] = {
+        "selection": config.selection,
+        "global_batch_size": config.batch_size,
+        "seed": config.seed,
+        "tail": "short",
+        "output": "torch",
+    }
+    mine, columns = {"rank": world.rank, "world": world.size}, list(config.columns)
+    shuffled = {**settings, **mine, "split": config.train_split, "weighted": config.weighted}
+    train: Stream | FollowingStream
+    if config.follow is None:
+        train, content = stream(store, columns, **shuffled), store
+    else:
+        train = FollowingStream(store, columns, name=config.follow, **shuffled)
+        train.at(0)
+        content = type(store).open(
+            store.url, snapshot=f"{config.follow}.0", storage_options=dict(store.storage_options)
         )
-
-    shuffled = opened(config.train_split, shuffle=True)
     judges = [
-        None if name is None else held(opened(name, shuffle=False), max_bytes=held_bytes)
+        None
+        if name is None
+        else held(stream(content, columns, split=name, shuffle=False, **settings, **mine), max_bytes=held_bytes)
         for name in (config.val_split, config.test_split)
     ]
     return Splits(
-        train=held(shuffled, max_bytes=held_bytes),
-        stored=opened(config.train_split, shuffle=False, world=ALONE),
+        train=held(train, max_bytes=held_bytes) if isinstance(train, Stream) else train,
+        stored=stream(content, columns, split=config.train_split, shuffle=False, **settings),
         val=judges[0],
         test=judges[1],
-        n_train=shuffled.n_rows,
     )
 
 
 def _fresh(config: TrainConfig, inputs: tuple[Input, ...], splits: Splits, device: str, world: World) -> Run:
     """A run at its beginning: one pass over the training split, and new weights."""
-    found = gather(splits.stored, inputs, config.target)
-    _check_statistics(found, config)
+    found = gather(splits.stored, inputs, config)
+    check_split(found, config)
+    for judge in (splits.val, splits.test):
+        for batch in judge or ():
+            check_batch(batch, inputs, config)
     inputs = tuple(replace(item, size=found.n_ids.get(item.name, item.size)) for item in inputs)
-    model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=found.names, counts=found.counts))
+    heads = tuple(target.head(name, config.positive) for name, target in found.targets.items())
+    model = FusionModel(ModelPlan(config=config, inputs=inputs, heads=heads))
     model.standardize_by(buffers(found.moments))
     run = Run.start(model, device, world)
-    run.progress.n_unlabelled = found.classes[None]
+    run.progress.n_unlabelled = found.n_unlabelled
     return run
-
-
-def _check_statistics(found: Statistics, config: TrainConfig) -> None:
-    where = f"split {config.train_split!r} of selection {config.selection!r}"
-    faults = [
-        f"inputs.{name}: no sample of {where} has {config.inputs[name]!r}"
-        for name, moments in found.moments.items()
-        if moments.n == 0
-    ]
-    if len(found.names) < 2:
-        classes = ", ".join(repr(name) for name in found.names) or "none"
-        faults.append(f"target: {config.target!r} has at least two classes where it can be learned; {where}: {classes}")
-    if faults:
-        raise ConfigError("train", faults)
 
 
 def _resumed(path: Path, config: TrainConfig, device: str, world: World) -> Run:
@@ -184,18 +184,20 @@ def _report(run: Run, splits: Splits, path: Path | None, began_s: float) -> Trai
     """Judge the best epoch's weights, and sum up. Leaves the model at its best."""
     plan, progress = run.model.plan, run.progress
     run.model.load_state_dict(run.best)
-    best = progress.best_epoch or 0
+    best, judge = progress.best_epoch or 0, splits.test or splits.val
+    judged, details = (None, {}) if judge is None else examine(run.model, judge, device=run.device, world=run.world)
     return TrainReport(
         config=plan.config,
         classes=plan.classes,
         n_parameters=sum(weight.numel() for weight in run.model.parameters()),
-        n_train=splits.n_train,
+        n_train=splits.stored.n_rows,
         n_unlabelled=progress.n_unlabelled,
         history=tuple(progress.history),
         best_epoch=best,
         stopped_early=progress.epoch < plan.config.epochs,
         val=progress.history[best].val,
-        test=None if splits.test is None else evaluate(run.model, splits.test, device=run.device, world=run.world),
+        test=None if splits.test is None else judged,
+        details=details,
         steps=progress.step,
         seconds=time.perf_counter() - began_s,
         checkpoint=None if path is None else str(path),

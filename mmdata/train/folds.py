@@ -9,10 +9,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from mmdata.errors import ConfigError
-from mmdata.train.config import TrainConfig
+from mmdata.train.config import TrainConfig, arrangement
 from mmdata.train.fit import train
 from mmdata.train.fusion import fusion_class
-from mmdata.train.report import FoldScore, FoldsReport
+from mmdata.train.report import FoldScore, FoldsReport, shown
 
 if TYPE_CHECKING:
     from mmdata.store import Store
@@ -108,7 +108,7 @@ def _evaluate(
             scores.append(FoldScore(model=model, fold=name, metrics=found.test))
             if watch:
                 watch(scores[-1])
-    return FoldsReport(scores=tuple(scores), seconds=time.perf_counter() - began_s)
+    return FoldsReport(scores=tuple(scores), seconds=time.perf_counter() - began_s, shown=shown(config))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class Compare:
     """What is trained besides all inputs together.
 
     Args:
-        single: each input alone, where there are several.
+        single: each input alone, where there are several; of "contrastive" nothing that has but one side.
         subsets: every other choice of inputs, too.
         fusions: other ways of fusing all inputs.
     """
@@ -135,16 +135,21 @@ class Compare:
         for size in range(n_inputs - 1, 0, -1):
             if self.subsets or (size == 1 and self.single):
                 for names in combinations(config.inputs, size):
-                    yield "+".join(names), only(config, names)
+                    if config.objective != "contrastive" or all(set(side) & set(names) for side in config.pair):
+                        yield "+".join(names), only(config, names)
         if n_inputs == 1:
             yield next(iter(config.inputs)), config
 
 
 def only(config: TrainConfig, names: Collection[str]) -> TrainConfig:
-    """The settings with fewer inputs."""
+    """The settings with fewer inputs. An encoder that was given one that is gone does without."""
     inputs = {name: column for name, column in config.inputs.items() if name in names}
     encoders = {name: kind for name, kind in config.encoders.items() if name in names}
-    return replace(config, inputs=inputs, encoders=encoders)
+    for name, kind in encoders.items():
+        own, given = arrangement(kind)
+        encoders[name] = own if given not in names else kind
+    first, second = (tuple(name for name in side if name in names) for side in config.pair)
+    return replace(config, inputs=inputs, encoders=encoders, sides=config.sides and (first, second))
 
 
 def of_fold(config: TrainConfig, number: int, folds: int) -> TrainConfig:

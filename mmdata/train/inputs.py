@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, DataError
-from mmdata.train.config import guess
+from mmdata.train.config import arrangement, guess
 
 Values = Tensor | np.ndarray | Sequence[Any]
 Batch = Mapping[str, Values]
@@ -97,7 +97,7 @@ def plan_inputs(
         elif spec.varying not in ((), spec.dims[:1]):
             faults.append(f"inputs.{name}: of {column!r} {spec.dims} only the first axis may vary, not {spec.varying}")
         else:
-            inputs.append(_input(name, column, spec, as_picture=encoders.get(name) == "image"))
+            inputs.append(_input(name, column, spec, as_picture=arrangement(encoders.get(name, ""))[0] == "image"))
     faults += [f"inputs.{item.name}: {item.column!r} holds no numbers" for item in inputs if item.size == 0]
     if faults:
         raise ConfigError("train", faults)
@@ -118,7 +118,7 @@ def parts_of(batch: Batch, inputs: Sequence[Input], device: str = "cpu") -> list
     """The inputs of a batch, in order.
 
     Raises:
-        DataError: a number is NaN or infinite.
+        DataError: a number is NaN or infinite, or there are more or fewer of them than the plan says.
     """
     return [_part(batch, item, device) for item in inputs]
 
@@ -127,6 +127,7 @@ def _part(batch: Batch, item: Input, device: str) -> Part:
     raw = torch.as_tensor(batch[item.column])
     mask = batch.get(f"{item.column}.mask")
     present = torch.ones(raw.shape[0], dtype=torch.bool) if mask is None else torch.as_tensor(mask)
+    _refuse_other_sizes(raw, item)
     if item.kind in ("vector", "image"):
         values = raw.reshape(raw.shape[0], *(item.form or (item.size,))).to(torch.float32)
         values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
@@ -154,6 +155,15 @@ def real(length: Tensor, n_steps: int) -> Tensor:
     return torch.arange(n_steps, device=length.device) < length[:, None]
 
 
+def _refuse_other_sizes(raw: Tensor, item: Input) -> None:
+    if item.kind == "tokens":
+        return
+    found = math.prod(raw.shape[2 if item.kind == "sequence" else 1 :])
+    asked = math.prod(item.form) if item.form else item.size
+    if found != asked:
+        raise DataError(f"{item.column!r} has {found} numbers a row, and the model takes {asked}")
+
+
 def _refuse_nonfinite(values: Tensor, batch: Batch, item: Input) -> None:
     if bool(torch.isfinite(values).all()):
         return
@@ -165,8 +175,12 @@ def _refuse_nonfinite(values: Tensor, batch: Batch, item: Input) -> None:
 def labels_of(batch: Batch, target: str) -> list[str | None]:
     """The classes of a batch as text; None where a sample has none."""
     values = batch[target]
-    listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
-    return [None if value is None else str(value) for value in listed]
+    if not isinstance(values, Tensor | np.ndarray):
+        return [None if value is None else str(value) for value in values]
+    mask = batch.get(f"{target}.mask")
+    listed = torch.as_tensor(values).flatten().tolist()
+    there = [True] * len(listed) if mask is None else torch.as_tensor(mask).tolist()
+    return [str(value) if known else None for value, known in zip(listed, there, strict=True)]
 
 
 def class_numbers(labels: Sequence[str | None], classes: Sequence[str]) -> Tensor:
@@ -174,3 +188,22 @@ def class_numbers(labels: Sequence[str | None], classes: Sequence[str]) -> Tenso
     places: dict[str | None, int] = {name: place for place, name in enumerate(classes)}
     places[None] = UNLABELLED
     return torch.tensor([places.get(label, len(classes)) for label in labels], dtype=torch.int64)
+
+
+def numbers_of(batch: Batch, target: str) -> tuple[Tensor, tuple[str, str] | None]:
+    """The numbers of a batch, float64 [batch], NaN where a sample has none.
+
+    Returns:
+        Them, and key and text of the first that is no finite number.
+    """
+    found, odd = [], None
+    for row, text in enumerate(labels_of(batch, target)):
+        try:
+            number = math.nan if text is None else float(text.replace("_", "?"))
+        except ValueError:
+            number = math.inf
+        if text is not None and not math.isfinite(number):
+            odd = odd or (str(batch["key"][row]) if "key" in batch else f"row {row} of a batch", text)
+            number = math.nan
+        found.append(number)
+    return torch.tensor(found, dtype=torch.float64), odd

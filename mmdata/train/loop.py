@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mmdata.errors import RunStopped
 from mmdata.train.chance import drawing_for
 from mmdata.train.checkpoint import Checkpoint, Epoch, Progress, rebuild
+from mmdata.train.config import LOW_IS_GOOD
 from mmdata.train.distributed import ALONE, World
-from mmdata.train.inputs import UNLABELLED, Batch, Batches, class_numbers, labels_of, parts_of
+from mmdata.train.inputs import Batch, Batches, parts_of
+from mmdata.train.judge import evaluate
 from mmdata.train.logs import Clock
-from mmdata.train.metrics import Metrics, confusion, metrics_of
-from mmdata.train.model import FusionClassifier
-from mmdata.train.objectives import CrossEntropy, balanced
+from mmdata.train.metrics import Metrics
+from mmdata.train.model import FusionModel
 from mmdata.train.optimize import absolute, autocast, optimizer, rate, scaler, take
 
 
@@ -42,7 +42,7 @@ class Run:
         world: the processes that train together. clock: where the time goes.
     """
 
-    model: FusionClassifier
+    model: FusionModel
     optimizer: torch.optim.Optimizer
     device: str = "cpu"
     progress: Progress = field(default_factory=Progress)
@@ -54,8 +54,9 @@ class Run:
         self.scaler = scaler(self.model.plan.config, self.device)
 
     @classmethod
-    def start(cls, model: FusionClassifier, device: str = "cpu", world: World = ALONE) -> Run:
-        return cls(model, optimizer(model.to(device), model.plan.config), device, world=world)
+    def start(cls, model: FusionModel, device: str = "cpu", world: World = ALONE) -> Run:
+        model = model.to(device)
+        return cls(model, optimizer(model.shared, model.plan.config, model.objective.own), device, world=world)
 
     @classmethod
     def resume(cls, state: Checkpoint, device: str = "cpu", world: World = ALONE) -> Run:
@@ -83,13 +84,6 @@ class Run:
             scaler=self.scaler.state_dict(),
             random=random,
         )
-
-    @property
-    def objective(self) -> CrossEntropy:
-        """What training makes small."""
-        plan = self.model.plan
-        weights = balanced(plan.counts) if plan.config.class_weights == "balanced" else None
-        return CrossEntropy(label_smoothing=plan.config.label_smoothing, focal=plan.config.focal, weights=weights)
 
     @property
     def finished(self) -> bool:
@@ -122,7 +116,8 @@ def _epoch(run: Run, train: Batches, save: Callable[[], None] | None, watch: Wat
     epoch_steps = -(-train.n_steps // config.accumulate)
     run.model.train()
     for batches in _grouped(run.clock.waiting(train), config.accumulate):
-        loss = _step(run, batches, rate(config, progress.step, epoch_steps))
+        place = progress.epoch * epoch_steps + progress.step - progress.began  # epochs of a growing store differ
+        loss = _step(run, batches, rate(config, place, epoch_steps))
         if watch:
             watch.step(progress.step, loss)
         if save and config.checkpoint_steps and progress.step % config.checkpoint_steps == 0:
@@ -139,32 +134,38 @@ def _grouped(train: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 def _step(run: Run, batches: Sequence[Batch], lr: float) -> float:
     """One step of the optimiser, along the mean gradient of some batches; returns the mean loss."""
-    plan, progress, config = run.model.plan, run.progress, run.model.plan.config
-    targets = [class_numbers(labels_of(batch, config.target), plan.classes).to(run.device) for batch in batches]
-    shares = [run.world.rows(len(numbers)) for numbers in targets]
-    targets = [run.world.whole(rows, numbers) for rows, numbers in zip(shares, targets, strict=True)]
-    n_known = [int(((numbers != UNLABELLED) & (numbers < len(plan.classes))).sum()) for numbers in targets]
-    n, loss = sum(n_known), 0.0
+    plan, progress, config, objective = run.model.plan, run.progress, run.model.plan.config, run.model.objective
+    parts = [parts_of(batch, plan.inputs, run.device) for batch in batches]
+    shares = [run.world.rows(len(each[0].present)) for each in parts]
+    truths = [
+        run.world.whole(rows, tuple(true.to(run.device) for true in objective.truth(batch, each)))
+        for batch, each, rows in zip(batches, parts, shares, strict=True)
+    ]
+    counts = torch.stack([objective.counts(truth).cpu() for truth in truths]).sum(dim=0)
+    n, loss = int(counts.max()), 0.0
     run.optimizer.zero_grad(set_to_none=True)
-    for batch, rows, numbers in zip(batches, shares, targets, strict=True):
+    for each, rows, truth in zip(parts, shares, truths, strict=True):
         with autocast(config, run.device), drawing_for(rows):
-            logits = run.model(parts_of(batch, plan.inputs, run.device)).float()
-        total, _ = run.objective(run.world.whole(rows, logits), numbers)
-        run.scaler.scale(total / max(n, 1)).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+            output = run.model(each).float()
+        losses = objective.losses(run.world.whole(rows, output), truth)
+        total = objective.total(losses / counts.clamp(min=1).to(losses))
+        run.scaler.scale(total).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         loss += float(total.detach())
         run.clock.n_samples += rows.total
-    run.world.add_gradients(run.model.parameters())
-    if config.l1:
-        run.scaler.scale(config.l1 * absolute(run.model.parameters())).backward()  # type: ignore[no-untyped-call]
+    run.world.add_gradients(run.model.shared)
+    for rest in (objective.rest(), config.l1 * absolute(run.model.shared) if config.l1 else None):
+        if rest is not None:
+            run.scaler.scale(rest).backward()  # type: ignore[no-untyped-call]
+    loss += 0.0 if (rest := objective.rest()) is None else float(rest.detach())
     take(run.optimizer, run.scaler, run.model, config, lr)
     progress.step += 1
     if not math.isfinite(loss):
         raise RunStopped(
             f"the loss is {loss} at epoch {progress.epoch}, step {progress.step}: lower lr={plan.config.lr}"
         )
-    progress.loss_sum += loss
+    progress.loss_sum += loss * n
     progress.n_summed += n
-    return loss / max(n, 1)
+    return loss
 
 
 def _close(run: Run, scores: Metrics | None) -> None:
@@ -177,38 +178,13 @@ def _close(run: Run, scores: Metrics | None) -> None:
     else:
         progress.stale += 1
     progress.history.append(row)
-    progress.epoch += 1
+    progress.epoch, progress.began = progress.epoch + 1, progress.step
     progress.loss_sum, progress.n_summed = 0.0, 0
 
 
 def _better(scores: Metrics | None, best: Metrics | None, run: Run) -> bool:
     if scores is None or best is None:
         return True
-    name = run.model.plan.config.score
-    if name == "loss":
-        return scores.loss < best.loss
-    return (getattr(scores, name), -scores.loss) > (getattr(best, name), -best.loss)
-
-
-def evaluate(
-    model: FusionClassifier, batches: Iterable[Batch], *, device: str = "cpu", world: World = ALONE
-) -> Metrics:
-    """Judge a model on one epoch of batches, of which each rank of the world has its share."""
-    plan = model.plan
-    n_classes = len(plan.classes)
-    matrix = np.zeros((n_classes + 1, n_classes + 1), dtype=np.int64)  # the last class is: none that the model knows
-    objective, loss, n_known, n_unlabelled = CrossEntropy(), 0.0, 0, 0
-    model.eval()
-    with torch.inference_mode():
-        for batch in batches:
-            numbers = class_numbers(labels_of(batch, plan.config.target), plan.classes)
-            logits = model(parts_of(batch, plan.inputs, device))
-            rows = world.rows(len(numbers))
-            numbers, logits = world.whole(rows, numbers.to(device)).cpu(), world.whole(rows, logits).cpu()
-            total, n = objective(logits, numbers)
-            loss, n_known = loss + float(total), n_known + n
-            judged = numbers != UNLABELLED
-            n_unlabelled += int((~judged).sum())
-            matrix += confusion(numbers[judged].numpy(), logits[judged].argmax(dim=1).numpy(), n_classes=n_classes + 1)
-    n_unseen = int(matrix[-1].sum())
-    return metrics_of(matrix, loss=loss / max(n_known, 1), n_unseen=n_unseen, n_unlabelled=n_unlabelled)
+    name = run.model.plan.config.judged_by
+    sign = -1 if name.rpartition(".")[2] in LOW_IS_GOOD else 1
+    return (sign * scores[name], -scores.loss) > (sign * best[name], -best.loss)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +12,23 @@ from torch import Tensor, nn
 from mmdata.train.config import TrainConfig
 
 
-def optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def optimizer(
+    weights: Sequence[nn.Parameter], config: TrainConfig, free: Sequence[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
     """SGD, Adam or AdamW over a model's weights, as torch has them.
 
     `weight_decay` is L2 on the gradient for SGD and Adam, and apart from it for AdamW (Loshchilov and Hutter, 2019).
+    The `free` ones are not decayed: a loss's own, such as a temperature.
     """
-    weights, decay = model.parameters(), config.weight_decay
+    decay = config.weight_decay
+    groups: list[dict[str, Any]] = [
+        {"params": list(weights)},
+        *([{"params": list(free), "weight_decay": 0.0}] if free else []),
+    ]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(weights, lr=config.lr, momentum=config.momentum, weight_decay=decay)
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=decay)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(weights, lr=config.lr, weight_decay=decay)
+    return kind(groups, lr=config.lr, weight_decay=decay)
 
 
 def rate(config: TrainConfig, step: int, epoch_steps: int) -> float:

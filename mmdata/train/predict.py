@@ -1,4 +1,4 @@
-"""Answers of a trained model for samples that are in no store: features by column go in, probabilities come out."""
+"""Answers of a trained model for samples that are in no store: features by column go in."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmdata.errors import DataError
-from mmdata.train.inputs import Input, parts_of
-from mmdata.train.model import FusionClassifier
+from mmdata.train.inputs import Input, Part, parts_of
+from mmdata.train.model import FusionModel
 
 Row = Mapping[str, np.ndarray]
 
 
-def predict(model: FusionClassifier, rows: Sequence[Row], *, keys: Sequence[str] = ()) -> np.ndarray:
-    """The probability of each class: float32 [sample, class], in the order of `model.plan.classes`.
+def predict(model: FusionModel, rows: Sequence[Row], *, keys: Sequence[str] = ()) -> np.ndarray:
+    """What a model gives for each sample: float32 [sample, ...].
+
+    Of classes their probabilities, in the order of `model.plan.classes`; of numbers the value; of several tasks these
+    side by side; of "contrastive" both sides' vectors of length 1, one after the other; of "reconstruction" the
+    features that are decoded, filled in, side by side, in their own units.
 
     Args:
         model: as `checkpoint.load_model` gives it.
@@ -27,6 +32,22 @@ def predict(model: FusionClassifier, rows: Sequence[Row], *, keys: Sequence[str]
         DataError: an array has another form than the model was trained on, or holds NaN or infinity; a sample has none
             of the inputs.
     """
+    output, _ = _given(model, rows, keys)
+    answer: np.ndarray = model.objective.answer(output).numpy()
+    return answer
+
+
+def said(model: FusionModel, rows: Sequence[Row], *, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """As `predict`, as JSON can say it: a mapping a sample, by task where there are several.
+
+    Of classes "class", "probability" and "probabilities" by class, of numbers "value", of "contrastive" "embedding" by
+    side, of "reconstruction" "reconstruction" by column, the columns that were "filled", and "latent".
+    """
+    output, parts = _given(model, rows, keys)
+    return model.objective.said(output, parts)
+
+
+def _given(model: FusionModel, rows: Sequence[Row], keys: Sequence[str]) -> tuple[Tensor, list[Part]]:
     inputs = model.plan.inputs
     named = list(keys) or [f"sample {number}" for number in range(len(rows))]
     for key, row in zip(named, rows, strict=True):
@@ -36,10 +57,9 @@ def predict(model: FusionClassifier, rows: Sequence[Row], *, keys: Sequence[str]
     batch: dict[str, Any] = {"key": named}
     for item in inputs:
         batch |= _columns(item, rows, named)
+    parts = parts_of(batch, inputs)
     with torch.inference_mode():
-        logits = model.eval()(parts_of(batch, inputs))
-    probabilities: np.ndarray = logits.softmax(dim=1).numpy()
-    return probabilities
+        return model.eval()(parts), parts
 
 
 def _columns(item: Input, rows: Sequence[Row], keys: Sequence[str]) -> dict[str, np.ndarray]:

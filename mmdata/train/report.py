@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from statistics import mean, stdev
 from typing import Any
 
@@ -11,16 +12,47 @@ from mmdata.train.checkpoint import Epoch
 from mmdata.train.config import TrainConfig
 from mmdata.train.metrics import Metrics
 
+SHOWN = {  # by objective, the scores that a person is told first
+    "cross_entropy": ("accuracy", "macro_f1"),
+    "binary": ("accuracy", "roc_auc"),
+    "regression": ("mae", "pearson"),
+    "contrastive": ("recall@1", "median_rank"),
+    "reconstruction": ("mse", "filled_mse"),
+}
+
+
+def shown(config: TrainConfig) -> tuple[str, ...]:
+    """The scores that a person is told: two of one objective, the first of each task's."""
+    if not config.tasks:
+        return SHOWN[config.objective]
+    return tuple(f"{name}.{SHOWN[task.objective][0]}" for name, task in config.tasks.items())
+
+
+def title(score: str) -> str:
+    """As a table has it.
+
+    >>> title("macro_f1"), title("tone.roc_auc"), title("recall@1")
+    ('macro F1', 'tone ROC AUC', 'recall@1')
+    """
+    words = score.replace(".", " ").replace("_", " ").split(" ")
+    return " ".join(
+        word.upper() if word in {"f1", "roc", "auc", "mae", "rmse", "mse", "r2"} else word for word in words
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
     """One run.
 
     Args:
-        config: its settings. classes: in the order of the model's outputs. n_parameters: weights that were trained.
-        n_train: samples of the training split; n_unlabelled of them have no class and taught nothing.
+        config: its settings. classes: of the first target, in the order of the model's outputs; none of numbers.
+        n_parameters: weights that were trained.
+        n_train: samples of the training split; n_unlabelled of them have no target, and taught nothing.
         history: a row an epoch. best_epoch: whose weights were kept. stopped_early: before all epochs were through.
         val, test: scores of the best epoch's weights; None where there is no such split.
+        details: of the test split, or else of the validation split: by task (whose name is empty where there is but
+            one) `classes` with their `confusion` matrix [true, predicted], rates `per_class` and `reliability` bins; of
+            a reconstruction the errors of each input.
         steps: that were taken in all. seconds: of this call. checkpoint: its file; None when nothing was written.
     """
 
@@ -37,23 +69,40 @@ class TrainReport:
     steps: int
     seconds: float
     checkpoint: str | None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""
-        return {**asdict(self), "config": self.config.to_json(), "classes": list(self.classes)}
+        judged = {"val": self.val and self.val.to_json(), "test": self.test and self.test.to_json()}
+        rows = [{**asdict(row), "val": row.val and row.val.to_json()} for row in self.history]
+        return {
+            **asdict(self),
+            **judged,
+            "config": self.config.to_json(),
+            "classes": list(self.classes),
+            "history": rows,
+        }
 
     def __str__(self) -> str:
         """A few lines: what was learned from, when it was best, and how good it is."""
         end = "stopped early" if self.stopped_early else "all of them trained"
+        learned = f"{len(self.classes)} classes" if self.classes else ", ".join(self._objectives())
         lines = [
-            f"{len(self.classes)} classes from {self.n_train} samples, {self.n_unlabelled} of them without a class",
+            f"{learned} from {self.n_train} samples, {self.n_unlabelled} of them without {self._lacking()}",
             f"best epoch {self.best_epoch} of 0 to {len(self.history) - 1}, {end}",
         ]
         for split, found in (("val", self.val), ("test", self.test)):
             if found is not None:
-                judged = f"accuracy {found.accuracy:.3f}  macro F1 {found.macro_f1:.3f}  loss {found.loss:.3f}"
+                judged = "  ".join(f"{title(name)} {found[name]:.3f}" for name in (*shown(self.config), "loss"))
                 lines.append(f"{split:<4}  {judged}  of {found.n} samples")
         return "\n".join([*lines, *([f"checkpoint: {self.checkpoint}"] if self.checkpoint else [])])
+
+    def _objectives(self) -> Sequence[str]:
+        return [task.objective for task in self.config.learned.values()] or [self.config.objective]
+
+    def _lacking(self) -> str:
+        lacking = {"contrastive": "a pair", "reconstruction": "an input"}
+        return lacking.get(self.config.objective) or ("a class" if self.classes else "a target")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,23 +120,85 @@ class FoldScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spread:
+    """One score over all folds and seeds.
+
+    Args:
+        mean: of them. deviation: between them, with n - 1; 0 of one alone.
+        low, high: where the mean of endlessly many is, with a confidence of 95 %: Student's interval, as if folds and
+            seeds were drawn independently. Folds share what they learn from, so theirs is too narrow. Both are the mean
+            where there is but one.
+    """
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        middle, deviation = mean(values), stdev(values) if len(values) > 1 else 0.0
+        reach = student(len(values) - 1) * deviation / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        return cls(mean=middle, deviation=deviation, low=middle - reach, high=middle + reach)
+
+
+def student(freedom: int, *, confidence: float = 0.95) -> float:
+    """How far from 0 Student's t is with that confidence: both ways, for whole degrees of freedom.
+
+    From the finite sums of Abramowitz and Stegun (1964), 26.7.3 and 26.7.4, by halving.
+
+    >>> round(student(4), 3), round(student(9), 3)
+    (2.776, 2.262)
+    """
+    low, high = 0.0, 1e6
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
+    return high
+
+
+def _within(t: float, freedom: int) -> float:
+    """The chance that Student's t is between -t and t."""
+    angle = math.atan(t / math.sqrt(freedom))
+    odd = freedom % 2
+    term, total = math.cos(angle) if odd else 1.0, 0.0
+    for k in range(3 - (not odd), freedom, 2):
+        total, term = total + term, term * math.cos(angle) ** 2 * (k - 1) / k
+    if not odd:
+        return math.sin(angle) * (total + term)
+    return 2 / math.pi * (angle + (math.sin(angle) * (total + term) if freedom > 1 else 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One model over all folds and seeds: means, and standard deviations between them (n - 1)."""
+    """One model over all folds and seeds: each of its scores."""
 
     model: str
     n_folds: int
-    accuracy: float
-    accuracy_spread: float
-    macro_f1: float
-    macro_f1_spread: float
+    scores: Mapping[str, Spread]
+
+    def __getitem__(self, score: str) -> Spread:
+        return self.scores[score]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON can say it: a score's mean under its name, beside it NAME_spread, NAME_low and NAME_high."""
+        row: dict[str, Any] = {"model": self.model, "n_folds": self.n_folds}
+        for name, one in self.scores.items():
+            row |= {name: one.mean, f"{name}_spread": one.deviation, f"{name}_low": one.low, f"{name}_high": one.high}
+        return row
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldsReport:
-    """Models side by side: each judged on each fold by what it learned on others, or on one split for each seed."""
+    """Models side by side: each judged on each fold by what it learned on others, or on one split for each seed.
+
+    Args:
+        shown: the scores that a person is told.
+    """
 
     scores: tuple[FoldScore, ...]
     seconds: float
+    shown: tuple[str, ...] = SHOWN["cross_entropy"]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -98,26 +209,25 @@ class FoldsReport:
         """One a model."""
         for model in self.models:
             found = [score.metrics for score in self.scores if score.model == model]
-            accuracy, f1 = [one.accuracy for one in found], [one.macro_f1 for one in found]
-            yield Summary(
-                model=model,
-                n_folds=len(found),
-                accuracy=mean(accuracy),
-                accuracy_spread=stdev(accuracy) if len(found) > 1 else 0.0,
-                macro_f1=mean(f1),
-                macro_f1_spread=stdev(f1) if len(found) > 1 else 0.0,
-            )
+            names = ["loss", *found[0].scores]
+            spreads = {name: Spread.of([one[name] for one in found]) for name in names}
+            yield Summary(model=model, n_folds=len(found), scores=spreads)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""
-        return {**asdict(self), "summaries": [asdict(summary) for summary in self.summaries()]}
+        scores = [{"model": one.model, "fold": one.fold, "metrics": one.metrics.to_json()} for one in self.scores]
+        summaries = [summary.to_json() for summary in self.summaries()]
+        return {"scores": scores, "seconds": self.seconds, "shown": list(self.shown), "summaries": summaries}
 
     def __str__(self) -> str:
-        """A table: a line a model."""
+        """A table: a line a model, mean and deviation of each score, and the interval of the first."""
         width = max(len(model) for model in ("model", *self.models))
-        lines = [f"{'model':<{width}}  {'accuracy':<13}  macro F1"]
+        lines = [
+            f"{'model':<{width}}  " + "  ".join([*(f"{title(name):<13}" for name in self.shown), "95 % of the mean"])
+        ]
         for one in self.summaries():
-            accuracy = f"{one.accuracy:.3f} ± {one.accuracy_spread:.3f}"
-            f1 = f"{one.macro_f1:.3f} ± {one.macro_f1_spread:.3f}"
-            lines.append(f"{one.model:<{width}}  {accuracy}  {f1}")
+            cells = [f"{f'{one[name].mean:.3f} ± {one[name].deviation:.3f}':<13}" for name in self.shown]
+            first = one[self.shown[0]]
+            interval = f"{first.low:.3f} to {first.high:.3f}" if one.n_folds > 1 else ""
+            lines.append(f"{one.model:<{width}}  " + "  ".join([*cells, interval]).rstrip())
         return "\n".join(lines)

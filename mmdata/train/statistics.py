@@ -1,4 +1,4 @@
-"""One pass over the training split: the classes it has, and mean and spread of every number that goes in."""
+"""One pass over a split: what its targets are, and mean and spread of every number that goes in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from mmdata.train.inputs import Batch, Input, Part, labels_of, parts_of, real
+from mmdata.train.config import Task, TrainConfig
+from mmdata.train.inputs import Batch, Input, Part, labels_of, numbers_of, parts_of, real
+from mmdata.train.plan import Head
 
 
 @dataclass
@@ -39,23 +41,40 @@ class Moments:
 
     def scale(self) -> Tensor:
         """The standard deviation, [size]; 1 where a number never changes."""
-        spread = (self.squares / max(self.n, 1)).sqrt()
-        still = spread <= 1e-7 * self.mean.abs().clamp(min=1e-5)  # what float32 can't tell from rounding
-        return torch.where(still, 1.0, spread)
+        return torch.where(self.still(), 1.0, self._spread())
+
+    def still(self) -> Tensor:
+        """Which numbers never change, as far as float32 can tell: bool [size]."""
+        return self._spread() <= 1e-7 * self.mean.abs().clamp(min=1e-5)
+
+    def _spread(self) -> Tensor:
+        return (self.squares / max(self.n, 1)).sqrt()
 
 
 @dataclass
-class Statistics:
-    """What the training split looks like.
+class Target:
+    """What a target's column holds.
 
     Args:
-        moments: by input name, of one number each for tokens. classes: how many samples each has, None for those
-            without one. n_ids: by name of an input of tokens, one more than the highest id.
+        task: who asks. classes: how many samples each class has, None for those without one; of numbers they are not
+            told apart. numbers: their moments. odd: key and text of the first sample that has no number.
     """
 
-    moments: dict[str, Moments]
+    task: Task
     classes: Counter[str | None] = field(default_factory=Counter)
-    n_ids: dict[str, int] = field(default_factory=dict)
+    numbers: Moments = field(default_factory=lambda: Moments.empty(1))
+    odd: tuple[str, str] | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Take in a batch's."""
+        if self.task.objective != "regression":
+            self.classes.update(labels_of(batch, self.task.target))
+            return
+        numbers, odd = numbers_of(batch, self.task.target)
+        known = numbers[torch.isfinite(numbers)]
+        self.numbers.add(known[:, None])
+        self.classes[None] += len(numbers) - len(known)
+        self.odd = self.odd or odd
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,13 +86,69 @@ class Statistics:
         """How many samples each has, in that order."""
         return tuple(self.classes[name] for name in self.names)
 
+    def head(self, name: str, positive: str | None) -> Head:
+        """What a model is to say of it; of two classes `positive` is the last."""
+        names = self.names
+        if self.task.objective == "binary" and positive is not None:
+            names = tuple(sorted(names, key=positive.__eq__))
+        is_number = self.task.objective == "regression"
+        return Head(
+            name=name,
+            target=self.task.target,
+            objective=self.task.objective,
+            classes=names,
+            counts=tuple(self.classes[name] for name in names),
+            mean=float(self.numbers.mean[0]) if is_number else 0.0,
+            scale=float(self.numbers.scale()[0]) if is_number else 1.0,
+            weight=self.task.weight,
+        )
 
-def gather(batches: Iterable[Batch], inputs: Sequence[Input], target: str) -> Statistics:
-    """Read the batches once; only numbers that are there count, neither padding nor missing rows."""
-    found = Statistics({item.name: Moments.empty(item.size) for item in inputs})
+
+@dataclass
+class Statistics:
+    """What a split looks like.
+
+    Args:
+        moments: by input name, of one number each for tokens. n_ids: by name of an input of tokens, one more than the
+            highest id. targets: by task. n_pairs: samples that have something of each side; n: all samples.
+    """
+
+    moments: dict[str, Moments]
+    targets: dict[str, Target]
+    n_ids: dict[str, int] = field(default_factory=dict)
+    n_pairs: int = 0
+    n: int = 0
+
+    @property
+    def n_unlabelled(self) -> int:
+        """Samples that teach nothing: those without any target, or, where there is none, without a pair."""
+        if not self.targets:
+            return self.n - self.n_pairs
+        return min(target.classes[None] for target in self.targets.values())
+
+
+def gather(batches: Iterable[Batch], inputs: Sequence[Input], config: TrainConfig) -> Statistics:
+    """Read the batches once; only numbers that are there count, neither padding nor missing rows.
+
+    Raises:
+        DataError: an input holds NaN or infinity.
+    """
+    targets = {name: Target(task) for name, task in config.learned.items()}
+    found = Statistics({item.name: Moments.empty(item.size) for item in inputs}, targets)
+    sides = config.pair if config.objective == "contrastive" else (tuple(item.name for item in inputs),)
     for batch in batches:
-        found.classes.update(labels_of(batch, target))
-        for item, part in zip(inputs, parts_of(batch, inputs), strict=True):
+        parts = parts_of(batch, inputs)
+        for target in targets.values():
+            target.add(batch)
+        there = [
+            torch.stack([part.present for item, part in zip(inputs, parts, strict=True) if item.name in side]).any(
+                dim=0
+            )
+            for side in sides
+        ]
+        found.n += len(there[0])
+        found.n_pairs += int(torch.stack(there).all(dim=0).sum())
+        for item, part in zip(inputs, parts, strict=True):
             rows = rows_of(part)
             if item.kind == "tokens" and len(rows):
                 found.n_ids[item.name] = max(found.n_ids.get(item.name, 0), int(rows.max()) + 1)

@@ -131,7 +131,8 @@ def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_stor
     files = sorted((training.source / "disc").glob("disc_*.png"))[:2]
     (training.source / "disc" / "bad.png").write_text("no picture")
     command = ["predict", tmp_path / "model", training.pipeline, *files, training.source / "disc" / "bad.png"]
-    *good, bad = mmdata(*command, "--source", training.source, "--json").json["samples"]
+    ended = mmdata(*command, tmp_path / "gone.png", "--source", training.source, "--json")
+    *good, bad, gone = ended.json["samples"]
     net, store = load_model(tmp_path / "model" / "checkpoint.pt"), Store.open(training.store)
     columns = [item.column for item in net.plan.inputs]
     table = store.table(["key"])["key"].to_pylist()
@@ -141,9 +142,12 @@ def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_stor
         expected = predict(net, [there])[0]
         assert list(sample["probabilities"].values()) == pytest.approx(expected.tolist(), rel=1e-4)
         assert sample["class"] == net.plan.classes[expected.argmax()]
+    assert (ended.code, len(good)) == (1, 2)
     assert (bad["class"], bad["note"][:8]) == (None, "rejected")
+    assert gone["note"] == "failed: there is no such file"
     told = mmdata(*command, "--source", training.source)
-    assert (told.code, told.out.count("\n")) == (0, 4)
+    assert (told.code, told.out.count("\n")) == (1, 4)
+    assert mmdata(*command[:-1], "--source", training.source).code == 0
     nowhere = mmdata("predict", tmp_path / "none", training.pipeline, files[0])
     assert (nowhere.code, "no checkpoint at " in nowhere.err) == (1, True)
     folder = mmdata("predict", tmp_path / "model", training.pipeline, training.source)

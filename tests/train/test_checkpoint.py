@@ -14,14 +14,15 @@ from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Input
 from mmdata.train.loop import Run
 from mmdata.train.metrics import Metrics
-from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.model import FusionModel
+from mmdata.train.plan import Head, ModelPlan
 
 
 @pytest.fixture
 def run(config: TrainConfig, inputs: tuple[Input, ...]) -> Run:
     torch.manual_seed(0)
-    run = Run.start(FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=("a", "b"))))
-    scores = Metrics(n=3, accuracy=1 / 3, macro_f1=0.1, macro_recall=0.2, loss=1.1, n_unseen=1, n_unlabelled=2)
+    run = Run.start(FusionModel(ModelPlan(config=config, inputs=inputs, heads=(Head(classes=("a", "b")),))))
+    scores = Metrics(n=3, loss=1.1, n_unseen=1, n_unlabelled=2, scores={"accuracy": 1 / 3, "macro_f1": 0.1})
     history = [Epoch(epoch=0, train_loss=0.1 + 0.2), Epoch(epoch=1, train_loss=2.0, val=scores)]
     run.progress = Progress(
         epoch=2, step=17, stream={"at": [1, 2]}, loss_sum=0.3, n_summed=4, history=history, stale=1, best_epoch=0
@@ -92,7 +93,7 @@ def test_a_file_runs_no_code(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("content", [3, {}, {"json": "["}, {"json": "{}"}, {"json": '{"format": 1}'}])
+@pytest.mark.parametrize("content", [3, {}, {"json": "["}, {"json": "{}"}, {"json": '{"format": 2}'}])
 def test_another_programs_archive_is_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save(content, path)
@@ -102,10 +103,10 @@ def test_another_programs_archive_is_refused(tmp_path: Path, content: Any) -> No
 
 def test_a_newer_format_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "checkpoint.pt"
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    monkeypatch.setattr(checkpoint, "FORMAT", 3)
     save(path, run.checkpoint())
     monkeypatch.undo()
-    with pytest.raises(SchemaMismatch, match="has format 2, this mmdata reads up to 1"):
+    with pytest.raises(SchemaMismatch, match="has format 3, this mmdata reads up to 2"):
         load(path)
 
 
@@ -140,7 +141,7 @@ def test_a_model_is_loaded_at_its_best_and_ready_to_predict(run: Run, tmp_path: 
     model = load_model(path)
     assert not model.training
     assert model.plan.classes == ("a", "b")
-    assert torch.equal(model.state_dict()["head.0.bias"], run.best["head.0.bias"])
+    assert torch.equal(model.state_dict()["heads.0.0.0.bias"], run.best["heads.0.0.0.bias"])
 
 
 def test_a_run_may_be_made_longer_and_nothing_else(config: TrainConfig) -> None:

@@ -23,7 +23,7 @@ from mmdata.store.files import Files
 from mmdata.train.checkpoint import Epoch, load_model
 from mmdata.train.config import TrainConfig
 from mmdata.train.fit import open_splits, train
-from mmdata.train.loop import evaluate
+from mmdata.train.judge import evaluate
 
 Build = Callable[..., Store]
 
@@ -57,12 +57,12 @@ def test_a_store_becomes_a_model_that_knows_its_test_split(store: Store, config:
     report = train(store, replace(config, epochs=15), out=tmp_path / "run")
     assert report.test is not None
     assert report.val is not None
-    assert report.test.accuracy > 0.75  # a tenth of each input is missing, which leaves about 0.9
+    assert report.test["accuracy"] > 0.75  # a tenth of each input is missing, which leaves about 0.9
     assert report.classes == ("northeast", "northwest", "southeast", "southwest")
     assert report.n_train + report.val.n + report.test.n == 240
     assert report.val == report.history[report.best_epoch].val
-    assert report.val.macro_f1 == max(row.val.macro_f1 for row in report.history if row.val)
-    assert f"test  accuracy {report.test.accuracy:.3f}" in str(report)
+    assert report.val["macro_f1"] == max(row.val["macro_f1"] for row in report.history if row.val)
+    assert f"test  accuracy {report.test['accuracy']:.3f}" in str(report)
     assert f"checkpoint: {tmp_path / 'run' / 'checkpoint.pt'}" in str(report)
     model = load_model(tmp_path / "run" / "checkpoint.pt")
     test = open_splits(store, config).test
@@ -85,7 +85,7 @@ def test_each_input_alone_knows_half(store: Store, config: TrainConfig) -> None:
     for name, column in config.inputs.items():
         report = train(store, replace(config, inputs={name: column}, epochs=8), out=None)
         assert report.test is not None
-        assert 0.3 < report.test.accuracy < 0.75
+        assert 0.3 < report.test["accuracy"] < 0.75
 
 
 def test_the_same_settings_give_the_same_losses_and_leave_the_callers_randomness_alone(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mmdata.errors import ConfigError
@@ -9,7 +10,7 @@ from mmdata.store import Store
 from mmdata.train.config import TrainConfig
 from mmdata.train.folds import Compare, evaluate_folds, evaluate_seeds, of_fold
 from mmdata.train.metrics import Metrics
-from mmdata.train.report import FoldScore, FoldsReport
+from mmdata.train.report import FoldScore, FoldsReport, Spread, student
 
 
 def test_each_fold_is_judged_by_what_never_saw_it(config: TrainConfig) -> None:
@@ -73,8 +74,8 @@ def test_fusing_is_shown_to_be_worth_it(store: Store, config: TrainConfig) -> No
     assert sum(score.metrics.n for score in told if score.model == "fused") == 240
     fused, image, speech = report.summaries()
     assert (fused.model, image.model, speech.model) == ("fused", "image", "speech")
-    assert fused.accuracy > 0.75
-    assert max(image.accuracy, speech.accuracy) < 0.65
+    assert fused["accuracy"].mean > 0.75
+    assert max(image["accuracy"].mean, speech["accuracy"].mean) < 0.65
 
 
 @pytest.mark.parametrize(("val", "fewest"), [("val", 3), (None, 2)])
@@ -86,19 +87,33 @@ def test_too_few_folds_are_refused(store: Store, config: TrainConfig, val: str |
 def test_a_report_gives_means_and_spreads() -> None:
     def score(model: str, fold: int, value: float) -> FoldScore:
         return FoldScore(
-            model=model, fold=f"fold{fold}", metrics=Metrics(n=4, accuracy=value, macro_f1=value / 2, macro_recall=0.0)
+            model=model,
+            fold=f"fold{fold}",
+            metrics=Metrics(n=4, scores={"accuracy": value, "macro_f1": value / 2}),
         )
 
     report = FoldsReport(scores=(score("fused", 0, 0.5), score("fused", 1, 0.7), score("image", 0, 0.25)), seconds=1.0)
     fused, image = report.summaries()
     assert (fused.n_folds, image.n_folds) == (2, 1)
-    assert fused.accuracy == pytest.approx(0.6)
-    assert fused.macro_f1 == pytest.approx(0.3)
-    assert fused.accuracy_spread == pytest.approx(0.02**0.5)
-    assert image.accuracy_spread == 0.0
+    assert fused["accuracy"].mean == pytest.approx(0.6)
+    assert fused["macro_f1"].mean == pytest.approx(0.3)
+    assert fused["accuracy"].deviation == pytest.approx(0.02**0.5)
+    assert image["accuracy"].deviation == 0.0
     assert str(report).splitlines() == [
-        "model  accuracy       macro F1",
-        "fused  0.600 ± 0.141  0.300 ± 0.071",
+        "model  accuracy       macro F1       95 % of the mean",
+        "fused  0.600 ± 0.141  0.300 ± 0.071  -0.671 to 1.871",
         "image  0.250 ± 0.000  0.125 ± 0.000",
     ]
     assert report.to_json()["summaries"][1]["model"] == "image"
+
+
+def test_the_interval_of_a_mean_is_that_of_scipy() -> None:
+    from scipy import stats
+
+    values = [0.71, 0.74, 0.69, 0.80, 0.72]
+    found = Spread.of(values)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
+    for freedom in (1, 2, 3, 4, 7, 10, 29, 100):
+        assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
+    assert student(6, confidence=0.5) == pytest.approx(stats.t.ppf(0.75, 6), rel=1e-9)

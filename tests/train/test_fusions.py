@@ -16,7 +16,8 @@ from mmdata.errors import ConfigError
 from mmdata.train.config import TrainConfig
 from mmdata.train.fusion import CrossAttention, Fusion, fusion_class
 from mmdata.train.inputs import Input, Part
-from mmdata.train.model import FusionClassifier, ModelPlan, check_encoders
+from mmdata.train.model import FusionModel, check_encoders
+from mmdata.train.plan import Head, ModelPlan
 
 VECTORS = ["concat", "weighted_sum", "product", "gated", "low_rank", "attention_pool", "additive", "cross_attention"]
 LATE = ["late_average", "late_weighted"]
@@ -209,10 +210,10 @@ def batch(n: int = 6, seed: int = 0) -> list[Part]:
     ]
 
 
-def model(fusion: str, **encoders: str) -> FusionClassifier:
+def model(fusion: str, **encoders: str) -> FusionModel:
     torch.manual_seed(1)
     config = TrainConfig(inputs={"a": "x.a", "b": "x.b", "c": "x.c"}, encoders=encoders, fusion=fusion, width=8)
-    return FusionClassifier(ModelPlan(config=config, inputs=BATCH, classes=("no", "yes"))).eval()
+    return FusionModel(ModelPlan(config=config, inputs=BATCH, heads=(Head(classes=("no", "yes")),))).eval()
 
 
 @pytest.mark.parametrize("fusion", ALL)
@@ -244,8 +245,8 @@ def test_a_sequence_is_read_the_same_whatever_it_is_batched_with(chain: str) -> 
 
 def test_tokens_are_embedded_and_an_id_that_was_never_seen_is_one_of_its_own() -> None:
     config = TrainConfig(inputs={"t": "text.tokens"}, encoders={"t": "transformer"}, width=8)
-    net = FusionClassifier(
-        ModelPlan(config=config, inputs=(Input("t", "text.tokens", "tokens", 5),), classes=("a", "b"))
+    net = FusionModel(
+        ModelPlan(config=config, inputs=(Input("t", "text.tokens", "tokens", 5),), heads=(Head(classes=("a", "b")),))
     )
     there, length = torch.ones(3, dtype=torch.bool), torch.tensor([2, 2, 2])
     answers = net.eval()([Part(torch.tensor([[1, 2], [1, 5], [1, 9999]]), there, length)])

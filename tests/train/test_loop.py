@@ -13,9 +13,11 @@ from mmdata.errors import RunStopped
 from mmdata.train.checkpoint import Epoch, load, save
 from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Batches, Input
-from mmdata.train.loop import Run, evaluate, fit
+from mmdata.train.judge import evaluate
+from mmdata.train.loop import Run, fit
 from mmdata.train.metrics import Metrics
-from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.model import FusionModel
+from mmdata.train.plan import Head, ModelPlan
 from mmdata.train.statistics import buffers, gather
 
 CLASSES = ("northeast", "northwest", "southeast", "southwest")
@@ -47,8 +49,8 @@ class Log:
 
 def start(config: TrainConfig, inputs: tuple[Input, ...], data: Any, classes: tuple[str, ...] = CLASSES) -> Run:
     torch.manual_seed(config.seed)
-    model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=classes))
-    model.standardize_by(buffers(gather(data, inputs, "label").moments))
+    model = FusionModel(ModelPlan(config=config, inputs=inputs, heads=(Head(classes=classes),)))
+    model.standardize_by(buffers(gather(data, inputs, config).moments))
     return Run.start(model)
 
 
@@ -57,8 +59,8 @@ def test_both_inputs_are_learned_and_a_few_missing_ones_borne(
 ) -> None:
     run = start(config, inputs, world(160, missing=0.1))
     fit(run, world(160, missing=0.1, shuffle=1), None, save=None, watch=None)
-    assert evaluate(run.model, world(200, seed=1)).accuracy > 0.97
-    assert 0.7 < evaluate(run.model, world(200, seed=1, missing=0.2)).accuracy < 0.97
+    assert evaluate(run.model, world(200, seed=1))["accuracy"] > 0.97
+    assert 0.7 < evaluate(run.model, world(200, seed=1, missing=0.2))["accuracy"] < 0.97
 
 
 def test_a_run_that_was_killed_at_any_step_goes_on_with_the_same_losses(
@@ -120,9 +122,9 @@ def test_training_stops_when_it_gets_no_better_and_keeps_the_best(
     scores = iter([0.5, 0.7, 0.6, 0.6, 0.9])
     seen: list[dict[str, torch.Tensor]] = []
 
-    def judge(model: FusionClassifier, batches: Any, **where: Any) -> Metrics:
+    def judge(model: FusionModel, batches: Any, **where: Any) -> Metrics:
         seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-        return Metrics(n=1, accuracy=0.0, macro_f1=next(scores), macro_recall=0.0)
+        return Metrics(n=1, scores={"accuracy": 0.0, "macro_f1": next(scores), "macro_recall": 0.0})
 
     monkeypatch.setattr("mmdata.train.loop.evaluate", judge)
     run = start(replace(config, epochs=5, patience=patience), inputs, world(20))
@@ -150,7 +152,7 @@ def test_the_best_epoch_is_the_one_with_the_best_score(
     rows: list[tuple[float, float]],
     best: int,
 ) -> None:
-    told = iter([Metrics(n=1, accuracy=a, macro_f1=a, macro_recall=a, loss=loss) for a, loss in rows])
+    told = iter([Metrics(n=1, loss=loss, scores={"accuracy": a, "macro_f1": a, "macro_recall": a}) for a, loss in rows])
     monkeypatch.setattr("mmdata.train.loop.evaluate", lambda *_, **__: next(told))
     run = start(replace(config, epochs=3, score=score), inputs, world(8))
     fit(run, world(8), world(8), save=None, watch=None)
@@ -206,7 +208,7 @@ def test_judging_is_repeatable_and_does_not_hang_on_the_batch_size(
     state = torch.get_rng_state()
     found = [evaluate(run.model, world(50, seed=1, missing=0.2, size=size)) for size in (1, 7, 50)]
     assert torch.equal(torch.get_rng_state(), state)
-    assert found[0].accuracy == found[1].accuracy == found[2].accuracy
+    assert found[0]["accuracy"] == found[1]["accuracy"] == found[2]["accuracy"]
     np.testing.assert_allclose([one.loss for one in found], found[0].loss, rtol=1e-5)
 
 

@@ -10,14 +10,15 @@ import torch
 
 from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Input, Part, parts_of
-from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.model import FusionModel
+from mmdata.train.plan import Head, ModelPlan
 
 CLASSES = ("northeast", "northwest", "southeast", "southwest")
 
 
 @pytest.fixture
 def plan(config: TrainConfig, inputs: tuple[Input, ...]) -> ModelPlan:
-    return ModelPlan(config=config, inputs=inputs, classes=CLASSES)
+    return ModelPlan(config=config, inputs=inputs, heads=(Head(classes=CLASSES),))
 
 
 @pytest.fixture
@@ -32,14 +33,14 @@ def test_a_plan_survives_json(plan: ModelPlan) -> None:
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
 def test_every_form_gives_a_number_a_class(plan: ModelPlan, parts: list[Part], hidden: tuple[int, ...]) -> None:
     config = replace(plan.config, hidden=hidden)
-    logits = FusionClassifier(replace(plan, config=config))(parts)
+    logits = FusionModel(replace(plan, config=config))(parts)
     assert logits.shape == (12, 4)
     assert torch.isfinite(logits).all()
 
 
 def test_a_missing_input_does_not_reach_the_result(plan: ModelPlan, parts: list[Part]) -> None:
     torch.manual_seed(0)
-    model = FusionClassifier(plan).eval()
+    model = FusionModel(plan).eval()
     gone = torch.zeros(12, dtype=torch.bool)
     one, other = (Part(torch.full((12, 4), value), gone) for value in (0.0, 5.0))
     torch.testing.assert_close(model([one, parts[1]]), model([other, parts[1]]))
@@ -48,7 +49,7 @@ def test_a_missing_input_does_not_reach_the_result(plan: ModelPlan, parts: list[
 
 
 def test_all_inputs_missing_still_gives_an_answer(plan: ModelPlan) -> None:
-    model = FusionClassifier(plan).eval()
+    model = FusionModel(plan).eval()
     gone = torch.zeros(2, dtype=torch.bool)
     parts = [Part(torch.zeros(2, 4), gone), Part(torch.zeros(2, 1, 3), gone, torch.zeros(2, dtype=torch.int64))]
     assert torch.isfinite(model(parts)).all()
@@ -57,12 +58,12 @@ def test_all_inputs_missing_still_gives_an_answer(plan: ModelPlan) -> None:
 def test_a_batch_may_be_empty(plan: ModelPlan) -> None:
     gone = torch.zeros(0, dtype=torch.bool)
     parts = [Part(torch.zeros(0, 4), gone), Part(torch.zeros(0, 1, 3), gone, torch.zeros(0, dtype=torch.int64))]
-    assert FusionClassifier(plan)(parts).shape == (0, 4)
+    assert FusionModel(plan)(parts).shape == (0, 4)
 
 
 def test_inputs_are_silenced_while_training_only(plan: ModelPlan, parts: list[Part]) -> None:
     config = replace(plan.config, dropout=0.0, modality_dropout=0.5)
-    model = FusionClassifier(replace(plan, config=config))
+    model = FusionModel(replace(plan, config=config))
     torch.manual_seed(0)
     assert not torch.allclose(model(parts), model(parts))
     model.eval()
@@ -70,7 +71,7 @@ def test_inputs_are_silenced_while_training_only(plan: ModelPlan, parts: list[Pa
 
 
 def test_statistics_reach_the_encoder_of_their_name(plan: ModelPlan) -> None:
-    model = FusionClassifier(plan)
+    model = FusionModel(plan)
     ones, twos = (torch.ones(4), 2 * torch.ones(4)), (3 * torch.ones(3), 4 * torch.ones(3))
     model.standardize_by({"speech": twos, "image": ones})
     state = model.state_dict()

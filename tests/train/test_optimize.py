@@ -13,25 +13,27 @@ from mmdata.errors import SchemaMismatch
 from mmdata.train.checkpoint import check_config
 from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Input
-from mmdata.train.loop import Run, evaluate, fit
-from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.judge import evaluate
+from mmdata.train.loop import Run, fit
+from mmdata.train.model import FusionModel
 from mmdata.train.optimize import absolute, optimizer, rate
+from mmdata.train.plan import ModelPlan
 from mmdata.train.statistics import buffers, gather
 
 World = Callable[..., Any]
 
 
 def run_of(world: World, config: TrainConfig, inputs: tuple[Input, ...]) -> Run:
-    found = gather(world(60), inputs, "label")
+    found = gather(world(60), inputs, config)
     torch.manual_seed(config.seed)
-    model = FusionClassifier(ModelPlan(config=config, inputs=inputs, classes=found.names, counts=found.counts))
+    model = FusionModel(ModelPlan(config=config, inputs=inputs, heads=(found.targets[""].head("", None),)))
     model.standardize_by(buffers(found.moments))
     return Run.start(model)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
 def test_the_optimiser_is_torchs_own(config: TrainConfig, name: Any, kind: str) -> None:
-    made = optimizer(nn.Linear(2, 2), replace(config, optimizer=name, lr=0.5, weight_decay=0.25))
+    made = optimizer(list(nn.Linear(2, 2).parameters()), replace(config, optimizer=name, lr=0.5, weight_decay=0.25))
     assert type(made).__name__ == kind
     assert (made.defaults["lr"], made.defaults["weight_decay"]) == (0.5, 0.25)
 
@@ -60,7 +62,7 @@ def test_each_way_of_training_learns(
 ) -> None:
     run = run_of(world, replace(config, **settings), inputs)
     fit(run, world(160, shuffle=1), None, save=None, watch=None)
-    assert evaluate(run.model, world(200, seed=1)).accuracy > 0.9
+    assert evaluate(run.model, world(200, seed=1))["accuracy"] > 0.9
 
 
 def test_batches_added_up_move_weights_as_one_batch_of_all(

@@ -9,7 +9,8 @@ import torch
 from mmdata.errors import DataError
 from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Input, parts_of
-from mmdata.train.model import FusionClassifier, ModelPlan
+from mmdata.train.model import FusionModel
+from mmdata.train.plan import Head, ModelPlan
 from mmdata.train.predict import predict
 
 INPUTS = (
@@ -21,10 +22,10 @@ INPUTS = (
 
 
 @pytest.fixture
-def model() -> FusionClassifier:
+def model() -> FusionModel:
     torch.manual_seed(2)
     config = TrainConfig(inputs={item.name: item.column for item in INPUTS}, encoders={"i": "image"}, width=8)
-    return FusionClassifier(ModelPlan(config=config, inputs=INPUTS, classes=("a", "b", "c")))
+    return FusionModel(ModelPlan(config=config, inputs=INPUTS, heads=(Head(classes=("a", "b", "c")),)))
 
 
 def rows(n: int) -> list[dict[str, np.ndarray]]:
@@ -40,7 +41,7 @@ def rows(n: int) -> list[dict[str, np.ndarray]]:
     ]
 
 
-def test_probabilities_are_those_of_the_model_whatever_is_predicted_beside(model: FusionClassifier) -> None:
+def test_probabilities_are_those_of_the_model_whatever_is_predicted_beside(model: FusionModel) -> None:
     given = rows(4)
     together = predict(model, given)
     assert together.shape == (4, 3)
@@ -55,7 +56,7 @@ def test_probabilities_are_those_of_the_model_whatever_is_predicted_beside(model
             )
 
 
-def test_what_a_sample_lacks_is_a_missing_input(model: FusionClassifier) -> None:
+def test_what_a_sample_lacks_is_a_missing_input(model: FusionModel) -> None:
     given = rows(2)
     del given[0]["x.s"], given[0]["x.t"], given[1]["x.v"], given[1]["x.i"]
     together = predict(model, given)
@@ -75,6 +76,6 @@ def test_what_a_sample_lacks_is_a_missing_input(model: FusionClassifier) -> None
         ({"x.v": np.array([1, 2, np.nan, 4, 5, 6.0])}, "'x.v' of 'k' holds NaN"),
     ],
 )
-def test_what_the_model_can_t_take_is_refused_by_name(model: FusionClassifier, row: Any, message: str) -> None:
+def test_what_the_model_can_t_take_is_refused_by_name(model: FusionModel, row: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         predict(model, [row], keys=["k"])

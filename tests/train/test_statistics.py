@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Batch, Input
 from mmdata.train.statistics import Moments, buffers, gather
 
@@ -39,9 +40,11 @@ def test_nothing_read_leaves_numbers_as_they_are() -> None:
     assert (found.mean.tolist(), found.scale().tolist()) == ([0, 0], [1, 1])
 
 
-def test_padding_and_missing_rows_do_not_count(world: Callable[..., Any], inputs: tuple[Input, ...]) -> None:
+def test_padding_and_missing_rows_do_not_count(
+    world: Callable[..., Any], inputs: tuple[Input, ...], config: TrainConfig
+) -> None:
     batches = world(50, missing=0.4)
-    found = gather(batches, inputs, "label")
+    found = gather(batches, inputs, config)
     rows = batches.rows
     image = rows["image.embedding"][rows["image.embedding.mask"]]
     speech = np.concatenate([one[:n] for one, n in zip(rows["speech.mfcc"], rows["speech.mfcc.length"], strict=True)])
@@ -51,15 +54,17 @@ def test_padding_and_missing_rows_do_not_count(world: Callable[..., Any], inputs
     np.testing.assert_allclose(scale, speech.std(axis=0), rtol=1e-5)
 
 
-def test_classes_are_sorted_and_those_without_one_are_counted(inputs: tuple[Input, ...]) -> None:
+def test_classes_are_sorted_and_those_without_one_are_counted(inputs: tuple[Input, ...], config: TrainConfig) -> None:
     labels = ["b", None, "a", "b"]
     batch: Batch = {"image.embedding": np.zeros((4, 4), np.float32), "label": labels}
-    found = gather([batch], inputs[:1], "label")
-    assert found.names == ("a", "b")
-    assert found.classes == {"b": 2, "a": 1, None: 1}
+    found = gather([batch], inputs[:1], config)
+    target = found.targets[""]
+    assert target.names == ("a", "b")
+    assert found.n_unlabelled == 1
+    assert target.classes == {"b": 2, "a": 1, None: 1}
 
 
-def test_tokens_and_pictures_are_measured_in_their_own_way() -> None:
+def test_tokens_and_pictures_are_measured_in_their_own_way(config: TrainConfig) -> None:
     inputs = (Input("t", "text.tokens", "tokens", 1), Input("i", "image.small", "image", 3, (2, 2, 3)))
     pictures = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
     batch: dict[str, Any] = {
@@ -68,8 +73,8 @@ def test_tokens_and_pictures_are_measured_in_their_own_way() -> None:
         "image.small": pictures,
         "label": ["a", "b"],
     }
-    found = gather([batch], inputs, "label")
+    found = gather([batch], inputs, config)
     assert found.n_ids == {"t": 10}
     np.testing.assert_allclose(found.moments["i"].mean, pictures.reshape(-1, 3).mean(axis=0))
     assert found.moments["i"].n == 8
-    assert (found.names, found.counts) == (("a", "b"), (1, 1))
+    assert (found.targets[""].names, found.targets[""].counts) == (("a", "b"), (1, 1))
