@@ -69,7 +69,7 @@ def _read(stream: Stream) -> dict[str, Rows]:
     """All rows in stored order; what varies in length stays a list, as its longest might be far longer than most."""
     stored = Stream(
         [stream.contents],
-        PlanOrder(replace(stream.plan, shuffle=False, tail="short")),
+        PlanOrder(replace(stream.plan, shuffle=False, tail="short", weights=None)),
         rank=0,
         world=1,
         epoch=0,
