@@ -1,0 +1,188 @@
+"""What a person with a browser sees: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Shown = Any
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--mute-audio",
+]
+HANGS_MS = 120_000
+
+
+def until(page: Page, fact: str) -> None:
+    """Wait for a fact of the page; its policy forbids Playwright's own way, which compiles texts there."""
+    deadline = time.monotonic() + HANGS_MS / 1000
+    while not page.evaluate(fact):
+        assert time.monotonic() < deadline, fact
+        page.wait_for_timeout(50)
+
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not CHROMIUM.exists() and not os.environ.get("CI"), reason="no Chromium: apt-get install chromium"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=HANGS_MS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page that must not complain, nor ask for anything elsewhere."""
+    with browser.new_context(base_url=url) as context:
+        opened = context.new_page()
+        opened.set_default_timeout(HANGS_MS)
+        said: list[str] = []
+        opened.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        opened.on("pageerror", lambda error: said.append(f"error: {error}"))
+        opened.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        opened.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith(url) else None)
+        yield opened
+        assert [each for each in said if "status of 400" not in each] == []  # which it says of a wrong condition
+
+
+def test_samples_are_opened_scrolled_and_filtered(page: Page, shown: Shown) -> None:
+    page.goto("./")
+    page.get_by_role("link", name="Samples", exact=True).click()
+    cards = page.locator("#cards > li")
+    assert cards.count() == 60
+    until(page, "document.querySelector('#cards img').naturalWidth > 0")
+    n = len(shown.open())
+    while cards.count() < n:
+        before = cards.count()
+        page.locator("#pager").scroll_into_view_if_needed()
+        until(page, f"document.querySelectorAll('#cards > li').length > {before}")
+    assert cards.evaluate_all("all => all.map(each => each.dataset.key)") == shown.open().keys()
+    page.get_by_label("Condition in SQL").fill("label = 'ring' and image.sharpness > 10")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**/samples?where=*")
+    rings = shown.open().table(["key"], where="label = 'ring' and image.sharpness > 10").num_rows
+    assert page.get_by_role("status").inner_text().startswith(f"{rings} of {n} samples")
+    page.get_by_label("Condition in SQL").fill("nonsense (")
+    with page.expect_response("**/samples?where=nonsense*") as answered:
+        page.keyboard.press("Enter")
+    assert answered.value.status == 400
+    assert "syntax error" in page.get_by_role("alert").inner_text()
+
+
+def test_a_sample_is_found_by_text_and_its_film_and_sound_play(page: Page, shown: Shown) -> None:
+    page.goto("./")
+    page.get_by_role("searchbox", name="Words in texts, keys or labels").fill("lone zebra")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name=shown.film).click()
+    until(page, "document.querySelector('video').readyState >= 1")
+    page.evaluate("document.querySelector('video').play()")
+    until(page, "document.querySelector('video').currentTime > 0.2")
+    assert page.evaluate("document.querySelector('video').videoWidth") == 160
+    page.evaluate("document.querySelector('video').currentTime = 3")  # sought by a range
+    until(page, "document.querySelector('video').currentTime >= 3 && !document.querySelector('video').seeking")
+    page.goto("sample?" + urlencode({"key": shown.spoken}))
+    page.evaluate("document.querySelector('audio').play()")
+    until(page, "document.querySelector('audio').currentTime > 0.1")
+
+
+def test_a_sample_s_steps_features_and_likes_are_shown_within_its_page(page: Page, shown: Shown) -> None:
+    page.goto("sample?" + urlencode({"key": shown.spoken}))
+    page.get_by_role("link", name="Do its steps again").click()
+    steps = page.locator("#steps li")
+    steps.first.wait_for()
+    assert "clean.text.KeepLines" in page.locator("#steps").inner_text()
+    page.locator("img.map").scroll_into_view_if_needed()
+    until(page, "document.querySelector('img.map').naturalWidth > 0")
+    page.locator("[data-cards]").scroll_into_view_if_needed()
+    alike = page.locator("[data-cards] > li")
+    alike.first.wait_for()
+    assert alike.count() == 12
+    assert alike.first.get_attribute("data-key") in (shown.hostile, shown.film, "media/films/page")
+
+
+def test_hostile_names_and_captions_stay_text(page: Page, shown: Shown) -> None:
+    for path in ("samples?q=quoted", "sample?" + urlencode({"key": shown.hostile})):
+        page.goto(path)
+        assert shown.hostile in page.locator("main").inner_text()
+        assert (
+            "<script>document.title='taken'</script> \"quoted\" & 'more' {{ 7*7 }}" in page.locator("main").inner_text()
+        )
+        assert page.locator("main script, main img[src=x]").count() == 0
+        assert "taken" not in page.title().replace(shown.hostile, "")
+
+
+def test_a_page_of_a_sample_is_saved_and_never_opened(browser: Browser, url: str, shown: Shown) -> None:
+    with browser.new_context(base_url=url, accept_downloads=True) as context:
+        opened = context.new_page()
+        opened.set_default_timeout(HANGS_MS)
+        opened.goto("sample?" + urlencode({"key": shown.page}))
+        with opened.expect_download() as saved:
+            opened.get_by_role("link", name="html file").click()
+        assert Path(saved.value.path()).read_bytes().startswith(b"<!doctype html>")
+        assert "sample" in opened.url
+
+
+def test_why_a_file_is_missing_is_told_by_its_name(page: Page) -> None:
+    page.goto("lost")
+    page.get_by_label("Part of a key or of a file's name").fill("short.txt")
+    page.get_by_role("button", name="Why is it missing?").click()
+    page.get_by_role("link", name="media/disc/short").click()
+    assert "Dropped by clean.text.KeepLength: too_short" in page.locator("main").inner_text()
+
+
+def test_the_keyboard_is_enough_and_no_page_is_wider_than_a_phone(browser: Browser, url: str, shown: Shown) -> None:
+    with browser.new_context(base_url=url, viewport={"width": 360, "height": 740}, color_scheme="dark") as context:
+        opened = context.new_page()
+        opened.set_default_timeout(HANGS_MS)
+        for path in ("./", "samples", "sample?" + urlencode({"key": shown.spoken}), "lost", "steps?key=nothing"):
+            opened.goto(path)
+            assert opened.evaluate("document.documentElement.scrollWidth") <= 360, path
+        opened.goto("samples")
+        opened.keyboard.press("Tab")
+        assert opened.evaluate("document.activeElement.textContent") == "Skip to the content"
+        opened.keyboard.press("Enter")
+        opened.keyboard.press("Tab")
+        assert opened.evaluate("document.activeElement.id") == "where"
+        unnamed = "[...document.querySelectorAll('img:not([alt]), input:not([type=hidden]), select, audio, video')]"
+        named = "each.alt !== undefined || each.labels?.length || each.ariaLabel"
+        assert opened.evaluate(f"{unnamed}.filter(each => !({named})).length") == 0
+
+
+def test_the_basics_work_without_scripts(browser: Browser, url: str, shown: Shown) -> None:
+    with browser.new_context(base_url=url, java_script_enabled=False) as context:
+        opened = context.new_page()
+        opened.set_default_timeout(HANGS_MS)
+        opened.goto("samples")
+        opened.get_by_role("link", name="Next").click()
+        opened.wait_for_url("**/samples?page=1")
+        assert opened.locator("#cards > li").count() == 60
+        opened.goto("sample?" + urlencode({"key": shown.spoken}))
+        opened.get_by_role("link", name="Do its steps again").click()
+        opened.wait_for_url("**/steps?key=*")
+        assert "clean.text.KeepLines" in opened.locator("#steps").inner_text()
