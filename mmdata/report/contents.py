@@ -20,7 +20,7 @@ from mmdata.report.facts.choosing import extremes, is_flat, spread
 from mmdata.report.facts.funnel import Funnel, counted, funnel
 from mmdata.report.facts.lanes import Timeline, timeline
 from mmdata.report.facts.projection import Projection, embeddings, project
-from mmdata.report.facts.rows import Column, Fault, StoreRows, drops, read_rows, rejects, tried
+from mmdata.report.facts.rows import Column, Fault, StoreRows, drops, read_rows, rejects, shard_arrays, tried
 from mmdata.report.facts.runs import RunFacts, longest, newest_pipeline, runs
 from mmdata.report.facts.scalars import Distribution, distributions
 from mmdata.report.facts.training import Training, read_training
@@ -298,21 +298,22 @@ def _timelines(made: Contents, showing: Showing) -> list[TimedSample]:
     for stored in showing.stored(chosen).values():
         shown = showing.shown([stored.row], LANES)[0]
         maps = {name: blob.time_map for name, blob in stored.parts.items() if blob.time_map is not None}
-        drawn = timeline(stored.key, shown.parts, stored.meta, _arrays(made, showing, stored.key, shown.parts), maps)
+        drawn = timeline(stored.key, shown.parts, stored.meta, _arrays(made, showing, stored.row, shown.parts), maps)
         if drawn is not None:
             found.append(TimedSample(shown, drawn))
     return found
 
 
-def _arrays(made: Contents, showing: Showing, key: str, shown: Sequence[Preview]) -> dict[str, Any]:
+def _arrays(made: Contents, showing: Showing, row: int, shown: Sequence[Preview]) -> dict[str, Any]:
     """A sample's features that may have times."""
     if not any(part.duration_s for part in shown):
         return {}
     found = {}
+    shard, place = made.rows.place(row)
     for name, column in made.columns.items():
-        if column.spec.dims and column.spec.varying:
-            get = partial(showing.store.arrays, name, [key], incomplete=True)
-            found[name] = column.spec, (tried(made.faults, name, get) or [None])[0]
+        if column.spec.varying:
+            arrays = tried(made.faults, f"{name} of {shard.shard}", partial(shard_arrays, showing.store, shard, column))
+            found[name] = column.spec, arrays[place] if arrays else None
     return found
 
 

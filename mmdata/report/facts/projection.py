@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
-from mmdata.report.facts.rows import Column, Fault, StoreRows, tried
+from mmdata.report.facts.rows import Column, Fault, StoreRows, shard_arrays, tried
 from mmdata.store.store import Store
 
 MOST_SHARDS = 24  # that are read for a map
@@ -45,15 +46,15 @@ def is_vector(spec: ArraySpec) -> bool:
 def project(store: Store, rows: StoreRows, column: str, faults: list[Fault], *, most: int = 1500) -> Projection | None:
     """Map an embedding of at most so many samples, evenly chosen; None where fewer than three have it."""
     chosen, vectors = list[int](), list[np.ndarray]()
-    family = rows.columns[column].family
-    having = [at for at, shard in enumerate(rows.shards) if shard.rows and family in shard.features]
+    about = rows.columns[column]
+    having = [at for at, shard in enumerate(rows.shards) if shard.rows and about.family in shard.features]
     shards = [
         having[int(at)] for at in np.unique(np.linspace(0, len(having) - 1, min(len(having), MOST_SHARDS)).round())
     ]
     each = -(-most // max(1, len(shards)))
     for at in shards:
         shard = rows.shards[at]
-        arrays = tried(faults, f"{column} of {shard.shard}", lambda: store.shard_arrays(shard, column))  # noqa: B023
+        arrays = tried(faults, f"{column} of {shard.shard}", partial(shard_arrays, store, shard, about))
         for place in evenly(range(shard.rows), each):
             array = arrays[place] if arrays else None
             if array is not None and np.isfinite(array).all():
