@@ -36,17 +36,18 @@ _LENIENCY_S = 0.25  # a codec's padding at both ends, and a container's rounding
 class DecodeAudio(Map[Blob, Audio]):
     """Decode sound to float32 [channel, time], full scale -1 to 1, at its own rate and with its own channels.
 
-    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF are read by libsndfile; AAC, and the sound track of MP4,
-    Matroska, WebM, AVI and others by FFmpeg.
+    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF are read by libsndfile; AAC, AC-3, AMR, WavPack, TTA, Wave64
+    and the sound track of MP4 (ALAC, too), Matroska, WebM, AVI, FLV, ASF (WMA), MPEG and others by FFmpeg, which is
+    told the format that the bytes are and never asked to guess it (`codec.containers.DEMUXERS` are all of them).
 
     Args:
         max_s: refuse longer sound: before decoding where the header gives a length, while decoding otherwise.
         max_samples: the same for all channels together; four bytes of memory each.
         max_bytes: refuse larger files.
         max_expansion: refuse sound whose header promises so many times its file's bytes in memory, from 64 MiB on.
-        strict: refuse what is cut short. Told exactly: WAV, RF64, AIFF, AU and CAF by the size of their data, FLAC by
-            its count of samples, Ogg by its last page (marked as such), MP4, Matroska and AVI by the size of their
-            parts. MP3 by its chain of frames. Bare AAC tells nothing.
+        strict: refuse what is cut short. Told exactly: WAV, RF64, Wave64, AIFF, AU and CAF by the size of their data,
+            FLAC, WavPack and TTA by their count of samples, Ogg by its last page (marked as such), MP4, Matroska and
+            AVI by the size of their parts. MP3 by its chain of frames. Bare AAC and AC-3 tell nothing.
 
     Raises:
         DecodeError: the bytes are no sound, are cut short or damaged, hold a NaN or an infinity, or pass a limit.
@@ -124,7 +125,8 @@ class DecodeAudio(Map[Blob, Audio]):
             self._check(int((promised_s or 0) * rate_hz), stream.codec_context.channels, rate_hz, data)
             chunks = list(self._chunks(container, stream, data))
         if not chunks:
-            raise DecodeError("its sound track is empty")
+            cut = f"it is cut short: none of {promised_s:.2f} s could be decoded" if promised_s else None
+            raise DecodeError(cut or "its sound track is empty")
         samples = np.concatenate(chunks, axis=1)
         got_s = samples.shape[1] / rate_hz
         if self.strict and promised_s is not None and got_s < promised_s - _LENIENCY_S:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 # make it read other files and addresses.
 DEMUXERS: Mapping[str, str] = {
     "audio/aac": "aac",
+    "audio/ac3": "ac3",
     "audio/aiff": "aiff",
     "audio/amr": "amr",
+    "audio/eac3": "eac3",
     "audio/flac": "flac",
     "audio/mp4": "mov",
     "audio/mpeg": "mp3",
@@ -27,6 +29,9 @@ DEMUXERS: Mapping[str, str] = {
     "audio/webm": "matroska",
     "audio/x-caf": "caf",
     "audio/x-matroska": "matroska",
+    "audio/x-tta": "tta",
+    "audio/x-w64": "w64",
+    "audio/x-wavpack": "wv",
     "video/3gpp": "mov",
     "video/mp2t": "mpegts",
     "video/mp4": "mov",
@@ -104,6 +109,19 @@ def _riff(data: bytes) -> str | None:
             size = wide if size == 0xFFFFFFFF and wide else size
             return None if size in _UNKNOWN_SIZES else _lacking(f"its {kind.decode()} chunk", size, len(data) - at - 8)
         at += 8 + size + (size & 1)
+    return "it has no data chunk"
+
+
+def _w64(data: bytes) -> str | None:
+    """Wave64's chunks, whose names are of 16 bytes and whose sizes count their heads."""
+    at = 40
+    while at + 24 <= len(data):
+        (size,) = struct.unpack_from("<Q", data, at + 16)
+        if data[at : at + 4] == b"data":
+            return None if size <= 24 else _lacking("its data chunk", size, len(data) - at)
+        if size < 24:
+            return "a chunk is smaller than its head"
+        at += -(-size // 8) * 8
     return "it has no data chunk"
 
 
@@ -226,6 +244,7 @@ _READERS: Mapping[str, Callable[[bytes], str | None]] = {
     "audio/aiff": _aiff,
     "audio/basic": _au,
     "audio/x-caf": _caf,
+    "audio/x-w64": _w64,
     "audio/mpeg": _mpeg_audio,
     "audio/ogg": _ogg,
     "video/ogg": _ogg,

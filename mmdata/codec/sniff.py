@@ -36,6 +36,9 @@ _MAGIC = (
     (b"ID3", "audio/mpeg"),
     (b".snd", "audio/basic"),
     (b"#!AMR", "audio/amr"),
+    (b"wvpk", "audio/x-wavpack"),
+    (b"TTA1", "audio/x-tta"),
+    (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0", "audio/x-w64"),
     (b"caff\0\x01", "audio/x-caf"),
     (b"MThd", "audio/midi"),
     (b"FLV\x01", "video/x-flv"),
@@ -68,7 +71,7 @@ _CONTROLS = re.compile("[\0-\x07\x0e-\x1a\x1c-\x1f]")  # those that no text has:
 
 _NAMED: Mapping[Modality, str] = {
     "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff avif heic heif jp2 jxl pnm ppm pgm pbm svg ico",
-    "audio": "wav wave flac ogg oga opus mp3 m4a m4b aac aif aiff aifc au snd amr caf wma w64 rf64",
+    "audio": "wav wave flac ogg oga opus mp3 m4a m4b aac aif aiff aifc au snd amr caf wma w64 rf64 wv tta ac3 eac3 ec3",
     "video": "mp4 m4v mov mkv webm avi mpg mpeg ts m2ts mts ogv flv wmv 3gp",
     "text": "txt text caption md",
 }
@@ -192,6 +195,9 @@ def _bare_stream(head: bytes) -> str | None:
             return "audio/aac"
         if version != 1 and layer in (1, 2) and bit_rate != 15 and rate != 3:  # Layer I begins as UTF-16's mark does
             return "audio/mpeg"
+    if head[:2] == b"\x0b\x77" and len(head) > 6 and head[4] >> 6 != 3:  # 48, 44.1 or 32 kHz
+        version = head[5] >> 3
+        return "audio/ac3" if version <= 8 else "audio/eac3" if 10 < version <= 16 else None
     if head[:1] == b"\x47" and len(head) > 376 and head[188] == head[376] == 0x47:
         return "video/mp2t"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES:

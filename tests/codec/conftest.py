@@ -53,6 +53,12 @@ def sounds() -> Made:
         "m4a": audio_file("mp4", "aac"),
         "webm": audio_file("webm", "libopus"),
         "aac": audio_file("adts", "aac"),
+        "wv": audio_file("wv", "wavpack"),
+        "tta": audio_file("tta", "tta"),
+        "w64": audio_file("w64", "pcm_s16le"),
+        "ac3": audio_file("ac3", "ac3", 48000),
+        "eac3": audio_file("eac3", "eac3", 48000),
+        "alac.m4a": audio_file("ipod", "alac"),
     }
 
 

@@ -18,6 +18,7 @@ from mmdata.testing.sounds import noise, silence, tone
 
 Made = dict[str, bytes]
 CUT_TELLS = ("wav", "24.wav", "float.wav", "rf64", "flac", "ogg", "opus", "aiff", "au", "caf", "m4a", "webm", "mp3")
+CUT_TELLS += ("wv", "tta", "w64", "alac.m4a")
 
 
 class TestDecodeAudio(StepContract):
@@ -63,7 +64,7 @@ def test_what_is_cut_short_is_refused(sounds: Made, name: str, share: float) -> 
         decoded(data[: int(len(data) * share)])
 
 
-@pytest.mark.parametrize("name", ["wav", "flac", "ogg", "opus", "aiff", "caf", "m4a"])
+@pytest.mark.parametrize("name", ["wav", "flac", "ogg", "opus", "aiff", "caf", "m4a", "wv", "w64"])
 def test_one_byte_less_is_cut_short(sounds: Made, name: str) -> None:
     with pytest.raises(DecodeError, match=r"cut short|damaged"):
         decoded(sounds[name][:-1])

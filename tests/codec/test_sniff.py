@@ -80,6 +80,10 @@ def test_files_of_every_format_are_known(pictures: Made, sounds: Made, films: Ma
         "mp3": "mpeg",
         "au": "basic",
         "caf": "x-caf",
+        "tta": "x-tta",
+        "wv": "x-wavpack",
+        "w64": "x-w64",
+        "alac.m4a": "mp4",
     }
     assert heard == {name: f"audio/{others.get(name, name)}" for name in heard}
     shown = {name: media_type(data) for name, data in films.items()}
