@@ -84,7 +84,7 @@ def test_links_lead_to_files_that_are_there(page: Path) -> None:
 def test_pipelines_of_ours_compile_and_say_how_to_run_them(path: Path) -> None:
     assert api.check(load(path, source="SOURCE")).families
     head = path.read_text().partition("\nsource:")[0]
-    assert f"mmdata run pipelines/{path.name} --source FOLDER --store out/" in head
+    assert re.search(rf"mmdata run pipelines/{path.name} --source FOLDER(/[\w.]+)? --store out/", head)
 
 
 def test_the_readme_names_every_command_and_no_other() -> None:

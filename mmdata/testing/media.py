@@ -70,18 +70,18 @@ def ogg_bytes(audio: Audio, *, kbps: int = 32) -> bytes:
     return file.getvalue()
 
 
-def mp4_bytes(frames: Frames, fps: int = 8, audio: Audio | None = None, *, crf: int = 18) -> bytes:
+def mp4_bytes(frames: Frames, fps: int = 8, audio: Audio | None = None, *, crf: int = 18, **settings: str) -> bytes:
     """An MP4 of H.264 pictures (width and height even) and, with `audio`, an AAC sound track, both from time 0.
 
-    A frame that `is_key` says is key is written as one.
+    A frame that `is_key` says is key is written as one. `settings` are of the encoder; without mbtree="0", x264 decides
+    by memory that it never wrote, and a film in some dozens has other bytes the next time.
     """
     import av
 
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        film = container.add_stream(
-            "libx264", rate=fps, options={"crf": str(crf), "flags": "+bitexact", "threads": "1"}
-        )
+        encoder = {"crf": str(crf), "flags": "+bitexact", "threads": "1", **settings}
+        film = container.add_stream("libx264", rate=fps, options=encoder)
         film.height, film.width = frames.pixels.shape[1:3]
         film.pix_fmt = "yuv420p"
         sound = container.add_stream("aac", rate=audio.rate_hz, layout=_layout(audio)) if audio is not None else None
