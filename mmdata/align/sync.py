@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from mmdata.codec.video import BrokenOff, decoded
+from mmdata.codec.video import seen
 from mmdata.codec.video.sound import DecodeSound
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio, Frames, Sample, Video
 from mmdata.core.spans import Segment, TimeMap, exact
 from mmdata.core.step import Drop, Map
-from mmdata.core.watch import View, Watch, Watching
+from mmdata.core.watch import Seeing, View, Watch, WatchFirst, Watching
 from mmdata.errors import DataError
 from mmdata.kernels import sync
 from mmdata.kernels.audio import mono, resample
@@ -68,7 +68,7 @@ class SoundOffset(Watch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignSound(Map[Sample, Sample]):
+class AlignSound(WatchFirst["Motion"], Map[Sample, Sample]):
     """Shift a sound to where its film shows what is heard, as far as `SoundOffset` is sure; other samples stay.
 
     A late sound loses its beginning, an early one gets silence before it. It is on the film's clock then: its time map
@@ -86,6 +86,7 @@ class AlignSound(Map[Sample, Sample]):
     """
 
     extra: ClassVar[str | None] = "video"
+    strict = False  # what comes before damage is enough
 
     audio: str = "audio"
     video: str = "video"
@@ -96,12 +97,28 @@ class AlignSound(Map[Sample, Sample]):
     def needs(self, parts: Collection[str] | None) -> Mapping[str, type]:  # noqa: ARG002  always the same
         return {self.audio: Audio, self.video: Video}
 
-    def map(self, sample: Sample) -> Sample | Drop:
-        audio, video = sample.parts.get(self.audio), sample.parts.get(self.video)
-        if not isinstance(audio, Audio) or not isinstance(video, Video):
-            return sample
+    @property
+    def film(self) -> str:
+        return self.video
+
+    def film_of(self, sample: Sample) -> Video | None:
+        return super().film_of(sample) if isinstance(sample.parts.get(self.audio), Audio) else None
+
+    def view(self, video: Video) -> View:  # noqa: ARG002  the same for all films
+        return SEEN
+
+    def watch(self, video: Video) -> Seeing[Motion]:
         motion = Motion(video.time_map)
-        motion.see_all(frames for _, frames in decoded(video, [SEEN]))
+        while (frames := (yield)) is not None:
+            motion.see(frames)
+        return motion
+
+    def map(self, sample: Sample) -> Sample | Drop:
+        video = self.film_of(sample)
+        return sample if video is None else self.after(sample, seen(self, video))
+
+    def after(self, sample: Sample, motion: Motion) -> Sample:
+        audio = cast(Audio, sample.parts[self.audio])
         lag = compared(motion, onsets(audio), most_s=self.max_offset_s)
         if lag.confidence < self.min_confidence or abs(lag.seconds) < self.min_offset_s:
             return sample
@@ -129,14 +146,6 @@ class Motion:
                 self.found.append(sync.directogram(self.flow(self.last, now)))
             self.last = now
             self.times_s.append(float(time_s))
-
-    def see_all(self, chunks: Iterable[Frames]) -> None:
-        """All that comes before damage."""
-        try:
-            for frames in chunks:
-                self.see(frames)
-        except BrokenOff:
-            return
 
     def changes(self) -> tuple[np.ndarray, np.ndarray]:
         """How abruptly motion changes, and when: float64 [frame] each."""

@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
-from mmdata.core.sample import Frames, Video
+from mmdata.core.sample import Frames, Sample, Video
 from mmdata.core.step import Arrays, Feature
 
 Found = TypeVar("Found")
@@ -102,6 +102,11 @@ class WatchFirst(Watches[Found]):
     def film(self) -> str | None:
         """The part that it watches."""
         return self.on
+
+    def film_of(self, sample: Sample) -> Video | None:
+        """The film of a sample that it watches; None where it has nothing to watch."""
+        part = sample.parts.get(self.film or "")
+        return part if isinstance(part, Video) else None
 
     @property
     def shares(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 from mmdata.core.pipeline import Compiled, Placed
 from mmdata.core.ports import Entry
 from mmdata.core.rng import rng_for
-from mmdata.core.sample import Sample, Video
+from mmdata.core.sample import Sample
 from mmdata.core.step import Drop, Filter, Map, RandomMap, Split
 from mmdata.engine.counts import Counts, StepTimes
 from mmdata.engine.films import Company, Films, companies
@@ -130,8 +130,8 @@ class Carrier:
             return plain
 
         def watched(value: Any, sample: Sample) -> Any:
-            video = sample.parts.get(company.part)
-            if not isinstance(video, Video):
+            video = step.film_of(sample)
+            if video is None:
                 return plain(value, sample)
             return step.after(value, self._films.found(step, video, company, entry_key=self._entry_key, key=sample.key))
 
