@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,53 @@ def test_a_film_without_sound_is_dropped_or_silent() -> None:
     assert not silence.samples.any()
     sounding = opened(mp4_bytes(moving_shapes()[0], audio=tone(1.0)))
     assert DecodeSound(track=1).map(sounding) == Drop("no_sound")
+
+
+def packets_of_sound(data: bytes) -> list[tuple[int, int, float]]:
+    """Where each packet of the sound lies, how many bytes it has, and when it is heard."""
+    import av
+
+    with av.open(io.BytesIO(data)) as container:
+        packets = [packet for packet in container.demux(container.streams.audio[0]) if packet.size]
+        return [(packet.pos or 0, packet.size, float((packet.pts or 0) * packet.time_base)) for packet in packets]
+
+
+def test_a_damaged_track_is_refused_with_the_second_or_silent_where_it_is_damaged() -> None:
+    data = mp4_bytes(moving_shapes()[0], audio=tone(1.0))
+    at, size, time_s = packets_of_sound(data)[8]
+    damaged = data[:at] + b"\xff" * size + data[at + size :]
+    with pytest.raises(DecodeError, match=rf"its sound breaks off at {time_s:.2f} s: FFmpeg can't decode it: \w"):
+        heard(damaged)
+    whole, mended = heard(data).samples[0], heard(damaged, strict=False).samples[0]
+    assert mended.shape == whole.shape
+    differ = np.flatnonzero(np.abs(mended - whole) > 0.01) / 16000
+    assert time_s - 0.07 < differ[0] < differ[-1] < time_s + 0.14  # its own 64 ms, and those that lap over it
+    assert not mended[round((time_s + 0.01) * 16000) : round((time_s + 0.05) * 16000)].any()
+
+
+def index_first(data: bytes, path: Path) -> bytes:
+    """The same MP4 with its index before its packets, so that what is left of it can be read."""
+    import av
+
+    with av.open(io.BytesIO(data)) as given, av.open(str(path), "w", options={"movflags": "faststart"}) as made:
+        copies = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                made.mux(packet)
+    return path.read_bytes()
+
+
+def test_a_track_that_ends_before_its_container_says_is_refused_or_ends_there(tmp_path: Path) -> None:
+    data = index_first(mp4_bytes(moving_shapes()[0], audio=tone(1.0)), tmp_path / "film.mp4")
+    at, _, time_s = packets_of_sound(data)[9]
+    cut = OpenVideo(strict=False).map(Blob.of(data[:at]))
+    with pytest.raises(DecodeError, match=rf"its sound is cut short: it ends at {time_s:.2f} s of 1\.0"):
+        DecodeSound().map(cut)
+    audio = DecodeSound(strict=False).map(cut)
+    assert isinstance(audio, Audio)
+    assert audio.duration_s == pytest.approx(time_s, abs=0.001)
+    np.testing.assert_array_equal(audio.samples, heard(data).samples[:, : audio.n_samples])
 
 
 def test_more_than_the_limit_is_refused() -> None:

@@ -18,10 +18,12 @@ from mmdata.core.step import Drop, Map
 from mmdata.errors import DecodeError
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
 _SILENT_HZ = 16_000
+_LENIENCY_S = Fraction(1, 4)  # a codec's padding at both ends, and a container's rounding of its length
 _JITTER_S = 0.03  # clocks of containers tick in milliseconds, and encoders pad by a block
 
 
@@ -36,6 +38,9 @@ class DecodeSound(Map[Video, Audio]):
         track: which of several, from 0. A film without it is dropped as `no_sound`.
         silent: give such a film silence of its length instead, one channel of 16 kHz.
         max_samples: refuse more of all channels together; four bytes of memory each.
+        strict: refuse a track with packets that can't be decoded, or one that ends before its container says that it
+            does, and tell the second of the film at which it breaks. Else what can't be decoded is silence, and a
+            track that is cut short ends where it ends.
 
     Raises:
         DecodeError: the track can't be decoded, or passes a limit.
@@ -51,6 +56,7 @@ class DecodeSound(Map[Video, Audio]):
     track: Annotated[int, Ge(0)] = 0
     silent: bool = False
     max_samples: Annotated[int, Gt(0)] = 1 << 29
+    strict: bool = True
 
     def map(self, video: Video) -> Audio | Drop:
         data = video.blob.data()
@@ -78,7 +84,8 @@ class DecodeSound(Map[Video, Audio]):
         """The track's pieces, each at its time: float32 [channel, time]."""
         n_channels, n_samples = stream.codec_context.channels, 0
         placed = [np.empty((n_channels, 0), np.float32)]
-        for time_s, piece in _pieces(container, stream, start_s(container, picture_track(container))):
+        start = start_s(container, picture_track(container))
+        for time_s, piece in _pieces(container, stream, start, strict=self.strict):
             first = n_samples if time_s is None else round(time_s * rate_hz)
             if abs(first - n_samples) <= _JITTER_S * rate_hz and first >= 0:
                 first = n_samples
@@ -91,17 +98,56 @@ class DecodeSound(Map[Video, Audio]):
 
 
 def _pieces(
-    container: InputContainer, stream: AudioStream, start: Fraction
+    container: InputContainer, stream: AudioStream, start: Fraction, *, strict: bool
 ) -> Iterator[tuple[Fraction | None, np.ndarray]]:
-    """The track as it is decoded: when each piece is heard, where that is known, and float32 [channel, time]."""
+    """The track as it is decoded: when each piece is heard, where that is known, and float32 [channel, time].
+
+    Raises:
+        DecodeError: the track is damaged, or ends too early, and that is not to be.
+    """
     import av
 
     context = stream.codec_context
     context.thread_count = 1
     to_float = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
-    for frame in container.decode(stream):
+    end_s = Fraction(0)
+    for frame in _frames(container, stream):
+        if isinstance(frame, str):
+            if strict:
+                raise DecodeError(f"its sound breaks off at {float(end_s):.2f} s: FFmpeg can't decode it: {frame}")
+            continue
         time_s = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base - start
+        end_s = (end_s if time_s is None else time_s) + Fraction(frame.samples, context.sample_rate)
         frame.pts = None
         for part in to_float.resample(frame):
             yield time_s, part.to_ndarray()
             time_s = None
+    promised_s = _end_s(stream, start)
+    if strict and promised_s is not None and end_s < promised_s - _LENIENCY_S:
+        raise DecodeError(f"its sound is cut short: it ends at {float(end_s):.2f} s of {float(promised_s):.2f}")
+
+
+def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame | str]:
+    """What the decoder gives out, in order; text in place of a packet, or of the rest, says why it can't be had."""
+    import av
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, ValueError) as error:
+            yield str(getattr(error, "strerror", None) or error)
+            return
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except (av.FFmpegError, ValueError) as error:
+            yield str(getattr(error, "strerror", None) or error)
+
+
+def _end_s(stream: AudioStream, start: Fraction) -> Fraction | None:
+    """When the track ends on the film's clock, as its container has it."""
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return ((stream.start_time or 0) + stream.duration) * stream.time_base - start
