@@ -101,7 +101,7 @@ def packets_of_sound(data: bytes) -> list[tuple[int, int, float]]:
     """Where each packet of the sound lies, how many bytes it has, and when it is heard."""
     import av
 
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         packets = [packet for packet in container.demux(container.streams.audio[0]) if packet.size]
         return [(packet.pos or 0, packet.size, float((packet.pts or 0) * packet.time_base)) for packet in packets]
 
@@ -123,7 +123,7 @@ def index_first(data: bytes, path: Path) -> bytes:
     """The same MP4 with its index before its packets, so that what is left of it can be read."""
     import av
 
-    with av.open(io.BytesIO(data)) as given, av.open(str(path), "w", options={"movflags": "faststart"}) as made:
+    with av.open(io.BytesIO(data), "r") as given, av.open(str(path), "w", options={"movflags": "faststart"}) as made:
         copies = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}
         for packet in given.demux():
             if packet.size:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import librosa
 import numpy as np
 import pytest
@@ -216,7 +218,7 @@ def test_spectra_side_by_side_are_those_of_each_wave_alone(
     waves = [
         rng_for(3, str(n), str(n_samples)).standard_normal(n_samples, np.float32) for n, n_samples in enumerate(lengths)
     ]
-    frames = {"n_fft": window + window % 2, "window": window, "hop": hop, "precise": precise}
+    frames: dict[str, Any] = {"n_fft": window + window % 2, "window": window, "hop": hop, "precise": precise}
     many = kernels.power_spectra(waves, **frames)
     complex_ = kernels.stfts(waves, **frames)
     assert len(many) == len(complex_) == len(waves)
