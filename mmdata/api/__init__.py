@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mmdata.engine.options import Sieve
     from mmdata.engine.progress import Watcher
     from mmdata.engine.report import RunReport
+    from mmdata.train.distributed import World
     from mmdata.train.folds import Compare
     from mmdata.train.report import FoldScore, FoldsReport, TrainReport
 
@@ -210,6 +211,9 @@ def train(
     seeds: int | None = None,
     compare: Compare | None = None,
     watch: Callable[[FoldScore], None] | None = None,
+    world: World | None = None,
+    tensorboard: bool = False,
+    importance: int = 0,
 ) -> TrainReport | FoldsReport:
     """Train as a pipeline file says, on its selection: on its splits, or in turns where it deals folds.
 
@@ -222,11 +226,16 @@ def train(
         seeds: train each model so often, from another seed.
         compare: other models to train, such as each input alone.
         watch: told of each fold's score.
+        world: the processes that train together, as `train.distributed.launched` gives them; unless said, this alone.
+        tensorboard: write for TensorBoard, too, of a training on splits.
+        importance: of a training on splits, how often each input is shuffled to say what it is worth.
 
     Raises:
-        ConfigError: the `train` section is wrong.
+        ConfigError: the `train` section is wrong, or something is asked that folds and comparisons do not have.
     """
+    from mmdata.errors import ConfigError
     from mmdata.train.config import TrainConfig
+    from mmdata.train.distributed import ALONE
     from mmdata.train.fit import train as train_
     from mmdata.train.folds import evaluate_folds, evaluate_seeds
 
@@ -234,11 +243,14 @@ def train(
     config = TrainConfig.of(settings, where=file.where)
     split = file.select.get("split")
     folds = split.get("folds") if isinstance(split, Mapping) else None
+    together: dict[str, Any] = {"compare": compare, "watch": watch, "world": world or ALONE}
+    if (folds or seeds is not None or compare is not None) and (importance or tensorboard):
+        raise ConfigError(file.where, ["importance and tensorboard are of one model on splits, without folds or seeds"])
     if folds:
-        return evaluate_folds(open(store), config, folds=folds, seeds=seeds or 1, compare=compare, watch=watch)
+        return evaluate_folds(open(store), config, folds=folds, seeds=seeds or 1, **together)
     if seeds is not None or compare is not None:
-        return evaluate_seeds(open(store), config, seeds=seeds or 1, compare=compare, watch=watch)
-    return train_(open(store), config, out=out)
+        return evaluate_seeds(open(store), config, seeds=seeds or 1, **together)
+    return train_(open(store), config, out=out, world=world or ALONE, tensorboard=tensorboard, repeats=importance)
 
 
 def recorded(store: str | os.PathLike[str], *, source: str | None = None) -> tuple[PipelineFile, str | None]:

@@ -13,6 +13,7 @@ from mmdata.cli.options import Json, PipelineArg, StoreOption
 
 if TYPE_CHECKING:
     from mmdata.config.load import PipelineFile
+    from mmdata.train.distributed import World
     from mmdata.train.folds import Compare
     from mmdata.train.report import FoldScore
 
@@ -32,11 +33,18 @@ def train(
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, help="Train so often, from other seeds; keep no model.")
     ] = None,
+    importance: Annotated[
+        int, typer.Option("--importance", min=0, metavar="N", help="Shuffle each input N times: what is it worth?")
+    ] = 0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write for TensorBoard, too, into FOLDER/tensorboard.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make the file's selection, then train on STORE as its train section says. Run again, it goes on where it was.
 
-    With --ablate, --fusions or --seeds models are compared: a line each, mean and deviation over seeds and folds.
+    With --ablate, --fusions or --seeds models are compared: a line each, mean and deviation over seeds and folds. Under
+    `torchrun -m mmdata train ...` several processes train one model.
     """
     from mmdata import api
     from mmdata.cli.screen import print_json
@@ -47,23 +55,33 @@ def train(
     if not file.train:
         raise ConfigError(file.where, ["there is no train section"])
     api.check(file)
-    if file.select:
-        api.make_selection(file, store)
-    asked = Asked(ablate=ablate, fusions=fusions, seeds=seeds)
+    asked = Asked(ablate=ablate, fusions=fusions, seeds=seeds, importance=importance, tensorboard=tensorboard)
     if out is not None and asked.is_comparison:
         raise ConfigError("--out", ["a comparison keeps no model; train the best one without --ablate and the like"])
-    report = train_from(file, store, out=out, quiet=as_json, asked=asked)
-    if as_json:
+    if importance and asked.is_comparison:
+        raise ConfigError("--importance", ["is of one model; leave out --ablate and the like"])
+    if tensorboard and out is None:
+        raise ConfigError("--tensorboard", ["goes into a folder: name one with --out"])
+    from mmdata.train.distributed import launched
+
+    with launched() as world:
+        if file.select and world.is_first:
+            api.make_selection(file, store)
+        world.wait()
+        report = train_from(file, store, out=out, quiet=as_json or not world.is_first, asked=asked, world=world)
+    if as_json and world.is_first:
         print_json({"store": store, "training": report})
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which models to compare."""
+    """Which models to compare, and what else to make of one."""
 
     ablate: bool = False
     fusions: str | None = None
     seeds: int | None = None
+    importance: int = 0
+    tensorboard: bool = False
 
     @property
     def is_comparison(self) -> bool:
@@ -81,7 +99,13 @@ class Asked:
 
 
 def train_from(
-    file: PipelineFile, store: str, *, out: Path | None = None, quiet: bool = False, asked: Asked | None = None
+    file: PipelineFile,
+    store: str,
+    *,
+    out: Path | None = None,
+    quiet: bool = False,
+    asked: Asked | None = None,
+    world: World | None = None,
 ) -> dict[str, Any]:
     """Train as a pipeline file says: on its splits, or on its folds in turns; prints the scores unless quiet."""
     from mmdata import api
@@ -92,7 +116,17 @@ def train_from(
         name, value = next(iter(score.metrics.scores.items()))
         print(f"  {score.fold} {score.model}: {name} {value:.3f}", file=sys.stderr, flush=True)
 
-    report = api.train(file, store, out=out, seeds=asked.seeds, compare=asked.compare, watch=None if quiet else told)
+    report = api.train(
+        file,
+        store,
+        out=out,
+        seeds=asked.seeds,
+        compare=asked.compare,
+        watch=None if quiet else told,
+        world=world,
+        tensorboard=asked.tensorboard,
+        importance=asked.importance,
+    )
     if not quiet:
         print(report)
     return report.to_json()

@@ -122,6 +122,11 @@ class World:
                 weight.grad = message[at : at + weight.numel()].view_as(weight).to(weight.dtype)
             at += weight.numel()
 
+    def wait(self) -> None:
+        """For all others to come here, too."""
+        if self.size > 1:
+            self._gather(torch.zeros(1, device=self.device))
+
     def check_same(self, **facts: object) -> None:
         """Compare what all ranks must have alike, by its text.
 

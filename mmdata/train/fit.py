@@ -20,6 +20,7 @@ from mmdata.train.checks import check_batch, check_form, check_split
 from mmdata.train.config import TrainConfig
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.held import HELD_BYTES, HeldStream, held
+from mmdata.train.importance import Importance, importance
 from mmdata.train.inputs import Input, plan_inputs
 from mmdata.train.judge import examine
 from mmdata.train.logs import Recorder
@@ -44,6 +45,7 @@ class Splits:
     stored: Stream
     val: Split | None
     test: Split | None
+    content: Store
 
 
 def train(
@@ -57,6 +59,7 @@ def train(
     watch: Watch | None = None,
     world: World = ALONE,
     tensorboard: bool = False,
+    repeats: int = 0,
 ) -> TrainReport:
     """Train a model on a selection's splits, keep its best epoch, and judge it.
 
@@ -74,6 +77,7 @@ def train(
         watch: told of every step and epoch.
         world: the processes that train together, as `distributed.launched` gives them; `batch_size` is of all of them.
         tensorboard: write for TensorBoard, too, into the folder's `tensorboard`.
+        repeats: how often each input is shuffled, at the end, to say what it is worth (`train.importance`); 0 is not.
 
     Raises:
         ConfigError: settings, columns or splits that can't work; a split without samples; a target that the objective
@@ -84,6 +88,8 @@ def train(
     """
     began_s = time.perf_counter()
     config = TrainConfig.of(config.to_json())
+    if repeats and not (config.test_split or config.val_split):
+        raise ConfigError("train", ["importance: inputs are shuffled in the test or validation split; there is none"])
     inputs = plan_inputs(config.inputs, store.families, config.encoders)
     check_encoders(inputs, config)
     check_form(inputs, config, store.families)
@@ -98,6 +104,8 @@ def train(
         with _recorded(run, path, watch, tensorboard=tensorboard) as told:
             fit(run, splits.train, splits.val, save=keep, watch=told)
         report = _report(run, splits, path, began_s)
+        if repeats and world.is_first:
+            report = replace(report, importance=_importance(run, splits.content, repeats, held_bytes))
     if path is not None and world.is_first:
         _write_report(path.with_name(REPORT), report)
     return report
@@ -132,7 +140,8 @@ def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYT
         "tail": "short",
         "output": "torch",
     }
-    mine, columns = {"rank": world.rank, "world": world.size}, list(config.columns)
+    mine: dict[str, Any] = {"rank": world.rank, "world": world.size}
+    columns = list(config.columns)
     shuffled = {**settings, **mine, "split": config.train_split, "weighted": config.weighted}
     train: Stream | FollowingStream
     if config.follow is None:
@@ -154,6 +163,7 @@ def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYT
         stored=stream(content, columns, split=config.train_split, shuffle=False, **settings),
         val=judges[0],
         test=judges[1],
+        content=content,
     )
 
 
@@ -202,6 +212,30 @@ def _report(run: Run, splits: Splits, path: Path | None, began_s: float) -> Trai
         seconds=time.perf_counter() - began_s,
         checkpoint=None if path is None else str(path),
     )
+
+
+def _importance(run: Run, content: Store, repeats: int, held_bytes: int) -> Importance:
+    """Of the model as it is, on the test split, or else the validation split."""
+    config = run.model.plan.config
+    judge = held(
+        stream(
+            content,
+            list(config.columns),
+            selection=config.selection,
+            split=config.test_split or config.val_split,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            tail="short",
+            output="torch",
+        ),
+        max_bytes=held_bytes,
+    )
+
+    def batches() -> Split:
+        judge.seek(epoch=0)
+        return judge
+
+    return importance(run.model, batches, score=config.judged_by, repeats=repeats, seed=config.seed, device=run.device)
 
 
 def _write_report(path: Path, report: TrainReport) -> None:

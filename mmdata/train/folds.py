@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mmdata.errors import ConfigError
 from mmdata.train.config import TrainConfig, arrangement
+from mmdata.train.distributed import ALONE, World
 from mmdata.train.fit import train
 from mmdata.train.fusion import fusion_class
 from mmdata.train.report import FoldScore, FoldsReport, shown
@@ -30,6 +31,7 @@ def evaluate_folds(
     compare: Compare | None = None,
     device: str = "cpu",
     watch: Callable[[FoldScore], None] | None = None,
+    world: World = ALONE,
 ) -> FoldsReport:
     """Train on all folds but one, judge on that one, in turns; with all inputs, and with each alone.
 
@@ -45,6 +47,7 @@ def evaluate_folds(
         compare: what else to train, besides all inputs together; each alone, unless said.
         device: "cpu", "cuda" or "cuda:N".
         watch: told of each score as it is there.
+        world: the processes that train together.
 
     Raises:
         ConfigError: fewer folds than can be told apart; and whatever `train` raises.
@@ -57,7 +60,7 @@ def evaluate_folds(
         for fold in range(folds)
         for name, seeded in _seeds(config, seeds)
     ]
-    return _evaluate(store, config, turns, compare or Compare(), device, watch)
+    return _evaluate(store, config, turns, compare or Compare(), device, watch, world)
 
 
 def evaluate_seeds(
@@ -68,6 +71,7 @@ def evaluate_seeds(
     compare: Compare | None = None,
     device: str = "cpu",
     watch: Callable[[FoldScore], None] | None = None,
+    world: World = ALONE,
 ) -> FoldsReport:
     """Train several times on the same splits, from other seeds, and judge on the test split: `evaluate_folds` says how.
 
@@ -76,7 +80,7 @@ def evaluate_seeds(
     """
     if config.test_split is None:
         raise ConfigError("train", ["test_split: models are compared on it, and there is none"])
-    return _evaluate(store, config, list(_seeds(config, seeds)), compare or Compare(), device, watch)
+    return _evaluate(store, config, list(_seeds(config, seeds)), compare or Compare(), device, watch, world)
 
 
 def _seeds(config: TrainConfig, seeds: int) -> Iterator[Turn]:
@@ -94,6 +98,7 @@ def _evaluate(
     compare: Compare,
     device: str,
     watch: Callable[[FoldScore], None] | None,
+    world: World,
 ) -> FoldsReport:
     began_s, scores = time.perf_counter(), []
     if compare.fusions and len(config.inputs) == 1:
@@ -102,7 +107,7 @@ def _evaluate(
         fusion_class(variant.fusion)  # a wrong name is told before the first is trained
     for name, settings in turns:
         for model, variant in compare.models(settings):
-            found = train(store, variant, out=None, device=device)
+            found = train(store, variant, out=None, device=device, world=world)
             if found.test is None:
                 continue
             scores.append(FoldScore(model=model, fold=name, metrics=found.test))

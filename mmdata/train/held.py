@@ -56,6 +56,10 @@ class HeldStream:
         """As the stream's."""
         return self.stream.n_steps
 
+    def seek(self, *, epoch: int, step: int = 0) -> None:
+        """As the stream's."""
+        self.stream.seek(epoch=epoch, step=step)
+
     def state_dict(self) -> dict[str, Any]:
         """As the stream's."""
         return self.stream.state_dict()

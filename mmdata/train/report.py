@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmdata.train.checkpoint import Epoch
 from mmdata.train.config import TrainConfig
 from mmdata.train.metrics import Metrics
+
+if TYPE_CHECKING:
+    from mmdata.train.importance import Importance
 
 SHOWN = {  # by objective, the scores that a person is told first
     "cross_entropy": ("accuracy", "macro_f1"),
@@ -53,6 +56,7 @@ class TrainReport:
         details: of the test split, or else of the validation split: by task (whose name is empty where there is but
             one) `classes` with their `confusion` matrix [true, predicted], rates `per_class` and `reliability` bins; of
             a reconstruction the errors of each input.
+        importance: what each input is worth; None where nobody asked.
         steps: that were taken in all. seconds: of this call. checkpoint: its file; None when nothing was written.
     """
 
@@ -70,6 +74,7 @@ class TrainReport:
     seconds: float
     checkpoint: str | None
     details: Mapping[str, Any] = field(default_factory=dict)
+    importance: Importance | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""
@@ -81,6 +86,7 @@ class TrainReport:
             "config": self.config.to_json(),
             "classes": list(self.classes),
             "history": rows,
+            **({} if self.importance is None else self.importance.to_json()),
         }
 
     def __str__(self) -> str:
@@ -95,6 +101,7 @@ class TrainReport:
             if found is not None:
                 judged = "  ".join(f"{title(name)} {found[name]:.3f}" for name in (*shown(self.config), "loss"))
                 lines.append(f"{split:<4}  {judged}  of {found.n} samples")
+        lines += [str(self.importance)] if self.importance else []
         return "\n".join([*lines, *([f"checkpoint: {self.checkpoint}"] if self.checkpoint else [])])
 
     def _objectives(self) -> Sequence[str]:
