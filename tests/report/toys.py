@@ -92,7 +92,8 @@ def _image() -> Any:
 def _value(spec: ArraySpec, value: float) -> np.ndarray:
     if not spec.dims:
         return np.array(value, np.float32)
-    return np.cos(np.arange(8, dtype=np.float32) * (value % 7)).astype(np.float32)
+    wave: np.ndarray = np.cos(np.arange(8, dtype=np.float32) * (value % 7)).astype(np.float32)
+    return wave
 
 
 def select(

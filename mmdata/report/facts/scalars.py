@@ -10,6 +10,7 @@ import numpy as np
 BINS = 32
 MOST_DISTINCT = 24  # whole numbers with no more values than this get a bar each
 TAIL = 0.005  # of the values at either end, left out of a histogram whose range they would stretch
+EXACT = 2.0**50  # below it, halves of whole numbers are float64, too
 STRETCHED = 3.0  # how much wider than without its tails a range may be
 
 
@@ -84,7 +85,8 @@ def distribution(name: str, values: np.ndarray, *, bins: int = BINS) -> Distribu
 def _edges(finite: np.ndarray, first: float, last: float, bins: int) -> np.ndarray:
     """Where bars begin and end: a bar a value where there are few whole ones, equal widths otherwise."""
     low, high = float(finite.min()), float(finite.max())
-    if high - low < MOST_DISTINCT and np.array_equal(finite, np.rint(finite)):
+    is_exact = max(-low, high) < EXACT
+    if is_exact and high - low < MOST_DISTINCT and np.array_equal(finite, np.rint(finite)):
         return np.arange(low, high + 2) - 0.5
     if high - low > STRETCHED * (last - first) > 0:
         low, high = first, last
