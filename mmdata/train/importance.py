@@ -51,9 +51,11 @@ class Importance:
         for name, drops in self.drops.items():
             spread = stdev(drops) if len(drops) > 1 else 0.0
             lines.append(f"  {name}  {mean(drops):.3f} ± {spread:.3f}")
-        for name, found in (self.attention or {}).items():
-            told = {name: found} if isinstance(found, float) else found
-            lines.append(f"attention of {name}: " + ", ".join(f"{other} {value:.3f}" for other, value in told.items()))
+        weights = {name: found for name, found in (self.attention or {}).items() if isinstance(found, float)}
+        looks = {f" of {name}": found for name, found in (self.attention or {}).items() if not isinstance(found, float)}
+        for whose, found in {"": weights, **looks}.items():
+            if found:
+                lines.append(f"attention{whose}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
         return "\n".join(lines)
 
 

@@ -48,8 +48,8 @@ def test_help_loads_neither_numpy_nor_pyarrow() -> None:
 def test_every_command_has_a_help_of_its_own() -> None:
     listed = subprocess.run([*MMDATA, "--help"], capture_output=True, text=True, check=True).stdout
     commands = [line.split()[0] for line in listed.partition("Commands:")[2].splitlines() if line.strip()]
-    expected = "run plan check try ingest features select diff asof train predict stream export ls show serve stats "
-    expected += "report trace rejects snapshot verify compact forget gc schema demo doctor"
+    expected = "run plan check try ingest features select diff asof train predict export-model stream export ls "
+    expected += "show serve stats report trace rejects snapshot verify compact forget gc schema demo doctor"
     assert commands == expected.split()
 
 
