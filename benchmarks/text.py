@@ -55,10 +55,15 @@ QUALITY = """
     - special_characters_filter: {min_ratio: 0.0, max_ratio: 0.4}
     - alphanumeric_filter: {tokenization: false, min_ratio: 0.6}
 """
-REPETITION = """
+RUNS = """
     - word_repetition_filter: {lang: en, tokenization: false, rep_len: 5, min_ratio: 0.0, max_ratio: 0.15}
     - word_repetition_filter: {lang: en, tokenization: false, rep_len: 10, min_ratio: 0.0, max_ratio: 0.10}
 """
+GRAMS = {2: 0.2, 3: 0.18, 4: 0.16, 5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.1}
+REPETITION = "\n" + "".join(
+    f"    - word_repetition_filter: {{lang: en, tokenization: false, rep_len: {n}, max_ratio: {most}}}\n"
+    for n, most in GRAMS.items()
+)
 CHAINS = {
     "rules": Chain(
         {"NormalizeText": {}, "KeepC4Lines": {}, "KeepGopherQuality": {}, "KeepGopherRepetition": {}},
@@ -67,12 +72,13 @@ CHAINS = {
     "shared": Chain(
         {"NormalizeText": {}, "KeepGopherQuality": {}, "KeepGopherRepetition": {}},
         {"FTFYFormatter": {}, "GopherQualityFilter": {}, "GopherRepetitionFilter": {}},
-        REPAIR + QUALITY + REPETITION,
+        REPAIR + QUALITY + RUNS,
     ),
     "repair": Chain({"NormalizeText": {}}, {"FTFYFormatter": {}}, REPAIR),
     "c4": Chain({"KeepC4Lines": {}}, {"C4QualityFilter": {}}),
     "quality": Chain({"KeepGopherQuality": {}}, {"GopherQualityFilter": {}}, QUALITY),
     "repetition": Chain({"KeepGopherRepetition": {}}, {"GopherRepetitionFilter": {}}, REPETITION),
+    "runs": Chain({"KeepGopherRepetition": {"top_grams": [], "repeated_grams": [[5, 0.15], [10, 0.1]]}}, juicer=RUNS),
     "fineweb": Chain({"KeepFineWebQuality": {}}, {"FineWebQualityFilter": {}}),
     "private": Chain(
         {"RedactPrivate": {"kinds": ["email", "ip"]}},

@@ -17,8 +17,10 @@ from mmdata.core.sample import Text
 from mmdata.core.step import Drop, Filter, Map
 from mmdata.kernels.text.repeats import (
     gram_codes,
+    longer_places,
     repeated,
     repeated_gram_chars,
+    repeated_places,
     top_gram_chars,
     window_sums,
 )
@@ -242,8 +244,16 @@ class KeepGopherRepetition(Filter[Text]):
             chars = window_sums(tokens.lengths, n) + n - 1
             if len(grams[n]) and top_gram_chars(grams[n], chars) > most * len(text):
                 return f"top_{n}_gram"
+        last, places = 0, None
         for n, most in self.repeated_grams:
-            if repeated_gram_chars(grams[n], window_sums(tokens.lengths, n), n) > most * len(text):
+            if places is None or n < last:
+                among = None
+            elif len(places):
+                among = longer_places(places, n - last, len(grams[n]))
+            else:  # no longer run repeats, either
+                continue
+            last, places = n, repeated_places(grams[n], among)
+            if repeated_gram_chars(grams[n], window_sums(tokens.lengths, n), n, places) > most * len(text):
                 return f"duplicated_{n}_n_grams"
         return None
 

@@ -49,25 +49,52 @@ def top_gram_chars(grams: np.ndarray, lengths: np.ndarray) -> int:
     most = int(counts.max())
     if most == 1:
         return int(lengths[0])
-    first = np.isin(grams, ordered[starts[counts == most]]).argmax()
+    frequent = ordered[starts[counts == most]]
+    first = (grams == frequent[0] if len(frequent) == 1 else np.isin(grams, frequent)).argmax()
     return int(lengths[first]) * most
 
 
-def repeated_gram_chars(grams: np.ndarray, lengths: np.ndarray, n: int) -> int:
+def repeated_places(grams: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """Where n-grams stand that occur more than once: int64 [place], ascending.
+
+    Args:
+        grams: uint64 [n-gram].
+        among: int64 [place], ascending: places that alone need be looked at; None is all.
+    """
+    looked_at = grams if among is None else grams[among]
+    ordered = np.sort(looked_at)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.empty(0, np.int64)
+    found = np.flatnonzero(np.isin(looked_at, twice))
+    return found if among is None else among[found]
+
+
+def longer_places(places: np.ndarray, more: int, n_grams: int) -> np.ndarray:
+    """Where runs that are `more` tokens longer may repeat, from where n-grams do: a run's ends repeat with it.
+
+    Args:
+        places: int64 [place], ascending, of `repeated_places`.
+        more: tokens.
+        n_grams: how many of the longer runs there are.
+    """
+    if not more:
+        return places
+    both: np.ndarray = places[np.isin(places + more, places, assume_unique=True)]
+    return both[both < n_grams]
+
+
+def repeated_gram_chars(grams: np.ndarray, lengths: np.ndarray, n: int, places: np.ndarray) -> int:
     """Characters of n-grams that occurred before, where none of them overlaps another: one that is counted is skipped.
 
     Args:
         grams: uint64 [n-gram].
         lengths: int64 [n-gram], characters of each.
         n: tokens of each.
+        places: int64 [place], of `repeated_places`.
     """
-    ordered = np.sort(grams)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(twice):
-        return 0
     chars, free = 0, 0
     seen: set[int] = set()
-    places = np.flatnonzero(np.isin(grams, twice))
     for place, gram, length in zip(places.tolist(), grams[places].tolist(), lengths[places].tolist(), strict=True):
         if place < free:
             continue

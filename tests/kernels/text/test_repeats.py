@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.kernels.text.repeats import gram_codes, repeated, repeated_gram_chars, top_gram_chars, window_sums
+from mmdata.kernels.text.repeats import (
+    gram_codes,
+    longer_places,
+    repeated,
+    repeated_gram_chars,
+    repeated_places,
+    top_gram_chars,
+    window_sums,
+)
 from mmdata.kernels.text.tokens import Tokens
 
 WORDS = st.lists(st.sampled_from(["a", "bb", "ccc"]), max_size=40)
@@ -48,9 +56,17 @@ def test_runs_that_came_before_are_counted_without_overlap(words: list[str], n: 
         else:
             seen.add(run)
             place += 1
-    assert repeated_gram_chars(grams, window_sums(tokens.lengths, n), n) == chars
+    assert repeated_gram_chars(grams, window_sums(tokens.lengths, n), n, repeated_places(grams)) == chars
 
 
 def test_window_sums_of_fewer_values_than_a_window_are_none() -> None:
     assert window_sums(np.array([1, 2]), 3).tolist() == []
     assert window_sums(np.array([1, 2, 3]), 3).tolist() == [6]
+
+
+@given(WORDS, st.integers(1, 6), st.integers(0, 6))
+def test_longer_runs_repeat_nowhere_but_where_shorter_ones_do(words: list[str], n: int, more: int) -> None:
+    codes = list(gram_codes(Tokens(words).codes, 12))
+    longer = codes[n + more - 1]
+    among = longer_places(repeated_places(codes[n - 1]), more, len(longer))
+    assert repeated_places(longer, among).tolist() == repeated_places(longer).tolist()
