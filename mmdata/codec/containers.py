@@ -6,7 +6,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mmdata.errors import DecodeError, MissingExtra
 
@@ -51,17 +51,37 @@ _KBPS = {  # by MPEG-1 or not, and layer as it is coded: Layer III is 1, Layer I
     (False, 1): _LOW_KBPS,
     (False, 2): _LOW_KBPS,
 }
+Sliced = Any  # bytes, or a `FileBytes`: what has a length and slices
+_PIECE_BYTES = 1 << 20
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer that could not seek back leaves
 
 
-def open_container(data: bytes, media_type: str) -> InputContainer:
-    """A container over bytes in memory, to be used within `ffmpeg_errors`. Nothing but these bytes is read."""
+def open_container(data: bytes | BinaryIO, media_type: str) -> InputContainer:
+    """A container over bytes or a file, to be used within `ffmpeg_errors`. Nothing but these bytes is read."""
     import av
 
-    name = "mpegvideo" if media_type == "video/mpeg" and data.startswith(b"\0\0\x01\xb3") else DEMUXERS[media_type]
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    file.seek(0)
+    name = "mpegvideo" if media_type == "video/mpeg" and file.read(4) == b"\0\0\x01\xb3" else DEMUXERS[media_type]
+    file.seek(0)
     # the empty list of protocols is a second lock on files and addresses that a container may name
     options = {"protocol_whitelist": "none", "enable_drefs": "0"} if name == "mov" else {"protocol_whitelist": "none"}
-    return av.open(io.BytesIO(data), "r", format=name, options=options, metadata_errors="replace")
+    return av.open(file, "r", format=name, options=options, metadata_errors="replace")
+
+
+class FileBytes:
+    """A file's bytes as slices, each read when it is asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, file.seek(0, io.SEEK_END)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, where: slice) -> bytes:
+        first, last, _ = where.indices(self._size)
+        self._file.seek(first)
+        return self._file.read(max(0, last - first))
 
 
 @contextmanager
@@ -83,7 +103,7 @@ def ffmpeg_errors() -> Iterator[None]:
         raise DecodeError(f"FFmpeg can't decode it: {getattr(error, 'strerror', None) or error}") from None
 
 
-def cut_short(data: bytes, media_type: str) -> str | None:
+def cut_short(data: Sliced, media_type: str) -> str | None:
     """What of a file is missing, by the sizes that its format gives; None when nothing is, or it can't be told."""
     reader = _READERS.get(media_type)
     if reader is None:
@@ -94,17 +114,33 @@ def cut_short(data: bytes, media_type: str) -> str | None:
         return "its headers break off"
 
 
+def _unpacked(form: str, data: Sliced, at: int) -> tuple[Any, ...]:
+    return struct.unpack(form, data[at : at + struct.calcsize(form)])
+
+
+def _last(word: bytes, data: Sliced) -> int:
+    """Where a word stands last; it begins with 0 where it is not there."""
+    end = len(data)
+    while end > 0:
+        first = max(0, end - _PIECE_BYTES)
+        piece: bytes = data[first : end + len(word) - 1]
+        if word in piece:
+            return first + piece.rfind(word)
+        end = first
+    return 0
+
+
 def _lacking(kind: str, size: int, there: int) -> str | None:
     return f"{kind} of {size:,} bytes has {there:,}" if size > there else None
 
 
-def _riff(data: bytes) -> str | None:
+def _riff(data: Sliced) -> str | None:
     """RIFF's chunks up to the data: WAV's samples, or AVI's list of frames."""
     wide, at = 0, 12
     while at + 8 <= len(data):
-        kind, size = struct.unpack_from("<4sI", data, at)
+        kind, size = _unpacked("<4sI", data, at)
         if kind == b"ds64":
-            (wide,) = struct.unpack_from("<Q", data, at + 16)
+            (wide,) = _unpacked("<Q", data, at + 16)
         if kind == b"data" or (kind == b"LIST" and data[at + 8 : at + 12] == b"movi"):
             size = wide if size == 0xFFFFFFFF and wide else size
             return None if size in _UNKNOWN_SIZES else _lacking(f"its {kind.decode()} chunk", size, len(data) - at - 8)
@@ -116,7 +152,7 @@ def _w64(data: bytes) -> str | None:
     """Wave64's chunks, whose names are of 16 bytes and whose sizes count their heads."""
     at = 40
     while at + 24 <= len(data):
-        (size,) = struct.unpack_from("<Q", data, at + 16)
+        (size,) = _unpacked("<Q", data, at + 16)
         if data[at : at + 4] == b"data":
             return None if size <= 24 else _lacking("its data chunk", size, len(data) - at)
         if size < 24:
@@ -125,25 +161,25 @@ def _w64(data: bytes) -> str | None:
     return "it has no data chunk"
 
 
-def _aiff(data: bytes) -> str | None:
+def _aiff(data: Sliced) -> str | None:
     at = 12
     while at + 8 <= len(data):
-        kind, size = struct.unpack_from(">4sI", data, at)
+        kind, size = _unpacked(">4sI", data, at)
         if kind == b"SSND":
             return _lacking("its SSND chunk", size, len(data) - at - 8)
         at += 8 + size + (size & 1)
     return "it has no SSND chunk"
 
 
-def _au(data: bytes) -> str | None:
-    first, size = struct.unpack_from(">II", data, 4)
+def _au(data: Sliced) -> str | None:
+    first, size = _unpacked(">II", data, 4)
     return None if size in _UNKNOWN_SIZES else _lacking("its data", size, len(data) - first)
 
 
-def _caf(data: bytes) -> str | None:
+def _caf(data: Sliced) -> str | None:
     at = 8
     while at + 12 <= len(data):
-        kind, size = struct.unpack_from(">4sq", data, at)
+        kind, size = _unpacked(">4sq", data, at)
         if kind == b"data":
             return None if size == -1 else _lacking("its data chunk", size, len(data) - at - 12)
         if size < 0:
@@ -152,14 +188,14 @@ def _caf(data: bytes) -> str | None:
     return "it has no data chunk"
 
 
-def _ogg(data: bytes) -> str | None:
+def _ogg(data: Sliced) -> str | None:
     """Whether the last page is whole and is marked as the last of its stream (RFC 3533, section 6)."""
-    at = data.rfind(b"OggS")
-    n_segments = data[at + 26]
+    at = _last(b"OggS", data)
+    n_segments = data[at + 26 : at + 27][0]
     end = at + 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
     if len(data) < end:
         return _lacking("its last page", end - at, len(data) - at)
-    return None if data[at + 5] & 4 else "its last page is not marked as the end"
+    return None if data[at + 5 : at + 6][0] & 4 else "its last page is not marked as the end"
 
 
 def _mpeg_audio(data: bytes) -> str | None:
@@ -201,13 +237,13 @@ def _mpeg_frame_bytes(header: bytes) -> int | None:
     return n_samples // 8 * 1000 * rates[index - 1] // rate_hz + (header[2] >> 1 & 1)
 
 
-def _iso_media(data: bytes) -> str | None:
+def _iso_media(data: Sliced) -> str | None:
     """ISO base media's top-level boxes (ISO/IEC 14496-12, 4.2): each whole, and a `moov` or fragments among them."""
     at, kinds = 0, set()
     while at + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
+        size, kind = _unpacked(">I4s", data, at)
         if size == 1:
-            (size,) = struct.unpack_from(">Q", data, at + 8)
+            (size,) = _unpacked(">Q", data, at + 8)
         elif size == 0:
             size = len(data) - at
         if size < 8:
@@ -219,7 +255,7 @@ def _iso_media(data: bytes) -> str | None:
     return None if b"moov" in kinds else "it has no moov box, which says where its frames lie"
 
 
-def _matroska(data: bytes) -> str | None:
+def _matroska(data: Sliced) -> str | None:
     """EBML's head and Segment (RFC 8794): whether the Segment is as long as it says."""
     at = 4
     size, at = _ebml_size(data, at)
@@ -230,9 +266,9 @@ def _matroska(data: bytes) -> str | None:
     return None if size is None else _lacking("its Segment", size, len(data) - at)
 
 
-def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
+def _ebml_size(data: Sliced, at: int) -> tuple[int | None, int]:
     """A variable-length size and where it ends; None when it is the reserved word for unknown."""
-    length = 9 - data[at].bit_length()
+    length = 9 - data[at : at + 1][0].bit_length()
     if length > 8:
         return 0, at + 1
     value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)

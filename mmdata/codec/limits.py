@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from io import SEEK_END
+from typing import BinaryIO
+
 from mmdata.core.sample import Blob
 from mmdata.errors import DecodeError
 
@@ -25,6 +28,18 @@ def read_within(blob: Blob, max_bytes: int) -> bytes:
     if not data:
         raise DecodeError("it is empty")
     return data
+
+
+def opened_within(blob: Blob, max_bytes: int) -> BinaryIO:
+    """A blob as a file, refused as `read_within` does."""
+    if blob.size > max_bytes:
+        raise DecodeError(f"it has {blob.size:,} bytes, and max_bytes is {max_bytes:,}")
+    file = blob.opened()
+    n_bytes = file.seek(0, SEEK_END)
+    if 0 < n_bytes <= max_bytes:
+        return file
+    file.close()
+    raise DecodeError(f"it has {n_bytes:,} bytes, and max_bytes is {max_bytes:,}" if n_bytes else "it is empty")
 
 
 def within(what: str, value: float, setting: str, limit: float) -> None:

@@ -6,10 +6,11 @@ then keeps the blob's own bytes. Whatever changes a part makes a new one without
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
@@ -61,12 +62,14 @@ class Blob:
         pointer: where they lie. size: how many there are, in bytes.
         load: reads them. It raises `Unreadable` when they can't be had.
         name: the file's name, a hint for messages only: what it is is sniffed from content.
+        open: opens them as a file, where they lie in one that is worth it; None from it is as none given.
     """
 
     pointer: Pointer
     size: int
     load: Callable[[], bytes]
     name: str = ""
+    open: Callable[[], BinaryIO | None] | None = field(default=None, kw_only=True, repr=False)
     _kept: list[bytes] = field(default_factory=list, init=False, repr=False)
 
     @classmethod
@@ -78,6 +81,11 @@ class Blob:
         if not self._kept:
             self._kept.append(self.load())
         return self._kept[0]
+
+    def opened(self) -> BinaryIO:
+        """The bytes as a file, which the caller closes: large ones that lie on a disk are not held in memory for it."""
+        file = None if self._kept or self.open is None else self.open()
+        return io.BytesIO(self.data()) if file is None else file
 
     @property
     def is_read(self) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mmdata.core.ports import Fault
 from mmdata.errors import Unreadable
 from mmdata.source.listing import Found, Listing, changed
 from mmdata.source.names import is_dropping, key_text, quoted
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a pipe that took a file's name can't hang us
 
@@ -77,23 +81,95 @@ class LocalPlace:
 
     def load(self, path: str, *, offset: int, size: int, whole: bool, signature: str) -> bytes:
         """`size` bytes of a file, checked against its listing before and after they are read."""
+        with self.window(path, offset=offset, size=size, whole=whole, signature=signature) as opened:
+            return opened.all()
+
+    def window(self, path: str, *, offset: int, size: int, whole: bool, signature: str) -> Window:
+        """The same piece by piece, checked whenever one is read."""
         try:
             opened = os.open(f"{self.root}/{path}", _FLAGS)
         except (OSError, ValueError) as error:
             raise Unreadable(f"{path}: {_says(error)}") from None
+        window = Window(opened, path, offset, size, whole, signature)
         try:
             if not self.follow_links and not _inside(_path_of(opened, f"{self.root}/{path}"), _real(self.root)):
                 raise Unreadable(_OUTSIDE.format(path))
-            _verify(os.fstat(opened), path, size if whole else None, signature)
-            data = _pread(opened, size, offset)
-            if len(data) != size:
-                raise Unreadable(changed(path, f"{len(data)} bytes are left of {size}"))
-            _verify(os.fstat(opened), path, size if whole else None, signature)
-        except OSError as error:
-            raise Unreadable(f"{path}: {_says(error)}") from None
-        finally:
-            os.close(opened)
+            window.verify()
+        except BaseException:
+            window.close()
+            raise
+        return window
+
+
+class Window(io.RawIOBase):
+    """A file or a range of it, which must stay what was listed for as long as it is read.
+
+    Args:
+        opened: its descriptor, closed with this. path: for messages. offset, size: of the range, in bytes.
+        whole: whether that is all of the file. signature: that it must have; "" is any.
+
+    Raises:
+        Unreadable: by every way to read, where it has become another file, or is cut short.
+    """
+
+    def __init__(self, opened: int, path: str, offset: int, size: int, whole: bool, signature: str) -> None:
+        self._opened, self._path, self._offset, self._size = opened, path, offset, size
+        self._whole, self._signature, self._at = whole, signature, 0
+
+    def all(self) -> bytes:
+        """All of it."""
+        data = self._read(self._size, 0)
+        while len(data) < self._size:  # one call gives 2 GB at most
+            data += self._read(self._size - len(data), len(data))
+        self.verify()
         return data
+
+    def verify(self) -> None:
+        """See whether it is still the file that was listed."""
+        try:
+            _verify(os.fstat(self._opened), self._path, self._size if self._whole else None, self._signature)
+        except OSError as error:
+            raise Unreadable(f"{self._path}: {_says(error)}") from None
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        if self.closed:
+            raise ValueError(f"{self._path}: it is closed")  # another file may have its descriptor by now
+        into = memoryview(buffer).cast("B")
+        n = min(len(into), max(0, self._size - self._at))
+        if not n:
+            return 0
+        data = self._read(n, self._at)
+        self.verify()
+        into[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _read(self, size: int, at: int) -> bytes:
+        try:
+            data = os.pread(self._opened, size, self._offset + at)
+        except OSError as error:
+            raise Unreadable(f"{self._path}: {_says(error)}") from None
+        if size and not data:
+            raise Unreadable(changed(self._path, f"{at} bytes are left of {self._size}"))
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._opened)
+        super().close()
 
 
 def _verify(now: os.stat_result, path: str, size: int | None, signature: str) -> None:
@@ -106,16 +182,6 @@ def _verify(now: os.stat_result, path: str, size: int | None, signature: str) ->
 
 
 _OUTSIDE = "{}: a link leads out of the source's folder; say follow_links: true to read what it names"
-
-
-def _pread(opened: int, size: int, offset: int) -> bytes:
-    data = os.pread(opened, size, offset)
-    while len(data) < size:  # one call gives 2 GB at most
-        more = os.pread(opened, size - len(data), offset + len(data))
-        if not more:
-            break
-        data += more
-    return data
 
 
 def _path_of(opened: int, path: str) -> str:

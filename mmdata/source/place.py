@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from io import RawIOBase
 from typing import Any, BinaryIO, Literal, Protocol, Self, cast
 
 import xxhash
@@ -19,6 +20,7 @@ from mmdata.source.listing import Found, Listing, changed
 from mmdata.source.names import escapes, unquoted
 
 Check = Literal["stat", "content"]
+WINDOW_BYTES = 32_000_000  # smaller members are read at once
 
 
 class Place(Protocol):
@@ -50,6 +52,9 @@ class Place(Protocol):
         Raises:
             Unreadable: they can't be had, or the file is not the one that had this signature ("" asks for none).
         """
+
+    def window(self, path: str, *, offset: int, size: int, whole: bool, signature: str) -> RawIOBase | None:
+        """The same as a file that is read piece by piece; None where pieces cost as much as all of it."""
 
 
 def place(location: str, *, follow_links: bool = False, storage_options: Mapping[str, str] | None = None) -> Place:
@@ -117,7 +122,18 @@ def blob(where: Place, member: Member) -> Blob:
     """A member's bytes, to be read when asked."""
     pointer = Pointer.parse(member.pointer)
     name = unquoted(pointer.uri).rpartition("/")[2]
-    return Blob(pointer, member.size, partial(load, where, pointer, member.size, member.signature), name)
+    about = where, pointer, member.size, member.signature
+    large = member.size >= WINDOW_BYTES and not member.signature.startswith("xxh3:")  # a digest is of all bytes
+    return Blob(pointer, member.size, partial(load, *about), name, open=partial(window, *about) if large else None)
+
+
+def window(where: Place, pointer: Pointer, size: int, signature: str) -> BinaryIO | None:
+    """The bytes that a member promised, as a file. Raises as `load` does, also while it is read."""
+    path, whole = unquoted(pointer.uri), pointer.length is None
+    if escapes(path):
+        return None  # for `load` to refuse
+    found = where.window(path, offset=pointer.offset, size=size, whole=whole, signature=signature)
+    return cast("BinaryIO | None", found)
 
 
 def load(where: Place, pointer: Pointer, size: int, signature: str) -> bytes:

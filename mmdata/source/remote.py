@@ -102,6 +102,9 @@ class RemotePlace:
         except OSError as error:
             raise Unreadable(f"{path}: {error}") from None
 
+    def window(self, path: str, *, offset: int, size: int, whole: bool, signature: str) -> None:
+        """None: a film asks for thousands of pieces."""
+
     def load(self, path: str, *, offset: int, size: int, whole: bool, signature: str) -> bytes:
         """A range of the file."""
         system, root = self._opened

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
+from mmdata.codec.containers import DEMUXERS, FileBytes, cut_short, ffmpeg_errors, open_container
 from mmdata.codec.sniff import media_type
 from mmdata.errors import DecodeError, MissingExtra
 from mmdata.testing.sounds import tone
@@ -25,6 +25,21 @@ SIZED = ("mkv", "webm", "avi", "mov", "mp4", "sound.mp4")
 def test_whole_files_are_not_called_cut_short(sounds: Made, films: Made) -> None:
     every = [*sounds.values(), *films.values()]
     assert {cut_short(data, media_type(data)) for data in every} == {None}
+
+
+def test_files_are_judged_as_their_bytes_are(sounds: Made, films: Made) -> None:
+    for data in (*sounds.values(), *films.values()):
+        kind = media_type(data)
+        if kind == "audio/mpeg":
+            continue  # sounds are held in memory
+        for size in (len(data), len(data) - 1, len(data) * 2 // 3, 40, 9, 0):
+            assert cut_short(FileBytes(io.BytesIO(data[:size])), kind) == cut_short(data[:size], kind), (kind, size)
+
+
+def test_the_last_page_is_found_however_far_it_is_from_the_end() -> None:
+    page = b"OggS\0\4" + bytes(20) + b"\1\5hello"
+    assert cut_short(page + bytes(3_000_000), "video/ogg") is None
+    assert cut_short(FileBytes(io.BytesIO(bytes(1 << 20) + page + bytes((1 << 20) - 2))), "video/ogg") is None
 
 
 @pytest.mark.parametrize("name", SIZED)

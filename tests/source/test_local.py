@@ -197,3 +197,45 @@ def test_stat_tells_what_stands_in_the_way(tmp_path: Path) -> None:
     kinds = {path: (LocalPlace(str(root)).stat(path).problem or ("",))[0] for path in ("ok", "a", "folder/secret", "b")}
     assert kinds == {"ok": "", "a": "link_outside", "folder/secret": "link_outside", "b": "missing"}
     assert LocalPlace(str(root)).stat(".").problem == ("not_a_file", ".: a folder, not a file")
+
+
+def test_a_window_gives_the_same_bytes_by_pieces(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 40
+    (tmp_path / "a").write_bytes(data)
+    signature = f"mtime:{os.stat(tmp_path / 'a').st_mtime_ns}"
+    place = LocalPlace(str(tmp_path))
+    with place.window("a", offset=0, size=len(data), whole=True, signature=signature) as window:
+        assert window.read(10) == data[:10]
+        assert (window.seek(-7, os.SEEK_END), window.read()) == (len(data) - 7, data[-7:])
+        assert (window.seek(0), window.tell(), window.read(-1)) == (0, 0, data)
+        assert window.read(5) == b""
+    with place.window("a", offset=300, size=77, whole=False, signature=signature) as window:
+        assert window.read(1000) == data[300:377]
+        assert window.seek(50, os.SEEK_SET) + window.seek(20, os.SEEK_CUR) == 120
+        assert window.read() == data[370:377]
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "other"])
+def test_a_file_that_changes_while_it_is_read_by_pieces_is_unreadable(tmp_path: Path, change: str) -> None:
+    path, data = tmp_path / "a", bytes(5000)
+    path.write_bytes(data)
+    listed = os.stat(path)
+    signature = f"mtime:{listed.st_mtime_ns}"
+    place = LocalPlace(str(tmp_path))
+    with place.window("a", offset=0, size=len(data), whole=True, signature=signature) as window:
+        assert len(window.read(1000)) == 1000
+        path.write_bytes({"longer": data + b"1", "shorter": data[:1000], "other": data[::-1]}[change])
+        os.utime(path, ns=(listed.st_atime_ns, listed.st_mtime_ns + (change == "other")))
+        with pytest.raises(Unreadable):
+            window.read(1000)
+    with pytest.raises(Unreadable):
+        place.window("a", offset=0, size=len(data), whole=True, signature=signature)
+
+
+def test_a_window_closes_its_file_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"123")
+    window = LocalPlace(str(tmp_path)).window("a", offset=0, size=3, whole=True, signature="")
+    window.close()
+    window.close()
+    with pytest.raises(ValueError, match="closed"):
+        window.read(1)

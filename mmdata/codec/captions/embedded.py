@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge
 
 from mmdata.codec.captions.cues import Cues
-from mmdata.codec.containers import ffmpeg_errors, open_container
-from mmdata.codec.sniff import HEAD_BYTES, media_type
+from mmdata.codec.video.opening import opened
 from mmdata.core.sample import Captions, Video
 from mmdata.core.step import Drop, Map
 from mmdata.errors import DecodeError
@@ -54,9 +53,8 @@ class ReadSubtitles(Map[Video, Captions]):
     required: bool = False
 
     def map(self, video: Video) -> Captions | Drop:
-        data = video.blob.data()
         cues = Cues(strict=True)
-        with ffmpeg_errors(), open_container(data, media_type(data[:HEAD_BYTES])) as container:
+        with opened(video) as container:
             tracks = [each for each in container.streams.subtitles if self.language in (None, each.language)]
             if self.track >= len(tracks):
                 return Drop("no_subtitles") if self.required else Captions(())

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from mmdata.codec.containers import ffmpeg_errors, open_container
 from mmdata.codec.limits import MIB, within
-from mmdata.codec.video.opening import kind_of, picture_track, start_s
+from mmdata.codec.video.opening import kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler, fitted
 from mmdata.codec.video.showing import Timed
 from mmdata.core.arrays import ArraySpec
@@ -75,9 +74,8 @@ class DecodeClip(RandomMap[Video, Frames]):
 
     def map(self, video: Video, rng: np.random.Generator) -> Frames | Drop:
         within("bytes of frames at this size", self.n_bytes(video), "max_bytes", self.max_bytes)
-        data = video.blob.data()
-        with ffmpeg_errors(), ExitStack() as opened:
-            reader = _Reader(data, kind_of(data, video.blob.name), opened, strict=self.strict)
+        with ExitStack() as containers:
+            reader = _Reader(video, containers, strict=self.strict)
             times_s = self._times(exact(video.duration_s) or reader.scanned_s(), rng)
             if not times_s or (self.short == "drop" and len(times_s) < self.n_frames):
                 return Drop("too_short")
@@ -120,16 +118,16 @@ class DecodeClip(RandomMap[Video, Frames]):
 
 
 class _Reader:
-    """The frames of a film that are shown at given times. Used within `ffmpeg_errors`."""
+    """The frames of a film that are shown at given times, for as long as its containers are open."""
 
-    def __init__(self, data: bytes, kind: str, opened: ExitStack, *, strict: bool) -> None:
-        self._data, self._kind, self._opened, self._strict = data, kind, opened, strict
-        self._seeks = kind not in _UNTIMED
+    def __init__(self, video: Video, containers: ExitStack, *, strict: bool) -> None:
+        self._video, self._containers, self._strict = video, containers, strict
+        self._seeks = kind_of(video) not in _UNTIMED
         self._restart()
 
     def _restart(self) -> None:
         """Begin at the film's first frame, by a container of its own: not every format can seek there."""
-        self._container = self._opened.enter_context(open_container(self._data, self._kind))
+        self._container = self._containers.enter_context(opened(self._video))
         self._stream = picture_track(self._container)
         self._tick_s = self._stream.time_base or Fraction(0)
         self._step_s = 1 / Fraction(self._stream.average_rate or 25)
@@ -142,7 +140,7 @@ class _Reader:
 
     def scanned_s(self) -> Fraction:
         """How long the picture track is, by its packets, where the container does not say."""
-        with open_container(self._data, self._kind) as container:
+        with opened(self._video) as container:
             stream = picture_track(container)
             ends = (packet.pts for packet in container.demux(stream) if packet.pts is not None)
             return max(Fraction(0), max(ends, default=0) * self._tick_s - self._start_s + self._step_s)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from mmdata.codec.containers import ffmpeg_errors, open_container
-from mmdata.codec.video.opening import kind_of, picture_track, start_s
+from mmdata.codec.containers import ffmpeg_errors
+from mmdata.codec.video.opening import kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler
 from mmdata.codec.video.showing import Showing
 from mmdata.core.sample import Blob, Pointer, Video
@@ -57,8 +57,7 @@ _ENCODER = {"preset": "veryfast", "mbtree": "0"}
 
 def key_times(video: Video) -> list[Fraction]:
     """When the film's key frames are shown, rising: where copying may begin. Nothing is decoded."""
-    data = video.blob.data()
-    with ffmpeg_errors(), _opened(data, video) as container:
+    with opened(video) as container:
         stream = picture_track(container)
         start = start_s(container, stream)
         times = [_time_s(packet, start) for packet in container.demux(stream) if packet.is_keyframe]
@@ -67,7 +66,7 @@ def key_times(video: Video) -> list[Fraction]:
 
 def is_copied(video: Video) -> bool:
     """Whether packets can be copied: not of MPEG program streams and AVI, which don't say when each frame is shown."""
-    return kind_of(video.blob.data(), video.blob.name) not in _UNTIMED
+    return kind_of(video) not in _UNTIMED
 
 
 def clip(video: Video, span: Span, *, method: Method, crf: int = 18) -> Video:
@@ -102,11 +101,6 @@ def clip(video: Video, span: Span, *, method: Method, crf: int = 18) -> Video:
     return made if method == "copy" else replace(made, rotation_deg=0, codec="h264")
 
 
-def _opened(data: bytes, video: Video) -> InputContainer:
-
-    return open_container(data, kind_of(data, video.blob.name))
-
-
 def _time_s(packet: Packet[Any], start: Fraction) -> Fraction | None:
     at = packet.dts if packet.pts is None else packet.pts
     return None if at is None or packet.time_base is None else at * packet.time_base - start
@@ -115,10 +109,9 @@ def _time_s(packet: Packet[Any], start: Fraction) -> Fraction | None:
 def _copied(video: Video, span: Span) -> bytes:
     import av
 
-    data = video.blob.data()
-    kind = kind_of(data, video.blob.name)
+    kind = kind_of(video)
     file = io.BytesIO()
-    with ffmpeg_errors(), _opened(data, video) as container:
+    with opened(video) as container:
         picture = picture_track(container)
         start = start_s(container, picture)
         tracks: list[Stream] = [picture, *_sound_tracks(container)]
@@ -205,19 +198,17 @@ def _between(
 def _encoded(video: Video, span: Span, crf: int) -> bytes:
     import av
 
-    data = video.blob.data()
     file = io.BytesIO()
-    with ExitStack() as opened:
-        opened.enter_context(ffmpeg_errors())
-        made = opened.enter_context(av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}))
-        with _opened(data, video) as pictures, _opened(data, video) as sounds:
+    with ffmpeg_errors(), ExitStack() as written:
+        made = written.enter_context(av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}))
+        with opened(video) as pictures, opened(video) as sounds:
             source, heard = picture_track(pictures), next(iter(_sound_tracks(sounds)), None)
             even = video.width % 2 == 0 and video.height % 2 == 0
             picture = _picture_into(made, source, video, "yuv420p" if even else "yuv444p", crf)
             sound = None if heard is None else _sound_into(made, heard)
             start = start_s(pictures, source)
             n_frames = 0
-            for time_s, frame in _shown(pictures, source, span, kind_of(data, video.blob.name)):
+            for time_s, frame in _shown(pictures, source, span, kind_of(video)):
                 n_frames += 1
                 made.mux(picture.encode(_timed(_pictured(frame, video, str(picture.pix_fmt)), time_s, source)))
             if not n_frames:

@@ -8,8 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from mmdata.codec.containers import ffmpeg_errors, open_container
-from mmdata.codec.video.opening import kind_of, picture_track, start_s
+from mmdata.codec.video.opening import opened, picture_track, start_s
 from mmdata.core.sample import Video
 
 
@@ -28,8 +27,7 @@ def heard(video: Video) -> Iterator[Heard]:
     Raises:
         DecodeError: it can't be decoded.
     """
-    data = video.blob.data()
-    with ffmpeg_errors(), open_container(data, kind_of(data, video.blob.name)) as container:
+    with opened(video) as container:
         from av import AudioResampler
 
         tracks = [track for track in container.streams.audio if track.codec_context is not None]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, BinaryIO, ClassVar
 
 from annotated_types import Gt
 
-from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
-from mmdata.codec.limits import MIB, read_within, within
+from mmdata.codec.containers import DEMUXERS, FileBytes, cut_short, ffmpeg_errors, open_container
+from mmdata.codec.limits import MIB, opened_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
 from mmdata.core.sample import Blob, Video
 from mmdata.core.step import Map
@@ -28,7 +30,7 @@ class OpenVideo(Map[Blob, Video]):
 
     Args:
         max_s: refuse longer films. max_pixels: refuse larger pictures. max_frames: refuse more of them.
-        max_bytes: refuse larger files; they are held in memory.
+        max_bytes: refuse larger files. Those of a disk are read piece by piece, others are held in memory.
         strict: refuse files that lack bytes of the parts that their format gives sizes for.
 
     Raises:
@@ -49,23 +51,23 @@ class OpenVideo(Map[Blob, Video]):
     strict: bool = True
 
     def map(self, blob: Blob) -> Video:
-        data = read_within(blob, self.max_bytes)
-        kind = kind_of(data, blob.name)
-        if self.strict and (fault := cut_short(data, kind)):
-            raise DecodeError(f"it is cut short: {fault}; {_ends(data, kind)}")
-        with ffmpeg_errors(), open_container(data, kind) as container:
-            video = _probe(blob, container)
+        with opened_within(blob, self.max_bytes) as file:
+            kind = kind_in(file, blob.name)
+            if self.strict and (fault := cut_short(FileBytes(file), kind)):
+                raise DecodeError(f"it is cut short: {fault}; {_ends(file, kind)}")
+            with ffmpeg_errors(), open_container(file, kind) as container:
+                video = _probe(blob, container)
         within("seconds", video.duration_s, "max_s", self.max_s)
         within("pixels", video.width * video.height, "max_pixels", self.max_pixels)
         within("frames", video.n_frames or video.duration_s * video.fps, "max_frames", self.max_frames)
         return video
 
 
-def _ends(data: bytes, kind: str) -> str:
+def _ends(file: BinaryIO, kind: str) -> str:
     """Up to where a film that is cut short has pictures, in words; nothing is decoded."""
     reached_s = Fraction(0)
     try:
-        with ffmpeg_errors(), open_container(data, kind) as container:
+        with ffmpeg_errors(), open_container(file, kind) as container:
             stream = picture_track(container)
             start = start_s(container, stream)
             for packet in container.demux(stream):
@@ -77,10 +79,27 @@ def _ends(data: bytes, kind: str) -> str:
     return f"its pictures break off at {float(reached_s):.2f} s"
 
 
-def kind_of(data: bytes, name: str) -> str:
-    kind = media_type(data[:HEAD_BYTES])
+@contextmanager
+def opened(video: Video) -> Iterator[InputContainer]:
+    """A film's container; what FFmpeg can't do with it is a DecodeError."""
+    name = video.blob.name
+    with video.blob.opened() as file, ffmpeg_errors(), open_container(file, kind_in(file, name)) as container:
+        yield container
+
+
+def kind_of(video: Video) -> str:
+    """The media type of a film's container."""
+    with video.blob.opened() as file:
+        return kind_in(file, video.blob.name)
+
+
+def kind_in(file: BinaryIO, name: str) -> str:
+    """The media type of a file's container, which is one of films. Raises DecodeError."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    kind = media_type(head)
     if kind not in DEMUXERS or kind.startswith("audio/"):
-        raise DecodeError(f"no film that is decoded here: {holds(data, name)}")
+        raise DecodeError(f"no film that is decoded here: {holds(head, name)}")
     return kind
 
 

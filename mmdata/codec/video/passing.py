@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdata.codec.containers import ffmpeg_errors, open_container
 from mmdata.codec.video import tally
-from mmdata.codec.video.opening import kind_of, picture_track
+from mmdata.codec.video.opening import opened, picture_track
 from mmdata.codec.video.scaling import PlanesOf, Scaler, fitted
 from mmdata.codec.video.showing import BrokenOff, Showing, Timed
 from mmdata.core.sample import Frames, Video
@@ -105,8 +104,7 @@ def _rolls(video: Video, views: Sequence[View], tick_s: Fraction, chunk_bytes: i
 @contextmanager
 def showing(video: Video, *, strict: bool, keys_only: bool = False) -> Iterator[Showing]:
     """A film's frames in the order they are shown; what was decoded is counted at the end."""
-    data = video.blob.data()
-    with ffmpeg_errors(), open_container(data, kind_of(data, video.blob.name)) as container:
+    with opened(video) as container:
         shown = Showing(container, picture_track(container), strict, keys_only)
         try:
             yield shown

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt
 
-from mmdata.codec.containers import ffmpeg_errors, open_container
 from mmdata.codec.limits import within
-from mmdata.codec.video.opening import kind_of, picture_track, start_s
+from mmdata.codec.video.opening import opened, picture_track, start_s
 from mmdata.core.sample import Audio, Video
 from mmdata.core.step import Drop, Map
 from mmdata.errors import DecodeError
@@ -59,8 +58,7 @@ class DecodeSound(Map[Video, Audio]):
     strict: bool = True
 
     def map(self, video: Video) -> Audio | Drop:
-        data = video.blob.data()
-        with ffmpeg_errors(), open_container(data, kind_of(data, video.blob.name)) as container:
+        with opened(video) as container:
             tracks = container.streams.audio
             if self.track >= len(tracks):
                 return self._without(video)
