@@ -18,7 +18,8 @@ def report(
         str | None, typer.Option("--selection", metavar="NAME", help="Whose splits to show; the last by name.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="FOLDER", help="What `mmdata train --out` wrote, to show it, too.")
+        list[Path] | None,
+        typer.Option("--model", metavar="PLACE", help="A folder of `mmdata train --out`, or what its --json printed."),
     ] = None,
     licence: Annotated[
         list[str] | None, typer.Option("--licence", metavar="TEXT", help="What is known of the sources' licences.")
@@ -43,7 +44,7 @@ def report(
     settings = Settings(
         title=title,
         selection=selection,
-        model=model,
+        models=tuple(model or ()),
         licences=tuple(licence or ()),
         groups=_groups(store),
         samples=samples,

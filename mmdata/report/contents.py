@@ -43,7 +43,7 @@ class Settings:
     Args:
         title: its heading; the store's name unless given.
         selection: whose splits and reasons; None is the last by name.
-        model: a folder of `mmdata train`, or its report; None shows none.
+        models: folders of `mmdata train`, or reports of it, such as what `--ablate --json` prints.
         licences: what is said of the sources' licences, in one's own words.
         groups: columns whose equal values must not be in two splits, such as the selection's own.
         samples, extremes, clusters, timelines, points: how many of the gallery, of each end of a feature, of clusters,
@@ -53,7 +53,7 @@ class Settings:
 
     title: str | None = None
     selection: str | None = None
-    model: str | Path | None = None
+    models: Sequence[str | Path] = ()
     licences: Sequence[str] = ()
     groups: Sequence[str] = ()
     samples: int = 24
@@ -136,7 +136,7 @@ class Contents:
     lost: Sequence[Lost] = ()
     runs: Sequence[RunFacts] = ()
     main_run: RunFacts | None = None
-    training: Training | None = None
+    models: Sequence[Training] = ()
     sources: Sequence[tuple[str, int]] = ()
     licences: Sequence[tuple[str, int]] = ()
     snapshots: Sequence[str] = ()
@@ -167,7 +167,7 @@ def gather(store: Store, settings: Settings) -> Contents:
     _show(made, showing)
     made.timelines = list(_timelines(made, showing))
     made.maps = list(_maps(made, showing))
-    made.training = None if settings.model is None else read_training(settings.model)
+    made.models = [read_training(place) for place in settings.models]
     _card(made, store, showing)
     made.faults = list(dict.fromkeys(made.faults))
     return made

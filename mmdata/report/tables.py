@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 from mmdata.report.contents import Contents, Map
@@ -14,7 +15,7 @@ from mmdata.report.draw.wording import count, name, number, share, shortened
 from mmdata.report.facts.groups import LEFT_OUT, Balance
 from mmdata.report.facts.lanes import Timeline
 from mmdata.report.facts.runs import newest_pipeline
-from mmdata.report.facts.training import Curve, Training
+from mmdata.report.facts.training import Confused, Curve, Training
 
 MOST_CLASSES = 60
 MOST_CONFUSED = 40
@@ -44,10 +45,13 @@ class DrawnMap:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A matrix of counts: its head, and rows of (number, class of the cell, whether it is right)."""
+    """A matrix of counts: its head, rows of (number, class of the cell, whether it is right), and rates by class."""
 
+    task: str
     head: Sequence[str]
     rows: Sequence[tuple[str, Sequence[tuple[int, str, bool]]]]
+    rate_head: Row
+    rate_rows: Sequence[Row]
 
 
 def tables(it: Contents) -> dict[str, Any]:
@@ -63,8 +67,9 @@ def tables(it: Contents) -> dict[str, Any]:
         "locations": sorted({run.location for run in it.runs if run.location}),
         "fingerprints": dict(it.runs[-1].recipe) if it.runs else {},
         "pipeline": newest_pipeline(it.runs),
+        "models": [(model, model_of(model)) for model in it.models],
     }
-    return found | _classes(it.balance) | ({} if it.training is None else _model(it.training))
+    return found | _classes(it.balance)
 
 
 def said(found: Timeline) -> list[tuple[str, float, float, str]]:
@@ -142,14 +147,22 @@ def json_within(value: object) -> Svg:
     return Svg(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _model(model: Training) -> dict[str, Any]:
-    names = list(dict.fromkeys(score for scores in model.scores.values() for score in scores))
+def model_of(model: Training) -> dict[str, Any]:
+    """What a template shows of one model."""
+    names = list(dict.fromkeys(each for scores in model.scores.values() for each in scores))
+    names = [each for each in names if any(scores.get(each) for scores in model.scores.values())]
     return {
-        "score_names": names,
+        "score_head": ["split", *(each.replace("_", " ") for each in names)],
         "score_rows": [[split, *(_cell(scores.get(each)) for each in names)] for split, scores in model.scores.items()],
-        "confusion": _confusion(model),
+        "confusions": [_confusion(one) for one in model.confusions if len(one.matrix) <= MOST_CONFUSED],
         "importance_rows": [
-            [name(key), number(value)] for key, value in sorted(model.importance.items(), key=lambda item: -item[1])
+            [name(key), number(mean(drops)), f"{number(min(drops))} to {number(max(drops))}"]
+            for key, drops in sorted(model.importance.items(), key=lambda item: -mean(item[1]))
+        ],
+        "attention_rows": [
+            [name(by), name(of), share(value, 1)]
+            for by, found in model.attention.items()
+            for of, value in sorted(found.items(), key=lambda item: -item[1])
         ],
         **_curves(model),
         **_comparison(model.comparison),
@@ -174,7 +187,7 @@ def _curves(model: Training) -> dict[str, Any]:
 def _comparison(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A column a mean; its deviation, `NAME_spread`, stands beside it."""
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "model"]
-    head = [key for key in keys if not key.endswith("_spread")]
+    head = [key for key in keys if not key.endswith(("_spread", "_low", "_high"))]
     made = [[name(row.get("model", "")), *(_mean(row, key) for key in head)] for row in rows]
     return {"comparison_head": ["model", *(key.replace("_", " ") for key in head)], "comparison_rows": made}
 
@@ -186,19 +199,18 @@ def _mean(row: Mapping[str, Any], key: str) -> str:
     return number(value) + (f" ± {number(spread)}" if isinstance(spread, int | float) else "")
 
 
-def _confusion(model: Training) -> Confusion | None:
-    matrix = model.confusion
-    if not matrix or len(matrix) > MOST_CONFUSED:
-        return None
-    labels = [*model.classes, *(f"class {at}" for at in range(len(model.classes), len(matrix)))][: len(matrix)]
-    if len(matrix) == len(model.classes) + 1:
-        labels[-1] = "unseen"
-    most = max(max(row, default=0) for row in matrix)
+def _confusion(found: Confused) -> Confusion:
+    most = max(max(row) for row in found.matrix)
     rows = [
         (label, [(n, charts.heat(n, most), at == column) for column, n in enumerate(row)])
-        for at, (label, row) in enumerate(zip(labels, matrix, strict=True))
+        for at, (label, row) in enumerate(zip(found.classes, found.matrix, strict=True))
     ]
-    return Confusion(labels, rows)
+    head = list(dict.fromkeys(key for rates in found.rates for key in rates))
+    rates = [
+        [name(label), *(_cell(one.get(key)) for key in head)]
+        for label, one in zip(found.classes, found.rates, strict=False)
+    ]
+    return Confusion(found.task, found.classes, rows, ["class", *head], rates)
 
 
 def sections(it: Contents) -> Iterator[tuple[str, str]]:
@@ -214,7 +226,7 @@ def sections(it: Contents) -> Iterator[tuple[str, str]]:
         ("map", "Maps", it.maps),
         ("losses", "Rejects and drops", it.lost),
         ("runs", "Where time went", it.main_run),
-        ("model", "Model", it.training),
+        ("model", "Models" if len(it.models) > 1 else "Model", it.models),
         ("card", "Data card", True),
     )
     yield from ((anchor, heading) for anchor, heading, there in every if there)

@@ -35,7 +35,7 @@ def test_a_report_says_the_same_in_json(mmdata: Mmdata, made: Any, tmp_path: Pat
 
 
 def test_a_report_shows_a_model(mmdata: Mmdata, made: Any, tmp_path: Path) -> None:
-    report = {"history": [{"train_loss": 1.0}], "classes": ["a", "b"], "test": {"confusion": [[3, 1], [0, 4]], "n": 8}}
+    report = {"history": [{"train_loss": 1.0}], "classes": ["a", "b"], "details": {"": {"confusion": [[3, 1], [0, 4]]}}}
     (tmp_path / "report.json").write_text(json.dumps(report))
     out = tmp_path / "r.html"
     assert mmdata("report", made.store, "-o", out, "--model", tmp_path).code == 0

@@ -350,16 +350,26 @@ def test_a_model_report_is_read_whatever_is_in_it(tmp_path: Path) -> None:
         ],
         "best_epoch": 1,
         "val": None,
-        "test": {"n": 4, "accuracy": 0.75, "confusion": [[2, 1], [0, 1]]},
-        "importance": {"picture": 0.25},
+        "test": {"n": 4, "accuracy": 0.75},
+        "details": {
+            "": {"classes": ["a"], "confusion": [[2, 1], [0, 1]], "per_class": [{"class": "a", "f1": 0.8}, {}]}
+        },
+        "importance": {"picture": 0.25, "sound": 0.5},
+        "importance_details": {"drops": {"picture": [0.2, 0.3]}},
+        "attention": {"picture": 0.9, "sound": {"picture": 0.25, "sound": "odd"}},
         "n_train": 9,
     }
     (tmp_path / "report.json").write_text(json.dumps(report))
     found = read_training(tmp_path)
     assert [list(curve.values) for curve in found.loss] == [[2.0, 1.0], [1.0, 0.5]]
     assert [list(curve.values) for curve in found.score] == [[0.5, 0.75], [0.4, None]]
-    assert (found.scores, found.confusion) == ({"test": {"n": 4, "accuracy": 0.75}}, [[2, 1], [0, 1]])
-    assert (found.importance, found.facts, found.best_epoch) == ({"picture": 0.25}, {"n_train": 9}, 1)
+    assert found.scores == {"test": {"n": 4, "accuracy": 0.75}}
+    (confused,) = found.confusions
+    assert (list(confused.classes), confused.matrix) == (["a", "class 1"], [[2, 1], [0, 1]])
+    assert list(confused.rates) == [{"f1": 0.8}, {}]
+    assert found.importance == {"picture": [0.2, 0.3], "sound": [0.5]}
+    assert found.attention == {"picture": {"picture": 0.9}, "sound": {"picture": 0.25}}
+    assert (found.facts, found.best_epoch) == ({"n_train": 9}, 1)
 
 
 def test_a_comparison_is_read_as_train_prints_it(tmp_path: Path) -> None:
@@ -376,6 +386,6 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
         read_training(tmp_path)
 
 
-@pytest.mark.parametrize("confusion", [[[1, 2], [3]], "x", [1, 2], {"counts": [[1]]}, None])
+@pytest.mark.parametrize("confusion", [[[1, 2], [3]], [[1, 2]], "x", [1, 2], {"counts": [[1]]}, None])
 def test_a_matrix_of_another_form_is_left_out(confusion: object) -> None:
-    assert training({"history": [], "confusion": confusion}).confusion in ([], [[1]])
+    assert training({"history": [], "details": {"": {"confusion": confusion}, "other": 3}}).confusions == []

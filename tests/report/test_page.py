@@ -186,7 +186,7 @@ def test_a_selection_or_model_that_is_not_there_is_refused(hostile: Store, tmp_p
     with pytest.raises(StoreError, match="there are: v1"):
         gather(hostile, Settings(selection="v2"))
     with pytest.raises(StoreError, match="mmdata train"):
-        gather(hostile, Settings(model=tmp_path))
+        gather(hostile, Settings(models=[tmp_path]))
 
 
 def test_reports_of_one_store_are_alike_and_the_store_is_not_written_to(hostile: Store, tmp_path: Path) -> None:

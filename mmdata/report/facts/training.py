@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from mmdata.errors import StoreError
 
 REPORT = "report.json"
+COUNTS = ("n", "loss", "n_unseen", "n_unlabelled")
+MOST_CURVES = 3
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,21 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Confused:
+    """What a model took for what.
+
+    Args:
+        task: its name; "" where there is but one. classes: in the order of the matrix.
+        matrix: counts, [true][predicted]. rates: of each class f1, precision, recall and n.
+    """
+
+    task: str
+    classes: Sequence[str]
+    matrix: Sequence[Sequence[int]]
+    rates: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass(frozen=True)
 class Training:
     """One model, or several side by side.
 
@@ -29,8 +46,10 @@ class Training:
         place: the file. config: settings. classes: in the order of the model's outputs.
         loss, score: curves by epoch. best_epoch: whose weights were kept.
         scores: by split, then by name. facts: the rest that is one number or text.
-        comparison: a row a model of a comparison: name, folds, accuracy and its deviation, macro F1 and its deviation.
-        confusion: counts, [true][predicted]; empty where the report has none. importance: by input.
+        comparison: a row a model of a comparison: its name, folds, and scores, NAME_spread their deviation, NAME_low
+            and NAME_high an interval.
+        confusions: of the test split, one a task that has classes.
+        importance: by input what a score loses without it, in each repeat. attention: what looks at what, how much.
     """
 
     place: str
@@ -42,8 +61,9 @@ class Training:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     comparison: Sequence[Mapping[str, Any]] = ()
-    confusion: Sequence[Sequence[int]] = ()
-    importance: Mapping[str, float] = field(default_factory=dict)
+    confusions: Sequence[Confused] = ()
+    importance: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    attention: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def read_training(place: str | Path) -> Training:
@@ -69,22 +89,20 @@ def read_training(place: str | Path) -> Training:
 def training(value: Mapping[str, Any], place: str = "") -> Training:
     """The facts of a report as JSON has it; what is not there, or of another form, is left out."""
     history = [row for row in _list(value.get("history")) if isinstance(row, dict)]
-    test = _dict(value.get("test"))
-    matrix = value.get("confusion") or test.get("confusion") or []
-    matrix = matrix.get("counts") or matrix.get("matrix") or [] if isinstance(matrix, dict) else matrix
-    importance = value.get("importance")
+    config = _dict(value.get("config"))
+    judged = [_numbers(_split(row.get("val"))) for row in history]
+    names = dict.fromkeys(name for row in judged for name in row)
+    first = [config.get("score"), "accuracy", "macro_f1", *(name for name in names if name not in COUNTS)]
+    shown = [name for name in dict.fromkeys(first) if name in names][:MOST_CURVES]
     return Training(
         place=place,
-        config=_dict(value.get("config")),
+        config=config,
         classes=[str(name) for name in _list(value.get("classes"))],
         loss=[
             Curve("training loss", [_number(row.get("train_loss")) for row in history]),
-            Curve("validation loss", [_number(_split(row.get("val")).get("loss")) for row in history]),
+            Curve("validation loss", [row.get("loss") for row in judged]),
         ],
-        score=[
-            Curve("accuracy", [_number(_split(row.get("val")).get("accuracy")) for row in history]),
-            Curve("macro F1", [_number(_split(row.get("val")).get("macro_f1")) for row in history]),
-        ],
+        score=[Curve(name.replace("_", " "), [row.get(name) for row in judged]) for name in shown],
         best_epoch=value["best_epoch"] if isinstance(value.get("best_epoch"), int) else None,
         scores={split: _numbers(_split(value.get(split))) for split in ("val", "test") if value.get(split)},
         facts={
@@ -93,9 +111,31 @@ def training(value: Mapping[str, Any], place: str = "") -> Training:
             if isinstance(value.get(name), int | float | str)
         },
         comparison=[row for row in _list(value.get("summaries")) if isinstance(row, dict)],
-        confusion=_matrix(matrix),
-        importance=_numbers(_dict(importance)),
+        confusions=list(_confusions(_dict(value.get("details")))),
+        importance=_importance(value),
+        attention={
+            str(name): _numbers(found) if isinstance(found, dict) else _numbers({str(name): found})
+            for name, found in _dict(value.get("attention")).items()
+        },
     )
+
+
+def _confusions(details: Mapping[str, Any]) -> Iterator[Confused]:
+    for task, found in details.items():
+        matrix = _matrix(_dict(found).get("confusion"))
+        if matrix:
+            classes = [str(name) for name in _list(found.get("classes"))]
+            classes += [f"class {at}" for at in range(len(classes), len(matrix))]
+            rates = [_numbers(row) for row in _list(found.get("per_class")) if isinstance(row, dict)]
+            yield Confused(str(task), classes[: len(matrix)], matrix, rates if len(rates) == len(matrix) else ())
+
+
+def _importance(value: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Every repeat's drop by input; the mean alone where there is no more."""
+    means = _numbers(_dict(value.get("importance")))
+    repeats = _dict(_dict(value.get("importance_details")).get("drops"))
+    found = {name: [_number(drop) for drop in _list(repeats.get(name))] or [mean] for name, mean in means.items()}
+    return {name: [drop for drop in drops if drop is not None] for name, drops in found.items()}
 
 
 def _list(value: object) -> list[Any]:
@@ -123,5 +163,5 @@ def _numbers(value: Mapping[str, Any]) -> dict[str, float]:
 
 def _matrix(value: object) -> list[list[int]]:
     rows = _list(value)
-    whole = all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows)
-    return [[int(n) for n in row] for row in rows] if rows and whole else []
+    square = all(isinstance(row, list) and len(row) == len(rows) for row in rows)
+    return [[int(_number(n) or 0) for n in row] for row in rows] if square else []
