@@ -16,7 +16,7 @@ import torch
 from mmdata.errors import ConfigError, RunStopped
 from mmdata.store import Store
 from mmdata.train.checkpoint import load
-from mmdata.train.config import TrainConfig
+from mmdata.train.config import Task, TrainConfig
 from mmdata.train.distributed import ALONE, World, _others_there, launched
 from mmdata.train.fit import train
 from mmdata.train.logs import LOG, read_log
@@ -41,6 +41,14 @@ CONFIGS = {
         fusion="late_weighted",
         epochs=1,
     ),
+    "tasks": replace(
+        CONFIG,
+        tasks={"corner": Task(target="label"), "group": Task(target="meta.group", objective="regression")},
+        task_weights="uncertainty",
+        epochs=1,
+    ),
+    "pairs": replace(CONFIG, objective="contrastive", epochs=1),
+    "filled": replace(CONFIG, objective="reconstruction", latent=4, epochs=1),
 }
 
 
@@ -97,7 +105,7 @@ def test_both_ranks_know_the_same_losses(two: Two) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_two_ranks_come_to_the_losses_of_one(two: Two, name: str) -> None:
     alone = trained(two.store, ALONE, config=CONFIGS[name].to_json())
-    assert len(alone["losses"]) > 4
+    assert len(alone["losses"]) > 3
     assert two.ranks[0][name]["losses"] == pytest.approx(alone["losses"], rel=CLOSE)
     assert two.ranks[0][name]["test"] == pytest.approx(alone["test"], rel=CLOSE)
 
