@@ -227,6 +227,8 @@ class TrainConfig:
         faults += [f"tasks: {name!r} holds a dot or is empty" for name in self.tasks if "." in name or not name]
         if self.task_weights == "uncertainty" and len(self.tasks) < 2:
             faults.append("task_weights: there are no tasks to weigh; name two or more under tasks")
+        if self.task_weights == "uncertainty" and any(task.weight != 1 for task in self.tasks.values()):
+            faults.append("task_weights: learned by uncertainty, or fixed as each task's weight says, not both")
         return faults + (self._pair_faults() if self.objective == "contrastive" else [])
 
     def _pair_faults(self) -> list[str]:
