@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mmdata.codec.sniff import modality_of_name
 from mmdata.core.arrays import ArraySpec
+from mmdata.errors import MMDataError
 from mmdata.report.facts import rows as facts
 from mmdata.report.facts.parts import PartFacts, parts
 from mmdata.report.facts.rows import StoreRows
@@ -106,14 +107,13 @@ class Catalog:
 
     Args:
         store: open, to be used under the lock: it is not made for threads.
-        files: the store's. known: its rows' keys, labels, parts and scalars. rows: its columns, to search.
+        files: the store's. known: its rows' keys, labels, parts and scalars.
     """
 
     store: Store
     lock: RLock
     files: Files
     known: StoreRows
-    rows: Rows
     serial: int = field(default_factory=count().__next__)
     _specs: dict[str, dict[str, ArraySpec]] = field(default_factory=dict)
     _picked: dict[str, Any] = field(default_factory=dict)
@@ -121,9 +121,8 @@ class Catalog:
     @classmethod
     def of(cls, store: Store, lock: RLock) -> Catalog:
         known = facts.read_rows(store)
-        view = StoreView(tuple(known.shards))  # the same rows, though files may be damaged
         files = Files.at(store.url, store.storage_options)
-        return cls(store, lock, files, known, store.rows(view, keep_bytes=KEEP_BYTES))
+        return cls(store, lock, files, known)
 
     def __len__(self) -> int:
         return len(self.known)
@@ -157,9 +156,14 @@ class Catalog:
     def arrays(self, number: int) -> Iterable[tuple[str, ArraySpec, np.ndarray | None, str | None]]:
         """Every feature of a row: column, form, array and why there is none."""
         shard, at = self.known.place(number)
-        for _, file in sorted(shard.features.items()):
-            specs = self._file_specs(file)
-            found, error = few.arrays_at(self.files, file, at, specs)
+        for family, file in sorted(shard.features.items()):
+            try:
+                specs = self._file_specs(file)
+                found, error = few.arrays_at(self.files, file, at, specs)
+            except (MMDataError, OSError) as problem:  # a damaged file costs what it holds
+                specs = {name: known.spec for name, known in self.known.columns.items() if known.family == family}
+                specs = specs or {family: ArraySpec()}
+                found, error = dict.fromkeys(specs), str(problem)
             yield from ((column, spec, found[column], error) for column, spec in specs.items())
 
     def array(self, number: int, column: str) -> np.ndarray | None:
@@ -170,6 +174,13 @@ class Catalog:
             if column in specs:
                 return few.arrays_at(self.files, file, at, {column: specs[column]})[0][column]
         return None
+
+    @property
+    def rows(self) -> Rows:
+        """The columns, to search. Raises StoreError where files are damaged that all of them need."""
+        view = StoreView(tuple(self.known.shards))  # the same rows as are known: others may be damaged
+        found: Rows = self._pick("rows", lambda: self.store.rows(view, keep_bytes=KEEP_BYTES))
+        return found
 
     def matching(self, where: str, most_s: float) -> np.ndarray:
         """The rows that meet a condition. Raises StoreError when it is wrong or takes longer."""

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 Shown = Any
 CHROMIUM = Path("/usr/bin/chromium")
@@ -65,7 +65,12 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
         said: list[str] = []
         opened.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         opened.on("pageerror", lambda error: said.append(f"error: {error}"))
-        opened.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+        def refused(dialog: Dialog) -> None:
+            said.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
+        opened.on("dialog", refused)
         opened.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith(url) else None)
         yield opened
         assert [each for each in said if "status of 400" not in each] == []  # which it says of a wrong condition

@@ -9,7 +9,8 @@ import pytest
 from mmdata.serve.app import serving
 from mmdata.serve.doors import is_loopback
 
-Shown, Ask = Any, Any
+Shown = Any  # the fixtures' classes; conftest can't be imported
+Ask = Any
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])

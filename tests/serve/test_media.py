@@ -8,7 +8,8 @@ import pytest
 
 from mmdata.codec.sniff import media_type
 
-Shown, Ask = Any, Any
+Shown = Any  # the fixtures' classes; conftest can't be imported
+Ask = Any
 
 
 @pytest.fixture(scope="module")

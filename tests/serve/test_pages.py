@@ -15,7 +15,8 @@ from mmdata.serve.app import serving
 from mmdata.store.store import Store
 from mmdata.testing.build import corpus
 
-Shown, Ask = Any, Any  # the fixtures' classes; conftest can't be imported
+Shown = Any  # the fixtures' classes; conftest can't be imported
+Ask = Any
 
 
 def cards(text: str) -> list[str]:
