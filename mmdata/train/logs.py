@@ -24,31 +24,37 @@ HEADER = ("step", "epoch", "loss", "lr", "samples_per_s", "data_wait")
 
 @dataclass
 class Clock:
-    """Where a run's time goes, since it was last read.
+    """Where the time of a run's epochs goes, since it was last read; what is between epochs does not count.
 
     Args:
-        waited_s: seconds of waiting for batches. began_s: when it was last read. n_samples: of all ranks, since then.
+        waited_s: of waiting for batches. busy_s: of working on them. n_samples: of all ranks.
     """
 
     waited_s: float = 0.0
-    began_s: float = 0.0
+    busy_s: float = 0.0
     n_samples: int = 0
+    _given_s: float | None = None  # when the batch in hand was given
 
     def waiting(self, batches: Iterable[T]) -> Iterator[T]:
         """The batches, and the time that each lets wait is counted."""
-        self.read()
-        source, asked_s = iter(batches), time.perf_counter()
-        for batch in source:
-            self.waited_s += time.perf_counter() - asked_s
+        asked_s = time.perf_counter()
+        for batch in batches:
+            self._given_s = time.perf_counter()
+            self.waited_s += self._given_s - asked_s
             yield batch
             asked_s = time.perf_counter()
+            self.busy_s += asked_s - self._given_s
+            self._given_s = None
+        self.waited_s += time.perf_counter() - asked_s
 
     def read(self) -> tuple[float, float]:
         """Samples a second, and the share of the time that went by waiting; starts anew."""
-        now_s = time.perf_counter()
-        passed_s = max(now_s - self.began_s, 1e-9)
-        found = self.n_samples / passed_s, min(self.waited_s / passed_s, 1.0)
-        self.waited_s, self.began_s, self.n_samples = 0.0, now_s, 0
+        if self._given_s is not None:
+            now_s = time.perf_counter()
+            self.busy_s, self._given_s = self.busy_s + now_s - self._given_s, now_s
+        passed_s = max(self.waited_s + self.busy_s, 1e-9)
+        found = self.n_samples / passed_s, self.waited_s / passed_s
+        self.waited_s, self.busy_s, self.n_samples = 0.0, 0.0, 0
         return found
 
 
