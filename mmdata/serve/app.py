@@ -106,7 +106,7 @@ class Bytes:
         """The picture or sound before or after a step that was done again."""
         key, at, side = (request.query_params.get(name, "") for name in ("key", "at", "side"))
         steps = self._replay.steps(key)
-        step = steps[int(at)] if at.isascii() and at.isdigit() and int(at) < len(steps) else None
+        step = dict(enumerate(steps)).get(int(at) if at.isascii() and at.isdigit() and len(at) < 9 else -1)
         found = None if step is None else step.before if side == "before" else step.after
         data = b"" if found is None else found.picture or found.sound
         if not data:

@@ -44,7 +44,8 @@ class Asked:
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Asked:
         """Of a URL's query; what can't be read is not asked for."""
-        texts = {name: given.get(name, "").strip()[:4000] for name in cls.__dataclass_fields__ if name != "page"}
+        texts = {name: given.get(name, "")[:4000] for name in cls.__dataclass_fields__ if name != "page"}
+        texts |= {name: texts[name].strip() for name in ("q", "where")}  # a key may begin or end with a space
         page = given.get("page", "0")
         return cls(**texts, page=int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 0)
 

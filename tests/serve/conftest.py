@@ -103,7 +103,7 @@ def asking(url: str) -> Ask:
     """Ask a server: a path, what its query holds, headers."""
     host = urlsplit(url)
 
-    def ask(path: str, *, method: str = "GET", headers: dict[str, str] | None = None, **query: str) -> Answer:
+    def ask(path: str, *, method: str = "GET", headers: dict[str, str] | None = None, **query: str | bytes) -> Answer:
         connection = http.client.HTTPConnection(str(host.hostname), host.port, timeout=120)
         try:
             connection.request(method, f"/{path}" + (f"?{urlencode(query)}" if query else ""), headers=headers or {})

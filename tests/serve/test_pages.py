@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,49 @@ def test_what_a_run_adds_is_shown_without_a_restart(
         corpus(tmp_path / "media", n=5, seed=1)
         api.run(tmp_path / "p.yaml", store=tmp_path / "store", source=tmp_path / "media")
         assert len(cards(ask("samples").text)) == 5
+
+
+ODD = [
+    "\0",
+    "\ud800",
+    "%",
+    "%%zz",
+    "'",
+    '"',
+    "\\",
+    "a" * 5000,
+    "9" * 5000,
+    "-1",
+    "1e99",
+    "../../x",
+    " ",
+    "\n",
+    "{{7*7}}",
+    "\u202e",
+]
+
+
+@pytest.mark.parametrize(
+    "path", ["samples", "sample", "steps", "lost", "media", "thumb", "feature", "source", "shown", "static/x"]
+)
+def test_no_query_is_too_odd(ask: Ask, shown: Shown, path: str) -> None:
+    names = ("q", "where", "sort", "like", "on", "selection", "split", "page", "key", "part", "column", "at", "side")
+    for odd in ODD:
+        given = odd.encode("utf-8", "surrogatepass")
+        assert ask(path, **dict.fromkeys(names, given)).status < 500, odd
+        one = {"key": shown.spoken, "side": "after"} | dict.fromkeys(("part", "column", "at", "where"), given)
+        assert ask(path, **one).status < 500, odd
+    assert ask(path + "?&&=&%&key").status < 500
+
+
+def test_many_may_ask_at_once(shown: Shown, ask_at: Any) -> None:
+    with serving(shown.open()) as url, ThreadPoolExecutor(12) as threads:
+        ask = ask_at(url)
+        asked = [
+            *({"path": ""}, {"path": "samples"}, {"path": "lost"}, {"path": "sample", "key": shown.spoken}),
+            *({"path": "samples", "q": "disc"}, {"path": "samples", "where": "image.sharpness > 20"}),
+            *({"path": "samples", "like": shown.hostile}, {"path": "thumb", "key": shown.film, "part": "film"}),
+        ]
+        answers = list(threads.map(lambda each: (str(each), ask(**each)), asked * 6))
+    assert {answer.status for _, answer in answers} == {200}
+    assert len({(each, answer.body) for each, answer in answers}) == len(asked)
