@@ -9,7 +9,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format corpora bench constraints clean
+.PHONY: help demo test lint types format corpora bench results site constraints clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -45,6 +45,12 @@ bench: .venv/.dev  ## measure against the straightforward script, and the runner
 	$(BIN)/python benchmarks/batching.py
 	$(BIN)/python benchmarks/batching.py --wait-ms 8
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/stream.py
+
+results: .venv/.dev  ## build, run and train the systems of docs/systems.md, and write docs/results.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/results.py
+
+site: .venv/.dev  ## the documents as a site, in out/site; a link that leads nowhere is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . out/site
 
 constraints:  ## renew constraints.txt: the newest of everything but torch
 	rm -rf .venv/newest && $(PYTHON) -m venv .venv/newest

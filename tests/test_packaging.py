@@ -123,8 +123,8 @@ def test_steps_name_extras_that_there_are(project: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names in a wheel that is built from a copy of what git would carry."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel that is built from a copy of what git would carry."""
     copy = tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).exists():
@@ -134,6 +134,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     code = "from setuptools.build_meta import build_wheel; build_wheel('.')"
     subprocess.run([sys.executable, "-c", code], cwd=copy, check=True, capture_output=True)
     (built,) = copy.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> list[str]:
+    """The names in the wheel."""
     return zipfile.ZipFile(built).namelist()
 
 
@@ -148,6 +154,56 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: list[str]) ->
         "mmdata",
         f"mmdata-{mmdata.__version__}",
     }
+
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+FIRST_STEPS = """
+import pkgutil, importlib, sys
+from mmdata.cli.app import main
+from mmdata.config.names import EXTRAS, known_names, missing_extra, resolve
+extra = sys.argv.pop(1)
+for name in known_names():
+    fault = missing_extra(resolve(name))
+    assert not fault or f"mmdata[{extra}]" not in fault, fault
+sys.argv[1:] = ["doctor", "."]
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    "extra",
+    ["", *(pytest.param(name, marks=pytest.mark.long) for name in EXTRAS if name not in ("all", "dev", "demo"))],
+)
+def test_the_wheel_installs_by_itself(built: Path, extra: str, tmp_path: Path) -> None:
+    """Into an environment of its own, with one extra alone: no step of that extra lacks a package, and commands run."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    python = tmp_path / "env/bin/python"
+    wanted = f"mmdata[{extra}] @ {built.as_uri()}" if extra else str(built)
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints.txt"]
+    done = subprocess.run([*pip, wanted], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/one.txt").write_text("one line")
+    told = subprocess.run([python, "-c", FIRST_STEPS, extra], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr + told.stdout
+    made = subprocess.run(
+        [tmp_path / "env/bin/mmdata", "plan", "/dev/stdin", "--source", "texts", "--store", "store"],
+        input="source: {use: source.files.Files}\nfeatures: [features.text.TextLength]\n",
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert "1 samples in 1 shards" in made.stdout
+
+
+@pytest.mark.slow
+def test_the_documents_make_a_site(tmp_path: Path) -> None:
+    """Every link leads somewhere."""
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", ".", tmp_path / "site"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Five minutes" in (tmp_path / "site/README.html").read_text()
 
 
 def test_the_licence_is_the_apache_licence_whole() -> None:
