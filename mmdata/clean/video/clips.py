@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from mmdata.codec.video.cutting import clip, is_copied, key_times
+from mmdata.codec.video.opening import kind_of
 from mmdata.core.sample import Sample, Video
 from mmdata.core.spans import Span, exact
 from mmdata.core.step import Drop
@@ -65,6 +66,11 @@ class ClipSettings:
 
 
 _LEAST_S = Fraction(1, 1000)
+
+
+def says_length(video: Video) -> bool:
+    """Whether a film's container says when it is over; of MPEG program streams FFmpeg guesses it, mostly too early."""
+    return video.duration_s > 0 and kind_of(video) != "video/mpeg"
 
 
 def end_s(video: Video, times_s: Sequence[float]) -> Fraction:

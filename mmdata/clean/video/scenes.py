@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, cast
 import numpy as np
 from annotated_types import Ge, Gt
 
-from mmdata.clean.video.clips import ClipSettings, Stretch, end_s
+from mmdata.clean.video.clips import ClipSettings, Stretch, end_s, says_length
 from mmdata.codec.video import seen
 from mmdata.core.sample import Sample, Video
 from mmdata.core.spans import exact
@@ -95,14 +95,16 @@ class SplitScenes(ClipSettings, WatchFirst[Cuts], Split[Video]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitEvery(ClipSettings, Split[Video]):
-    """Clips of one length, side by side or overlapping, with the key `KEY@START-END`. Nothing is decoded to find them.
+class SplitEvery(ClipSettings, WatchFirst[Fraction], Split[Video]):
+    """Clips of one length, side by side or overlapping, with the key `KEY@START-END`.
 
-    With `cut: copy` they begin and end at the key frames nearest to that.
+    With `cut: copy` they begin and end at the key frames nearest to that. Nothing is decoded to find them, but of MPEG
+    program streams, which don't say how long they are, and of films whose container does not.
 
     Args:
         length_s: of a clip. step_s: from the beginning of one to that of the next; None is their length.
         rest: whether the last clip may be shorter.
+        strict: refuse a film with damage, where it is decoded; else it ends there.
 
     Reference:
         Plain arithmetic.
@@ -114,12 +116,24 @@ class SplitEvery(ClipSettings, Split[Video]):
     length_s: Annotated[float, Ge(0.04)] = 10.0
     step_s: Annotated[float, Ge(0.04)] | None = None
     rest: bool = True
+    strict: bool = True
 
     def split(self, sample: Sample) -> Sequence[Sample] | Drop:
         video = sample.parts.get(self.on)
-        if not isinstance(video, Video) or video.duration_s <= 0:  # of unknown length
-            return [sample]
-        return self.clips(sample, self.on, self._stretches(exact(video.duration_s)))
+        return self.after(sample, seen(self, video)) if isinstance(video, Video) else [sample]
+
+    def view(self, video: Video) -> View | None:
+        return None if says_length(video) else View(size_px=16, grey=True, sampled=True)
+
+    def watch(self, video: Video) -> Seeing[Fraction]:
+        """When the film is over."""
+        last_s = 0.0
+        while (frames := (yield)) is not None:
+            last_s = float(frames.times_s[-1])
+        return exact(video.duration_s) if says_length(video) else exact(last_s + 1 / video.fps)
+
+    def after(self, sample: Sample, whole_s: Fraction) -> Sequence[Sample] | Drop:
+        return self.clips(sample, self.on, self._stretches(whole_s))
 
     def _stretches(self, whole: Fraction) -> list[Stretch]:
         length, step = exact(self.length_s), exact(self.length_s if self.step_s is None else self.step_s)

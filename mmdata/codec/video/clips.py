@@ -13,6 +13,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from mmdata.codec.limits import MIB, within
+from mmdata.codec.video import tally
 from mmdata.codec.video.opening import kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler, fitted
 from mmdata.codec.video.showing import Timed
@@ -86,6 +87,7 @@ class DecodeClip(RandomMap[Video, Frames]):
             for row, (is_key, frame) in zip(pixels, reader.at(times_s), strict=True):
                 row[:] = to_rgb(frame)
                 keys.append(is_key)
+            tally.count(video.blob, reader.n_frames)
         rows = np.arange(len(times_s) if self.short == "keep" else self.n_frames) % len(times_s)
         frames = Frames(pixels, np.array([float(time_s) for time_s in times_s]), np.array(keys, bool))
         return frames if len(rows) == len(times_s) else frames.rows(rows)
@@ -122,7 +124,7 @@ class _Reader:
 
     def __init__(self, video: Video, containers: ExitStack, *, strict: bool) -> None:
         self._video, self._containers, self._strict = video, containers, strict
-        self._seeks = kind_of(video) not in _UNTIMED
+        self._seeks, self.n_frames = kind_of(video) not in _UNTIMED, 0
         self._restart()
 
     def _restart(self) -> None:
@@ -189,6 +191,7 @@ class _Reader:
         """
         last: Timed | None = None
         for frame in self._container.decode(self._stream):
+            self.n_frames += 1
             if after_seek and last is None and (not frame.key_frame or frame.pts is None):
                 continue
             if self._strict and frame.is_corrupt:

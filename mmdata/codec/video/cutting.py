@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from mmdata.codec.containers import ffmpeg_errors
+from mmdata.codec.video import tally
 from mmdata.codec.video.opening import kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler
 from mmdata.codec.video.showing import Showing
@@ -208,7 +209,7 @@ def _encoded(video: Video, span: Span, crf: int) -> bytes:
             sound = None if heard is None else _sound_into(made, heard)
             start = start_s(pictures, source)
             n_frames = 0
-            for time_s, frame in _shown(pictures, source, span, kind_of(video)):
+            for time_s, frame in _shown(pictures, source, span, video):
                 n_frames += 1
                 made.mux(picture.encode(_timed(_pictured(frame, video, str(picture.pix_fmt)), time_s, source)))
             if not n_frames:
@@ -258,10 +259,10 @@ def _seek(container: InputContainer, stream: Stream, at_s: Fraction) -> None:
 
 
 def _shown(
-    container: InputContainer, stream: VideoStream, span: Span, kind: str
+    container: InputContainer, stream: VideoStream, span: Span, video: Video
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
     """The frames shown within a span, each with its time in the clip; the first one from the clip's beginning on."""
-    if kind in _INDEXED:
+    if kind_of(video) in _INDEXED:
         _seek(container, stream, span.start_s - _SOUGHT_S + start_s(container, stream))
     half_tick = (stream.time_base or Fraction(0)) / 2
     before: VideoFrame | None = None
@@ -276,6 +277,7 @@ def _shown(
             yield time_s - span.start_s, frame
         else:
             before = frame
+    tally.count(video.blob, shown.n_frames)
     if before is not None and shown.end_s > span.start_s:
         yield Fraction(0), before
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mmdata.clean.video import SplitEvery, SplitScenes
 from mmdata.codec.audio import DecodeAudio
-from mmdata.codec.video import DecodeFrames, OpenVideo, seen
+from mmdata.codec.video import DecodeFrames, OpenVideo, seen, tally
 from mmdata.codec.video.cutting import key_times
 from mmdata.core.pipeline import Pipeline
 from mmdata.core.sample import Blob, Frames, Sample, Text, Video
@@ -88,6 +88,25 @@ def test_the_last_clip_has_what_is_shown_after_the_length_that_the_container_giv
     assert whole.duration_s < 3.5  # FFmpeg guesses it by the last packet that has a time
     children = split(SplitScenes(cut="encode"), data)
     assert sum(len(DecodeFrames().map(video_of(child)).times_s) for child in children) == 95
+
+
+@pytest.mark.parametrize("rest", [True, False])
+def test_equal_clips_of_a_program_stream_reach_to_its_last_frame(rest: bool) -> None:
+    data = film_bytes(shots((30, 25, 40), 96, 64)[0], form="mpeg", codec="mpeg2video")
+    children = split(SplitEvery(length_s=0.75, rest=rest), data)
+    counts = [len(DecodeFrames().map(video_of(child)).times_s) for child in children]
+    assert counts == [18, 18, 18, 18, 18, *([5] if rest else [])]  # 95 frames, of which the container tells of 80
+    tally.take()
+    split(SplitEvery(length_s=0.75), film())
+    assert tally.take().passes == 0
+
+
+def test_clips_that_are_encoded_are_counted_as_passes_over_the_film() -> None:
+    tally.take()
+    for child in split(SplitEvery(length_s=2.0, cut="encode"), film()):
+        video_of(child).blob.data()
+    counts = tally.take()
+    assert (counts.streams, counts.passes) == (1, 3)
 
 
 def test_a_film_of_one_scene_stays_itself() -> None:
