@@ -118,13 +118,25 @@ def config() -> TrainConfig:
 
 
 def write_store(
-    folder: Path, *, n: int = 240, n_shards: int = 4, missing: float = 0.1, seed: int = 0, lacking: str = ""
+    folder: Path,
+    *,
+    n: int = 240,
+    n_shards: int = 4,
+    missing: float = 0.1,
+    seed: int = 0,
+    lacking: str = "",
+    nan: str = "",
+    tall: str = "",
 ) -> Store:
     """The small world as a store, with selections "v1" (train, val, test) and "folds" (three, grouped).
 
-    The first shard has no file of the family `lacking`, and is of a source of its own then.
+    The first shard has no file of the family `lacking`, and is of a source of its own then. The sample `nan` has a NaN
+    in its image, and the sample `tall` a text for its height, which is 3 in the south, and 1 more in the east.
     """
     rows, fp = world_rows(n, seed=seed, missing=missing), "f" * 16
+    for place, key in enumerate(rows["key"]):
+        if key == nan:
+            rows["image.embedding"][place], rows["image.embedding.mask"][place] = np.nan, True
     store = Store.create(str(folder))
     store.start_run(command="test", recipe=Recipe(fp, dict.fromkeys(SPECS, fp)))
     added: dict[str, list[DataFile]] = {"samples": [], **{family: [] for family in SPECS}}
@@ -134,7 +146,10 @@ def write_store(
             str(folder), shard=shard, fp=fp, source="other" if lacking and number == 0 else "s"
         ) as samples:
             for place in places:
-                meta = {"label": rows["label"][place], "side": rows["label"][place][:5], "group": str(place // 3)}
+                label, key = rows["label"][place], rows["key"][place]
+                height = 3.0 * label.startswith("south") + 1.0 * label.endswith("east")
+                meta = {"label": label, "side": label[:5], "group": str(place // 3), "one": 1}
+                meta["height"] = "tall" if key == tall else height
                 samples.add(Sample(rows["key"][place], {}, meta), {}, pointers={})
             added["samples"] += samples.close()
             digest = keys_digest(samples.keys)

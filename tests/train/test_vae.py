@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmdata.train.chance import Dropout
 from mmdata.train.config import TrainConfig
 from mmdata.train.inputs import Input, Part, parts_of
 from mmdata.train.judge import examine
@@ -100,7 +101,7 @@ def test_while_training_the_latent_numbers_are_drawn_and_else_their_mean(model: 
     model.plan = replace(model.plan, config=replace(CONFIG, modality_dropout=0.0))
     model.train()
     for module in model.modules():
-        if hasattr(module, "share"):
+        if isinstance(module, Dropout):
             module.share = 0.0
     one, other = model(parts), model(parts)
     assert not torch.allclose(one[:, :19], other[:, :19])

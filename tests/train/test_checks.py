@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mmdata.errors import ConfigError, DataError, Incomplete, SchemaMismatch
+from mmdata.store import Store, selections
+from mmdata.store.files import Files
+from mmdata.train.checkpoint import load, load_model, save
+from mmdata.train.config import Task, TrainConfig
+from mmdata.train.fit import train
+from mmdata.train.judge import examine
+from mmdata.train.model import FusionModel
+from mmdata.train.predict import predict, said
+from mmdata.train.report import TrainReport
+from tests.train.conftest import SPECS
+
+Build = Callable[..., Store]
+
+
+class NoStep:
+    """Fails when the first step is taken."""
+
+    def step(self, step: int, loss: float) -> None:
+        raise AssertionError("a step was taken")
+
+    def epoch(self, epoch: object) -> None:
+        """Never comes to it."""
+
+
+@pytest.fixture
+def config(config: TrainConfig) -> TrainConfig:
+    return replace(config, selection="v1", epochs=4, batch_size=24, lr=2e-2)
+
+
+TASKS = {
+    "side": Task(target="meta.side", objective="binary"),
+    "height": Task(target="meta.height", objective="regression"),
+    "corner": Task(target="label"),
+}
+LEARNED: dict[str, tuple[dict[str, Any], str, float]] = {  # settings, a score, and what it is better than
+    "binary": ({"objective": "binary", "target": "meta.side", "positive": "north"}, "f1", 0.8),
+    "regression": ({"objective": "regression", "target": "meta.height"}, "pearson", 0.7),
+    "l1": ({"objective": "regression", "target": "meta.height", "regression_loss": "l1"}, "spearman", 0.7),
+    "contrastive": ({"objective": "contrastive"}, "recall@10", 0.25),
+    "reconstruction": ({"objective": "reconstruction", "latent": 4, "kl_weight": 0.01}, "mse", 0.4),
+    "tasks": ({"tasks": TASKS, "task_weights": "uncertainty", "score": "height.r2"}, "corner.accuracy", 0.6),
+}
+
+
+@pytest.fixture(scope="module", params=LEARNED)
+def trained(request: pytest.FixtureRequest, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Each objective, trained on the small world."""
+    settings, score, bound = LEARNED[request.param]
+    columns = {"image": "image.embedding", "speech": "speech.mfcc"}
+    config = TrainConfig(
+        inputs=columns, width=16, hidden=(16,), epochs=8, batch_size=24, lr=2e-2, seed=3, selection="v1", **settings
+    )
+    folder = tmp_path_factory.mktemp(request.param)
+    return train(store, config, out=folder), folder, score, bound
+
+
+def test_each_objective_learns_keeps_its_best_epoch_and_tells_its_scores(trained: Any) -> None:
+    report, _, score, bound = trained
+    assert isinstance(report, TrainReport)
+    assert report.test is not None
+    assert set(report.test.scores) == set(report.config.scores) - {"loss"}
+    found = report.test[score]
+    assert found < bound if score == "mse" else found > bound
+    judged = [row.val[report.config.judged_by] for row in report.history if row.val is not None]
+    sign = -1 if report.config.judged_by in {"rmse", "mse"} else 1
+    assert sign * judged[report.best_epoch] == max(sign * value for value in judged)
+    assert f"  of {report.test.n} samples" in str(report)
+    assert report.to_json()["test"][score] == found
+
+
+def test_a_checkpoint_says_what_was_learned_and_judges_the_same(trained: Any, store: Store) -> None:
+    from mmdata.train.fit import open_splits
+
+    report, folder, _, _ = trained
+    model = load_model(folder / "checkpoint.pt")
+    assert model.plan.config == report.config
+    test = open_splits(store, report.config).test
+    assert test is not None
+    assert examine(model, test) == (report.test, report.details)
+
+
+def test_a_finished_run_goes_on_with_what_its_loss_has_learned(trained: Any, store: Store) -> None:
+    report, folder, _, _ = trained
+    state = load(folder / "checkpoint.pt")
+    longer = train(store, replace(report.config, epochs=9), out=folder)
+    assert longer.history[:8] == report.history
+    assert len(longer.history) == 9
+    save(folder / "checkpoint.pt", state)
+
+
+def test_what_is_predicted_is_in_peoples_terms(trained: Any) -> None:
+    report, folder, _, _ = trained
+    model = load_model(folder / "checkpoint.pt")
+    rows: list[dict[str, np.ndarray]] = [
+        {"image.embedding": np.full(4, 3.0), "speech.mfcc": np.full((5, 3), 3.0)},
+        {"speech.mfcc": np.zeros((2, 3))},
+    ]
+    answers = said(model, rows)
+    kind = report.config.objective
+    if report.config.tasks:
+        assert [answers[0][name].keys() for name in TASKS] == [
+            {"class", "probability", "probabilities"},
+            {"value"},
+            {"class", "probability", "probabilities"},
+        ]
+        assert (answers[0]["corner"]["class"], answers[1]["side"].keys()) == ("southeast", answers[0]["side"].keys())
+    elif kind == "binary":
+        assert model.plan.classes == ("south", "north")
+        assert answers[0]["class"] == "south"
+        assert sum(answers[1]["probabilities"].values()) == pytest.approx(1)
+    elif kind == "regression":
+        assert answers[0]["value"] == pytest.approx(4, abs=1.5)  # south and east: 3 + 1
+        assert predict(model, rows).shape == (2, 1)
+    elif kind == "contrastive":
+        assert [list(one["embedding"]) for one in answers] == [["image", "speech"], ["speech"]]
+        assert np.linalg.norm(answers[0]["embedding"]["image"]) == pytest.approx(1)
+    else:
+        assert [one["filled"] for one in answers] == [[], ["image.embedding"]]
+        assert np.shape(answers[1]["reconstruction"]["image.embedding"]) == (4,)
+        np.testing.assert_allclose(answers[0]["reconstruction"]["image.embedding"], 3, atol=1.5)
+
+
+def test_a_checkpoint_of_weights_that_are_no_numbers_is_refused(
+    store: Store, config: TrainConfig, tmp_path: Path
+) -> None:
+    train(store, replace(config, epochs=1), out=tmp_path)
+    state = load(tmp_path / "checkpoint.pt")
+    state.best["heads.0.0.0.bias"][1] = torch.nan
+    save(tmp_path / "checkpoint.pt", state)
+    with pytest.raises(SchemaMismatch, match=r"weights 'heads\.0\.0\.0\.bias' hold NaN or infinity"):
+        load_model(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"target": "meta.nothing"}, r"'meta\.nothing'"),
+        ({"target": "key"}, r"target: each of \d+ samples has a class of its own in 'key'"),
+        ({"target": "source"}, r"target: 'source' has at least two classes .* not 1: 's'; split 'train'"),
+        ({"target": "image.embedding"}, r"target: 'image\.embedding' has \('feature',\) a sample"),
+        ({"objective": "binary"}, r"'label' has 4 classes, and binary tells two apart: 'northeast', .* cross_entropy"),
+        ({"objective": "binary", "target": "source"}, r"'source' has at least two classes"),
+        (
+            {"objective": "binary", "target": "meta.side", "positive": "nort"},
+            r"positive: 'meta\.side' has no class 'nort', did you mean 'north'",
+        ),
+        ({"objective": "regression"}, r"target: 'label' of 's/\d+' is '\w+': a regression needs finite numbers"),
+        ({"objective": "regression", "target": "meta.one"}, r"'meta\.one' is 1 for every sample"),
+        ({"objective": "regression", "target": "parent"}, r"no sample has a number in 'parent'"),
+        (
+            {"tasks": {"a": Task(target="label"), "b": Task(target="label", objective="regression")}},
+            r"tasks\.b\.target: 'label' of",
+        ),
+        ({"objective": "contrastive", "sides": (("image",), ("spech",))}, "sides: no input 'spech', did you mean"),
+        ({"objective": "contrastive", "inputs": {"image": "image.embedding"}}, "sides: say which of image"),
+        ({"objective": "contrastive", "batch_size": 1}, "batch_size: a pair is told from others"),
+        ({"score": "mae"}, "score: no 'mae' is counted here"),
+        ({"task_weights": "uncertainty"}, "task_weights: there are no tasks"),
+    ],
+    ids=str,
+)
+def test_what_an_objective_can_not_learn_is_refused_before_the_first_step(
+    store: Store, config: TrainConfig, settings: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        train(store, replace(config, **settings), out=None, watch=NoStep())
+
+
+@pytest.mark.parametrize("objective", ["cross_entropy", "contrastive", "reconstruction"])
+def test_a_shard_without_a_family_is_refused_whatever_is_learned(
+    build_store: Build, config: TrainConfig, objective: Any
+) -> None:
+    store = build_store(n=40, lacking="speech.mfcc")
+    with pytest.raises(Incomplete, match=r"source 'other'.*speech\.mfcc|speech\.mfcc.*source 'other'"):
+        train(store, replace(config, objective=objective), out=None)
+
+
+def test_sides_that_no_sample_has_both_of_are_refused(build_store: Build, config: TrainConfig) -> None:
+    with pytest.raises(ConfigError, match=r"inputs\.image: no sample|0 samples of .* have both image and speech"):
+        train(build_store(n=30, missing=1.0), replace(config, objective="contrastive"), out=None)
+
+
+def in_split(store: Store, split: str) -> str:
+    """A sample of it that has an image."""
+    rows = selections.read(Files.at(store.url), "v1").to_pylist()
+    return next(str(row["key"]) for row in rows if row["split"] == split)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("objective", ["regression", "contrastive", "reconstruction"])
+def test_an_input_that_is_no_number_is_refused_by_name_in_every_split(
+    build_store: Build, store: Store, config: TrainConfig, objective: Any, split: str
+) -> None:
+    key = in_split(store, split)  # who goes where is a hash of the key
+    asked, store = replace(config, objective=objective, target="meta.height"), build_store(nan=key)
+    with pytest.raises(DataError, match=rf"'image\.embedding' of '{key}' holds NaN or infinity"):
+        train(store, asked, out=None, watch=NoStep())
+
+
+@pytest.mark.parametrize(("split", "error"), [("train", ConfigError), ("val", DataError)])
+def test_a_target_that_is_no_number_is_refused_before_the_first_step(
+    build_store: Build, store: Store, config: TrainConfig, split: str, error: type[Exception]
+) -> None:
+    key = in_split(store, split)
+    asked, store = replace(config, objective="regression", target="meta.height"), build_store(tall=key)
+    with pytest.raises(error, match=rf"'meta\.height' of '{key}' is 'tall': a regression needs finite numbers"):
+        train(store, asked, out=None, watch=NoStep())
+
+
+def test_sizes_that_disagree_are_refused_by_name(store: Store, config: TrainConfig, tmp_path: Path) -> None:
+    train(store, replace(config, epochs=1), out=tmp_path)
+    model: FusionModel = load_model(tmp_path / "checkpoint.pt")
+    batch: dict[str, Any] = {"key": ["k"], "image.embedding": np.zeros((1, 5)), "speech.mfcc": np.zeros((1, 2, 3))}
+    batch |= {"speech.mfcc.length": np.array([2]), "label": ["northeast"]}
+    with pytest.raises(DataError, match=r"'image\.embedding' has 5 numbers a row, and the model takes 4"):
+        examine(model, [batch])
+    assert SPECS["image.embedding"].shape == (4,)
