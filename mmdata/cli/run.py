@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mmdata.cli.options import (
     Device,
     Executor,
@@ -42,27 +44,30 @@ def run(
     from mmdata.cli.screen import finish, summary
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
+    from mmdata.engine.starting import early
     from mmdata.store.without_pandas import leave_pandas_alone
 
     file = load(pipeline, source=source)
-    leave_pandas_alone()
-    with progress(quiet=as_json) as watch:
-        report = api.run(
-            file,
-            store=store,
-            source=source,
-            executor=executor.value,
-            workers=workers,
-            scheduler=scheduler,
-            wait_s=wait,
-            limit=limit,
-            max_rejects=max_rejects,
-            timeout_s=timeout,
-            memory_bytes=memory_limit,
-            device=device,
-            watch=watch,
-            storage_options=storage_options(),
-        )
+    workers_begun = (workers or os.cpu_count() or 1) if executor is ExecutorName.pool else 0
+    with early(workers_begun):
+        leave_pandas_alone()
+        with progress(quiet=as_json) as watch:
+            report = api.run(
+                file,
+                store=store,
+                source=source,
+                executor=executor.value,
+                workers=workers,
+                scheduler=scheduler,
+                wait_s=wait,
+                limit=limit,
+                max_rejects=max_rejects,
+                timeout_s=timeout,
+                memory_bytes=memory_limit,
+                device=device,
+                watch=watch,
+                storage_options=storage_options(),
+            )
     if file.train and report.state == "done" and not report.above_limit:
         if not as_json:
             summary(report)
