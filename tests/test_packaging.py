@@ -181,7 +181,7 @@ def test_the_wheel_installs_by_itself(built: Path, extra: str, tmp_path: Path) -
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
     python = tmp_path / "env/bin/python"
     wanted = f"mmdata[{extra}] @ {built.as_uri()}" if extra else str(built)
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints.txt"]
+    pip = f"{python} -m pip install --quiet --no-compile --constraint {ROOT / 'constraints.txt'}".split()
     done = subprocess.run([*pip, wanted], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (tmp_path / "texts").mkdir()
@@ -200,7 +200,7 @@ def test_the_wheel_installs_by_itself(built: Path, extra: str, tmp_path: Path) -
 @pytest.mark.slow
 def test_the_documents_make_a_site(tmp_path: Path) -> None:
     """Every link leads somewhere."""
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", ".", tmp_path / "site"]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", ".", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Five minutes" in (tmp_path / "site/README.html").read_text()
