@@ -16,6 +16,7 @@ def trace(
 ) -> None:
     """Tell one sample's whole story: source files, steps, outcome, stored parts, features, selections."""
     from mmdata import api
+    from mmdata.cli.pictures import draw
     from mmdata.cli.screen import FAILED, print_json, print_table, say
     from mmdata.engine.trace import trace as trace_
     from mmdata.report.words import described
@@ -31,6 +32,8 @@ def trace(
             say(f"  {line}")
         if found.parts:
             print_table([[name, described(part)] for name, part in found.parts.items()], ["stored part", ""])
+            for part in found.parts.values():
+                draw(part)
         if found.features:
             print_table([[name, text] for name, text in found.features.items()], ["feature", "value"])
         for child in found.children:
