@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
+from mmdata.core.pipeline import guess
 from mmdata.errors import ConfigError
 
+MOST_TOLD = 500  # characters about classes in a message
 INVERSE, ROOT = "inverse", "inverse_root"
 _SETTINGS = ("by", "cap", "weight", "splits")
 
@@ -86,6 +88,17 @@ class Balance:
     def expression(self) -> str | None:
         """The expression that gives weights, if one does."""
         return None if self._is_by_class or not isinstance(self.weight, str) else self.weight
+
+    def unknown(self, names: Sequence[object]) -> Iterator[str]:
+        """What caps and weights say of classes that no sample has; they may be misspelt, or yet to come."""
+        there = ["null" if name is None else str(name) for name in names]
+        for setting, value in (("cap", self.cap), ("weight", self.weight)):
+            for each in value if isinstance(value, Mapping) else ():
+                called = "null" if each is None else str(each)
+                if called not in there:
+                    known = guess(called, there)
+                    known = known if len(known) <= MOST_TOLD else f"; there are {len(there)} others"
+                    yield f"balance.{setting}: no sample is of class {called!r}{known}"
 
     def over(self, classes: np.ndarray, names: Sequence[object], splits: np.ndarray, places: np.ndarray) -> np.ndarray:
         """Which samples are beyond their class's cap: bool [sample].

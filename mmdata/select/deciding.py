@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mmdata.store import Store
+
+log = logging.getLogger(__name__)
 
 MOVED, CAP = "split.moved", "balance.cap"
 
@@ -146,7 +149,7 @@ def decide(
     if split is not None:
         _deal(made, store, name, split, places)
     if balance is not None:
-        _balance(made, balance, values, places)
+        _balance(made, store, name, balance, values, places)
     return made
 
 
@@ -273,7 +276,7 @@ def _classes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[object]]:
     return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64), encoded.dictionary.to_pylist()
 
 
-def _balance(made: Decision, balance: Balance, values: pa.Table, places: np.ndarray) -> None:
+def _balance(made: Decision, store: Store, name: str, balance: Balance, values: pa.Table, places: np.ndarray) -> None:
     wrong = sorted(set(balance.splits or ()) - set(made.parts))
     if wrong:
         raise ConfigError(
@@ -287,6 +290,8 @@ def _balance(made: Decision, balance: Balance, values: pa.Table, places: np.ndar
 
     if balance.by is not None:
         classes, names = _classes(values["balance.by"])
+        for fault in balance.unknown(names):
+            log.warning("selection=%s place=%s %s", name, store.url, fault)
         made.leave_out(balance.over(classes, names, splits(), places), CAP)
         made.weight = balance.weights(classes, names, splits())
     if balance.expression is not None:

@@ -26,6 +26,8 @@ _SETTINGS: dict[str, Any] = {
 }
 _MOST_MEMORY = "1GB"  # of a query with bounds
 _KNOWN_VOLATILE = frozenset({"error"})  # it ends the query, and says nothing new each time
+# without brackets they look like columns
+_SAID_OF_NOW = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
 
 
 def faults(text: str) -> list[str]:
@@ -63,6 +65,10 @@ def _fault(node: Mapping[str, Any], made: set[str]) -> str | None:
         return "it has a parameter, and nothing is given for it"
     if name.lower() in _volatile():
         return f"{name}() gives something else each time"
+    if name.lower() == "age" and len(node.get("arguments", node.get("children", []))) == 1:
+        return "age() of one time counts from today, which is another one each day: give both"
+    if node.get("class") == "COLUMN_REF" and [str(each).lower() for each in node["column_names"]][-1] in _SAID_OF_NOW:
+        return f"{node['column_names'][-1]} gives something else each time"
     return None
 
 
@@ -95,7 +101,8 @@ def _volatile() -> frozenset[str]:
     import duckdb
 
     with duckdb.connect(":memory:", config=_SETTINGS) as connection:
-        sql = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'"
+        unstable = "stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')"  # the second are now() and its like
+        sql = f"SELECT DISTINCT function_name FROM duckdb_functions() WHERE {unstable}"  # noqa: S608  a text of ours
         return frozenset(str(name).lower() for (name,) in connection.execute(sql).fetchall()) - _KNOWN_VOLATILE
 
 

@@ -156,6 +156,16 @@ def test_an_empty_split_is_told_with_the_number_of_groups(store: Store, caplog: 
     ]
 
 
+def test_classes_that_nobody_is_of_are_told_with_those_there_are(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    select(store, "v", balance={"by": "meta.who", "weight": {"O": 2, "1": 3}, "cap": {"null": 9, "nul": 9}})
+    assert [record.getMessage().partition(" balance.")[2] for record in caplog.records] == [
+        "cap: no sample is of class 'nul', did you mean 'null'?",
+        "weight: no sample is of class 'O'; there are '0', '1', '2', 'null'",
+    ]
+
+
 def test_groups_are_counted_among_the_selected(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     select(store, "v1", split={"folds": 9, "group": "meta.who"}, where="image.sharpness < 4")
     empty = [record.getMessage() for record in caplog.records]

@@ -22,7 +22,8 @@ from mmdata.store import expressions
         "count(*) > 1",
         "exists (values (1))",
         "a > 1 -- more",
-        "created > now()",
+        "created > timestamp '2026-03-01'",
+        "age(created, timestamp '2026-03-01') > interval 3 days",
     ],
 )
 def test_an_expression_over_samples_is_sound(text: str) -> None:
@@ -49,6 +50,12 @@ def test_an_expression_over_samples_is_sound(text: str) -> None:
         ("a > 3 or RANDOM() < 0.5", "something else each time"),
         ("uuid() > key", "something else each time"),
         ("sleep_ms(10) is null", "something else each time"),
+        ("created > now()", r"now\(\) gives something else each time"),
+        ("created > today() - 7", "something else each time"),
+        ("created > current_date", "current_date gives something else each time"),
+        ("created > CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP gives something else each time"),
+        ("age(created) > interval 3 days", "give both"),
+        ("current_setting('threads') = '2'", "something else each time"),
         ("a > (select avg(a) from samples using sample 10%)", "another one each time"),
         ("a > (select avg(a) from samples tablesample 3 rows)", "another one each time"),
         ("a = '\ud800'", "surrogate"),
