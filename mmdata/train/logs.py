@@ -121,9 +121,9 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         file.write(f"{line}\n" if file.tell() else f"{','.join(HEADER)}\n{line}\n")
 
 
-def read_log(path: Path) -> list[dict[str, float]]:
+def read_log(path: Path | str) -> list[dict[str, float]]:
     """The rows of a `log.csv`; a line that a kill broke off is no row."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         return [row for line in csv.DictReader(file) if (row := _numbers(line)) is not None]
 
 
