@@ -18,8 +18,9 @@ def schema(
     from mmdata.cli.screen import FAILED
     from mmdata.config.schema import schema_files
     from mmdata.errors import ConfigError
+    from mmdata.train.config import TrainConfig
 
-    files = schema_files()
+    files = schema_files(TrainConfig)
     if out is None:
         if check:
             raise ConfigError("--check", ["needs --out, the folder to compare with"])

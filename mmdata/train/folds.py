@@ -9,10 +9,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from mmdata.errors import ConfigError
+from mmdata.train.checks import check_form
 from mmdata.train.config import TrainConfig, arrangement
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.fit import train
 from mmdata.train.fusion import fusion_class
+from mmdata.train.inputs import plan_inputs
+from mmdata.train.model import check_encoders
 from mmdata.train.report import FoldScore, FoldsReport, shown
 
 if TYPE_CHECKING:
@@ -103,8 +106,11 @@ def _evaluate(
     began_s, scores = time.perf_counter(), []
     if compare.fusions and len(config.inputs) == 1:
         raise ConfigError("train", [f"fusions: there is but one input to fuse, {next(iter(config.inputs))!r}"])
-    for _, variant in compare.models(config):
-        fusion_class(variant.fusion)  # a wrong name is told before the first is trained
+    for _, variant in compare.models(config):  # what can't be is told before the first is trained
+        fusion_class(variant.fusion)
+        inputs = plan_inputs(variant.inputs, store.families, variant.encoders)
+        check_encoders(inputs, variant)
+        check_form(inputs, variant, store.families)
     for name, settings in turns:
         for model, variant in compare.models(settings):
             found = train(store, variant, out=None, device=device, world=world)

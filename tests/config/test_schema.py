@@ -18,6 +18,7 @@ from mmdata.config.schema import pipeline_schema, schema_files
 from mmdata.config.yaml12 import read_yaml
 from mmdata.core.step import address
 from mmdata.errors import ConfigError
+from mmdata.train.config import TrainConfig
 
 ROOT = Path(mmdata.__file__).parent.parent
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
@@ -25,7 +26,7 @@ PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def validator() -> Draft202012Validator:
-    schema = pipeline_schema()
+    schema = pipeline_schema(TrainConfig)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 
@@ -33,7 +34,7 @@ def validator() -> Draft202012Validator:
 def test_the_files_of_schemas_are_current() -> None:
     """If this fails: mmdata schema --out schemas."""
     stored = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "schemas").iterdir()}
-    assert stored == schema_files()
+    assert stored == schema_files(TrainConfig)
 
 
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)

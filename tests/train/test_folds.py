@@ -43,6 +43,17 @@ def test_every_choice_of_inputs_is_an_ablation_and_other_fusions_come_beside(con
     assert (models["a+b"].inputs, models["a+b"].encoders) == ({"a": "x.a", "b": "x.b"}, {"a": "gru"})
 
 
+def test_a_cascade_is_cut_where_its_beginning_is_left_out_and_pairs_keep_both_sides(config: TrainConfig) -> None:
+    config = replace(config, inputs={name: f"x.{name}" for name in "abc"}, encoders={"c": "gru<-a", "b": "mlp"})
+    models = dict(Compare(subsets=True).models(config))
+    assert models["a+c"].encoders == {"c": "gru<-a"}
+    assert models["b+c"].encoders == {"c": "gru", "b": "mlp"}
+    pairs = replace(config, objective="contrastive", sides=(("a", "b"), ("c",)))
+    found = dict(Compare(subsets=True).models(pairs))
+    assert list(found) == ["fused", "a+c", "b+c"]
+    assert found["b+c"].sides == (("b",), ("c",))
+
+
 def test_seeds_are_turns_of_their_own(store: Store, config: TrainConfig) -> None:
     settings = replace(config, selection="v1", epochs=2, batch_size=24)
     report = evaluate_seeds(store, settings, seeds=3, compare=Compare(single=False, fusions=("product",)))
@@ -60,6 +71,9 @@ def test_what_can_t_be_compared_is_told_before_anything_is_trained(store: Store,
         evaluate_seeds(store, replace(config, test_split=None))
     with pytest.raises(ConfigError, match="there is no 'gatedd', did you mean 'gated'"):
         evaluate_seeds(store, config, compare=Compare(fusions=("gatedd",)))
+    cascade = replace(config, encoders={"speech": "gru<-image"})
+    with pytest.raises(ConfigError, match="'early' has no encoders"):
+        evaluate_seeds(store, cascade, compare=Compare(fusions=("product", "early")))
     with pytest.raises(ConfigError, match="but one input to fuse"):
         evaluate_seeds(store, replace(config, inputs={"a": "x.a"}), compare=Compare(fusions=("gated",)))
     with pytest.raises(ConfigError, match="at least one"):
