@@ -196,7 +196,9 @@ def _mean(row: Mapping[str, Any], key: str) -> str:
     value, spread = row.get(key), row.get(f"{key}_spread")
     if not isinstance(value, int | float):
         return "" if value is None else name(value)
-    return number(value) + (f" ± {number(spread)}" if isinstance(spread, int | float) else "")
+    if not isinstance(spread, int | float):
+        return number(value)
+    return f"{value:.3g} ± {spread:.2g}"
 
 
 def _confusion(found: Confused) -> Confusion:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mmdata.store import Store
-from mmdata.testing.build import jpeg_bytes, picture
+from mmdata.testing.build import flac_bytes, jpeg_bytes, picture, tone
 from tests.report.toys import HOSTILE, Row, add_shard, empty, select
 
 
@@ -16,9 +16,10 @@ def jpeg() -> bytes:
 def hostile(tmp_path_factory: pytest.TempPathFactory, jpeg: bytes) -> Store:
     """Keys, labels, captions, words, reasons and errors that would all like to be markup, and one text of 10 MB."""
     store = empty(tmp_path_factory.mktemp("hostile") / "<b>store")
+    speech = flac_bytes(tone(seconds=1))
     word = {"text": HOSTILE, "start_s": 0, "end_s": 1}
     rows = [
-        Row(HOSTILE, HOSTILE, HOSTILE, {"words": [word], "license": HOSTILE}, 1, jpeg),
+        Row(HOSTILE, HOSTILE, HOSTILE, {"words": [word], "license": HOSTILE}, 1, jpeg, speech),
         Row("\x01control\x7f", "\u2067rtl\x00", "red \x1b[31m and \u2066", {}, 2, jpeg),
         Row("long", "l" * 5000, "<b>" * 3_500_000, {}, 3, b"not a picture"),
         Row("k" * 4000, "", "NUL \x00", {}, None),

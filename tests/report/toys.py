@@ -20,7 +20,7 @@ from mmdata.store.runs import Recipe
 from mmdata.store.store import Change
 from mmdata.store.write import ShardWriter
 from mmdata.store.write_features import FeatureWriter
-from mmdata.testing.build import picture
+from mmdata.testing.build import picture, tone
 
 FP = "f" * 16
 SPECS = {
@@ -48,6 +48,7 @@ class Row:
     meta: Mapping[str, Any] = field(default_factory=dict)
     sharpness: float | None = 1.0
     image: bytes | None = None
+    speech: bytes | None = None
 
 
 def add_shard(
@@ -64,6 +65,8 @@ def add_shard(
             parts = {"caption": Encoded(Blob.of(row.text.encode("utf-8", "replace")), "txt", text)}
             if row.image is not None:
                 parts["image"] = Encoded(Blob.of(row.image), "jpg", _image())
+            if row.speech is not None:
+                parts["speech"] = Encoded(Blob.of(row.speech), "flac", tone(seconds=1))
             meta = {**row.meta, **({"label": row.label} if row.label is not None else {})}
             sample = Sample(f"toy/{row.name}", {name: part.as_read for name, part in parts.items()}, meta)
             writer.add(sample, parts, pointers={})
