@@ -1,7 +1,7 @@
 """Numbers about pictures, without a model."""
 
 from mmdata.features.image.colors import Colorfulness, ColorHistogram, Thumbnail, TinyImage
-from mmdata.features.image.hashes import AverageHash, DifferenceHash, PerceptualHash, WaveletHash
+from mmdata.features.image.hashes import AverageHash, DifferenceHash, PerceptualHash, TinyGrey, WaveletHash
 from mmdata.features.image.quality import Exposure, ImageSize, Plainness, Sharpness
 from mmdata.features.image.shapes import Corners, EdgeShare, HuMoments, OrbKeypoints, OrientedGradients
 from mmdata.features.image.texture import CoOccurrence, LocalBinaryPatterns
@@ -24,6 +24,7 @@ __all__ = [
     "Plainness",
     "Sharpness",
     "Thumbnail",
+    "TinyGrey",
     "TinyImage",
     "WaveletHash",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Image
 from mmdata.core.step import Extract
-from mmdata.kernels.image.hashes import average_hash, difference_hash, perceptual_hash, wavelet_hash
+from mmdata.kernels.image.hashes import average_hash, difference_hash, perceptual_hash, tiny_grey, wavelet_hash
 
 _BITS = ArraySpec(dims=("byte",), sizes={"byte": 8}, dtype="uint8")
 
@@ -102,3 +102,25 @@ class WaveletHash(Extract[Image]):
 
     def extract(self, image: Image) -> np.ndarray:
         return wavelet_hash(image.pixels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyGrey(Extract[Image]):
+    """The picture stretched to 32 x 32, grey: uint8 [row, column]. What `select.dedup.NearView` compares.
+
+    Filtered as the hashes are; see `kernels.image.hashes.tiny_grey`.
+
+    Reference:
+        Torralba, Fergus and Freeman, "80 million tiny images" (PAMI 2008); the levels are Pillow's.
+    """
+
+    extra: ClassVar[str | None] = "image"
+
+    on: str = "image"
+    into: str = "image.grey"
+
+    def spec(self) -> ArraySpec:
+        return ArraySpec(dims=("row", "column"), sizes={"row": 32, "column": 32}, dtype="uint8")
+
+    def extract(self, image: Image) -> np.ndarray:
+        return tiny_grey(image.pixels)

@@ -53,6 +53,14 @@ def wavelet_hash(pixels: np.ndarray) -> np.ndarray:
     return np.packbits(cells > _median(cells))
 
 
+def tiny_grey(pixels: np.ndarray) -> np.ndarray:
+    """A picture's grey levels at 32 x 32, whatever its form: uint8 [row, column]; filtered as the hashes are.
+
+    The size of Torralba, Fergus and Freeman, "80 Million Tiny Images" (2008).
+    """
+    return np.asarray(np.clip(np.rint(_small(pixels, 32, 32)), 0, 255), np.uint8)
+
+
 def _median(values: np.ndarray) -> float:
     """The mean of the two in the middle: `np.median` of 64 values takes as long as all else about a small picture."""
     ordered = np.sort(values, axis=None)

@@ -37,7 +37,32 @@ def near_pairs(hashes: np.ndarray, max_bits: int) -> Iterator[tuple[np.ndarray, 
         starts = np.searchsorted(chunk[order], np.arange((1 << CHUNK_BITS) + 1))
         for mask in masks:
             wanted = (chunk ^ mask).astype(np.int64)
-            yield from _looked_up(words, order, starts[wanted], starts[wanted + 1], max_bits)
+            yield from _looked_up(words, words, order, starts[wanted], starts[wanted + 1], max_bits)
+
+
+def near_between(queries: np.ndarray, hashes: np.ndarray, max_bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All pairs of a query and a hash that differ in at most so many bits, as `near_pairs` finds them.
+
+    Args:
+        queries: uint8 [query, byte]; an even number of bytes.
+        hashes: uint8 [row, byte], of as many.
+        max_bits: most bits that differ.
+    """
+    n_chunks = hashes.shape[1] * 8 // CHUNK_BITS
+    mine, theirs = _words(queries), _words(hashes)
+    if len(mine) * len(theirs) <= FEW * FEW or max_bits // n_chunks > 3:
+        step = max(1, PAIRS // max(1, len(theirs)))
+        for start in range(0, len(mine), step):
+            one, other = np.nonzero(_distance(mine[start : start + step, None], theirs[None]) <= max_bits)
+            yield start + one, other
+        return
+    asked = np.ascontiguousarray(queries).view(np.uint16).T
+    for wanted, chunk in zip(asked, np.ascontiguousarray(hashes).view(np.uint16).T, strict=True):
+        order = np.argsort(chunk, kind="stable")
+        starts = np.searchsorted(chunk[order], np.arange((1 << CHUNK_BITS) + 1))
+        for mask in _masks(max_bits // n_chunks):
+            at = (wanted ^ mask).astype(np.int64)
+            yield from _looked_up(mine, theirs, order, starts[at], starts[at + 1], max_bits)
 
 
 def _words(hashes: np.ndarray) -> np.ndarray:
@@ -72,9 +97,9 @@ def _all_pairs(words: np.ndarray, max_bits: int) -> Iterator[tuple[np.ndarray, n
 
 
 def _looked_up(
-    words: np.ndarray, order: np.ndarray, low: np.ndarray, high: np.ndarray, max_bits: int
+    mine: np.ndarray, theirs: np.ndarray, order: np.ndarray, low: np.ndarray, high: np.ndarray, max_bits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of each row with those of `order` from low to high, in pieces of bounded size."""
+    """Pairs of each row with those of `order` from low to high, in pieces of bounded size; of the same rows, once."""
     counts = high - low
     ends = np.cumsum(counts)
     total, start = int(ends[-1]), 0
@@ -83,8 +108,9 @@ def _looked_up(
         at = np.arange(start, stop)
         one = np.searchsorted(ends, at, side="right")
         other = order[low[one] + at - (ends[one] - counts[one])]
-        fits = other > one
-        one, other = one[fits], other[fits]
-        near = _distance(words[one], words[other]) <= max_bits
+        if mine is theirs:
+            fits = other > one
+            one, other = one[fits], other[fits]
+        near = _distance(mine[one], theirs[other]) <= max_bits
         yield one[near], other[near]
         start = stop

@@ -126,6 +126,15 @@ def together(pixels: np.ndarray) -> Expected:
     return {"": np.stack([of(found, name)[0] for name in PROPERTIES], axis=1)}
 
 
+def grey(pixels: np.ndarray) -> Expected:
+    small = (
+        Pillow.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        .convert("L")
+        .resize((32, 32), Pillow.Resampling.LANCZOS)
+    )
+    return {"": np.asarray(small)}
+
+
 def size(pixels: np.ndarray) -> Expected:
     height, width = pixels.shape[:2]
     return {"width": width, "height": height, "aspect": width / height}
@@ -145,6 +154,7 @@ AGREE: dict[type[Any], tuple[Callable[[np.ndarray], Expected], float, float]] = 
     features.Colorfulness: (colorfulness, 1e-5, 1e-6),
     features.TinyImage: (lambda pixels: {"": averaged(pixels, 16, 16) + np.zeros(3)}, 0, 1.0),  # rounded to levels
     features.Thumbnail: (thumbnail, 0, 1.0),
+    features.TinyGrey: (grey, 0, 1.0),  # of some pixels OpenCV's grey is a level off
     features.EdgeShare: (edges, 1e-6, 0),
     features.Corners: (corners, 0, 0),
     features.OrientedGradients: (gradients, 1e-4, 1e-3),  # angles in float32: some on a bin's bound fall otherwise

@@ -24,6 +24,7 @@ from mmdata.features.image import (
     LocalBinaryPatterns,
     OrbKeypoints,
     Plainness,
+    TinyGrey,
     WaveletHash,
 )
 from mmdata.kernels import image as kernels
@@ -40,6 +41,7 @@ STEPS: list[Extract[Image]] = [
     AverageHash(),
     DifferenceHash(),
     WaveletHash(),
+    TinyGrey(),
     Exposure(),
     Plainness(),
     Colorfulness(),
