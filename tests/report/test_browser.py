@@ -13,7 +13,7 @@ from mmdata.report.page import report
 from mmdata.store import Store
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -53,7 +53,12 @@ def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator
         said: list[str] = []
         opened.on("console", lambda message: said.append(message.text))
         opened.on("pageerror", lambda error: said.append(str(error)))
-        opened.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+
+        def refused(dialog: Dialog) -> None:
+            said.append(dialog.message)
+            dialog.dismiss()
+
+        opened.on("dialog", refused)
         opened.on("request", lambda asked: None if asked.url.startswith(("data:", url)) else said.append(asked.url))
         opened.goto(url)
         yield opened
@@ -69,7 +74,9 @@ def test_pictures_are_seen_and_sounds_are_heard(page: Page) -> None:
     assert len(found) > 4
     assert all(found)
     heard = """Promise.all([...document.querySelectorAll("audio")].map(one => new Promise((done, fail) => {
-        one.onloadedmetadata = () => done(one.duration); one.onerror = () => fail(one.error.message); one.preload = "metadata"; one.load();
+        one.onloadedmetadata = () => done(one.duration); one.onerror = () => fail(one.error.message);
+        one.preload = "metadata";
+        one.load();
     })))"""
     assert page.evaluate(heard) == pytest.approx([1.0] * page.locator("audio").count(), abs=0.3)
 
