@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -13,14 +14,16 @@ from annotated_types import Gt
 from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
 from mmdata.codec.limits import MAX_EXPANSION, MIB, expands_within, read_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.codec.tracks import sound_frames
 from mmdata.codec.wav import read_wav
 from mmdata.core.sample import Audio, Blob
 from mmdata.core.step import Map
-from mmdata.errors import DecodeError
+from mmdata.errors import DecodeError, MissingExtra
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from soundfile import SoundFile
 
 _MAX_S = 4 * 3600.0
 _MAX_SAMPLES = 1 << 29
@@ -29,6 +32,7 @@ _SOUNDFILE = frozenset({"wav", "flac", "ogg", "mpeg", "aiff", "basic", "x-caf"})
 _MANY_CODECS = frozenset(
     {"audio/wav", "audio/ogg", "audio/mpeg", "audio/aiff", "audio/x-caf"}
 )  # libsndfile has not all
+_BLOCK = 1024  # samples read at once where a file breaks off somewhere
 _LENIENCY_S = 0.25  # a codec's padding at both ends, and a container's rounding of its length
 
 
@@ -48,6 +52,7 @@ class DecodeAudio(Map[Blob, Audio]):
         strict: refuse what is cut short. Told exactly: WAV, RF64, Wave64, AIFF, AU and CAF by the size of their data,
             FLAC, WavPack and TTA by their count of samples, Ogg by its last page (marked as such), MP4, Matroska and
             AVI by the size of their parts. MP3 by its chain of frames. Bare AAC and AC-3 tell nothing.
+            The message says the second at which it breaks off. Else what can't be decoded is left out.
 
     Raises:
         DecodeError: the bytes are no sound, are cut short or damaged, hold a NaN or an infinity, or pass a limit.
@@ -71,18 +76,32 @@ class DecodeAudio(Map[Blob, Audio]):
         kind = media_type(data[:HEAD_BYTES])
         fault = cut_short(data, kind)
         if fault and self.strict:
-            raise DecodeError(f"it is cut short: {fault}")
-        samples, rate_hz = self._decoded(data, kind, blob.name)
+            raise DecodeError(f"it is cut short: {fault}{self._ends(data, kind, blob.name)}")
+        samples, rate_hz, is_whole = self._decoded(data, kind, blob.name)
         if samples.size and not (np.isfinite(samples.min()) and np.isfinite(samples.max())):
             raise DecodeError("it holds samples that are no numbers (NaN or infinity)")
         usual = samples.size <= _MAX_SAMPLES and samples.shape[1] <= _MAX_S * rate_hz and len(data) <= _MAX_BYTES
         usual = usual and (self.max_expansion <= MAX_EXPANSION or samples.nbytes <= MAX_EXPANSION * len(data))
-        return Audio(samples, rate_hz, origin=blob if usual and not fault else None)
+        return Audio(samples, rate_hz, origin=blob if usual and is_whole and not fault else None)
 
-    def _decoded(self, data: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
+    def _ends(self, data: bytes, kind: str, name: str) -> str:
+        """Up to where sound that is cut short can be decoded, in words that end a message."""
+        lenient = replace(self, strict=False)
+        try:
+            # mpg123, which libsndfile has for MP3, says on standard error whatever it finds odd
+            by_ffmpeg = kind == "audio/mpeg"
+            samples, rate_hz, _ = lenient._by_ffmpeg(data, kind) if by_ffmpeg else lenient._decoded(data, kind, name)
+        except DecodeError:
+            return "; nothing of it can be decoded"
+        except MissingExtra:
+            return ""
+        return f"; it breaks off at {samples.shape[1] / rate_hz:.2f} s"
+
+    def _decoded(self, data: bytes, kind: str, name: str) -> tuple[np.ndarray, int, bool]:
+        """Samples, their rate, and whether they are all that the file should have."""
         if kind == "audio/wav" and (simple := read_wav(data)) is not None:
             self._check(simple[0].shape[1], simple[0].shape[0], simple[1], data)
-            return simple
+            return *simple, True
         if kind.startswith("audio/") and kind.removeprefix("audio/") in _SOUNDFILE:
             try:
                 return self._by_libsndfile(data)
@@ -93,19 +112,20 @@ class DecodeAudio(Map[Blob, Audio]):
             raise DecodeError(f"no sound that is decoded here: {holds(data, name)}")
         return self._by_ffmpeg(data, kind)
 
-    def _by_libsndfile(self, data: bytes) -> tuple[np.ndarray, int]:
+    def _by_libsndfile(self, data: bytes) -> tuple[np.ndarray, int, bool]:
         import soundfile
 
         try:
-            with soundfile.SoundFile(io.BytesIO(data)) as file:
+            with soundfile.SoundFile(_Bytes(data)) as file:
                 self._check(file.frames, file.channels, file.samplerate, data)
-                samples = file.read(file.frames, dtype="float32", always_2d=True)
                 promised, rate_hz = file.frames, file.samplerate
+                samples = _read(file, data)
         except soundfile.LibsndfileError:
             raise _NotForLibsndfile from None
         if self.strict and len(samples) < promised:
-            raise DecodeError(f"it is cut short: {len(samples):,} of {promised:,} samples a channel could be decoded")
-        return np.ascontiguousarray(samples.T), rate_hz
+            of = f"{len(samples):,} of {promised:,} samples a channel could be decoded"
+            raise DecodeError(f"it is cut short or damaged: {of}; it breaks off at {len(samples) / rate_hz:.2f} s")
+        return np.ascontiguousarray(samples.T), rate_hz, len(samples) >= promised
 
     def _check(self, n_samples: int, n_channels: int, rate_hz: int, data: bytes) -> None:
         if rate_hz < 1 or n_channels < 1:
@@ -114,7 +134,7 @@ class DecodeAudio(Map[Blob, Audio]):
         within("samples", n_samples * n_channels, "max_samples", self.max_samples)
         expands_within(4 * n_samples * n_channels, data, self.max_expansion)
 
-    def _by_ffmpeg(self, data: bytes, kind: str) -> tuple[np.ndarray, int]:
+    def _by_ffmpeg(self, data: bytes, kind: str) -> tuple[np.ndarray, int, bool]:
         with ffmpeg_errors(), open_container(data, kind) as container:
             if not container.streams.audio:
                 raise DecodeError(f"this {kind} has no sound track")
@@ -123,31 +143,64 @@ class DecodeAudio(Map[Blob, Audio]):
                 raise DecodeError("its sound track is of a kind that FFmpeg does not know")
             rate_hz, promised_s = stream.codec_context.sample_rate, _promised_s(stream)
             self._check(int((promised_s or 0) * rate_hz), stream.codec_context.channels, rate_hz, data)
-            chunks = list(self._chunks(container, stream, data))
+            found = list(self._chunks(container, stream, data))
+        chunks = [chunk for chunk in found if chunk is not None]
         if not chunks:
             cut = f"it is cut short: none of {promised_s:.2f} s could be decoded" if promised_s else None
             raise DecodeError(cut or "its sound track is empty")
         samples = np.concatenate(chunks, axis=1)
         got_s = samples.shape[1] / rate_hz
-        if self.strict and promised_s is not None and got_s < promised_s - _LENIENCY_S:
+        is_short = promised_s is not None and got_s < promised_s - _LENIENCY_S
+        if self.strict and is_short:
             raise DecodeError(f"it is cut short: {got_s:.2f} of {promised_s:.2f} s could be decoded")
-        return samples, rate_hz
+        return samples, rate_hz, len(chunks) == len(found) and not is_short
 
-    def _chunks(self, container: InputContainer, stream: AudioStream, data: bytes) -> Iterator[np.ndarray]:
-        """The track as float32 [channel, time], packet by packet, watching the limits."""
+    def _chunks(self, container: InputContainer, stream: AudioStream, data: bytes) -> Iterator[np.ndarray | None]:
+        """The track as float32 [channel, time], packet by packet, watching the limits; None is a damaged one."""
         import av
 
         stream.codec_context.thread_count = 1
         context = stream.codec_context
         rate_hz, n_channels, n_samples = context.sample_rate, context.channels, 0
         to_float = av.AudioResampler(format="fltp", layout=context.layout, rate=rate_hz)
-        for frame in container.decode(stream):
+        for frame in sound_frames(container, stream):
+            if isinstance(frame, str):
+                if self.strict:
+                    raise DecodeError(f"it breaks off at {n_samples / rate_hz:.2f} s: FFmpeg can't decode it: {frame}")
+                yield None
+                continue
             frame.pts = None  # gaps are for players; a step that aligns reads the container
             for part in to_float.resample(frame):
                 chunk = part.to_ndarray()
                 n_samples += chunk.shape[1]
                 self._check(n_samples, n_channels, rate_hz, data)
                 yield chunk
+
+
+def _read(file: SoundFile, data: bytes) -> np.ndarray:
+    """All samples of an open file, or those before the first that can't be decoded: float32 [time, channel]."""
+    import soundfile
+
+    try:
+        return np.asarray(file.read(file.frames, dtype="float32", always_2d=True))
+    except soundfile.LibsndfileError:
+        sound = [np.empty((0, file.channels), np.float32)]
+    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(_Bytes(data)) as again:
+        while len(block := again.read(_BLOCK, dtype="float32", always_2d=True)):
+            sound.append(block)
+    if len(sound) == 1:
+        raise soundfile.LibsndfileError(0)
+    return np.concatenate(sound)
+
+
+class _Bytes(io.BytesIO):
+    """Bytes in which a place before the first is not found, and nothing raised: libsndfile's caller can't catch it."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
 
 
 class _NotForLibsndfile(Exception):

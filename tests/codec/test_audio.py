@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from mmdata.codec.audio import DecodeAudio
 from mmdata.core.sample import Audio, Blob
 from mmdata.errors import DecodeError
 from mmdata.testing.contracts.steps import Case, StepContract
-from mmdata.testing.media import flac_bytes, ogg_bytes, wav_bytes
+from mmdata.testing.films import moving_shapes
+from mmdata.testing.media import flac_bytes, mp4_bytes, ogg_bytes, wav_bytes
 from mmdata.testing.sounds import noise, silence, tone
 
 Made = dict[str, bytes]
@@ -70,6 +72,35 @@ def test_what_is_cut_short_is_refused(sounds: Made, name: str, share: float) -> 
 def test_one_byte_less_is_cut_short(sounds: Made, name: str) -> None:
     with pytest.raises(DecodeError, match=r"cut short|damaged"):
         decoded(sounds[name][:-1])
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "ogg", "aiff", "w64", "mp3"])
+def test_the_second_at_which_it_breaks_off_is_told(sounds: Made, name: str) -> None:
+    data = ogg_bytes(noise(3.0)) if name == "ogg" else sounds[name]  # half a second of Vorbis is a single page
+    data = data[: len(data) * 6 // 10]
+    with pytest.raises(DecodeError) as caught:
+        decoded(data)
+    told = re.search(r"it breaks off at (\d\.\d\d) s", str(caught.value))
+    assert told is not None, caught.value
+    assert 0.05 < float(told[1]) < (2.9 if name == "ogg" else 0.45)
+    part = decoded(data, strict=False)
+    assert part.duration_s == pytest.approx(float(told[1]), abs=0.1 if name == "mp3" else 0.006)  # another decoder
+    assert part.origin is None
+
+
+def test_a_damaged_packet_is_told_with_its_second_or_left_out() -> None:
+    import av
+
+    whole = mp4_bytes(moving_shapes()[0], audio=tone(1.0))
+    with av.open(io.BytesIO(whole), "r") as container:
+        packet = [packet for packet in container.demux(container.streams.audio[0]) if packet.size][8]
+        at, size = packet.pos or 0, packet.size
+    damaged = whole[:at] + b"\xff" * size + whole[at + size :]
+    with pytest.raises(DecodeError, match=r"it breaks off at 0\.4\d s: FFmpeg can't decode it: \w"):
+        decoded(damaged)
+    left, all_of_it = decoded(damaged, strict=False), decoded(whole)
+    assert left.origin is None
+    assert 0 < all_of_it.n_samples - left.n_samples <= 2 * 1024
 
 
 def test_leniency_gives_what_there_is() -> None:

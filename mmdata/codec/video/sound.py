@@ -11,13 +11,13 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from mmdata.codec.limits import within
+from mmdata.codec.tracks import sound_frames
 from mmdata.codec.video.opening import opened, picture_track, start_s
 from mmdata.core.sample import Audio, Video
 from mmdata.core.step import Drop, Map
 from mmdata.errors import DecodeError
 
 if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
@@ -109,7 +109,7 @@ def _pieces(
     context.thread_count = 1
     to_float = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
     end_s = Fraction(0)
-    for frame in _frames(container, stream):
+    for frame in sound_frames(container, stream):
         if isinstance(frame, str):
             if strict:
                 raise DecodeError(f"its sound breaks off at {float(end_s):.2f} s: FFmpeg can't decode it: {frame}")
@@ -123,25 +123,6 @@ def _pieces(
     promised_s = _end_s(stream, start)
     if strict and promised_s is not None and end_s < promised_s - _LENIENCY_S:
         raise DecodeError(f"its sound is cut short: it ends at {float(end_s):.2f} s of {float(promised_s):.2f}")
-
-
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame | str]:
-    """What the decoder gives out, in order; text in place of a packet, or of the rest, says why it can't be had."""
-    import av
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, ValueError) as error:
-            yield str(getattr(error, "strerror", None) or error)
-            return
-        if packet is None:
-            return
-        try:
-            yield from packet.decode()
-        except (av.FFmpegError, ValueError) as error:
-            yield str(getattr(error, "strerror", None) or error)
 
 
 def _end_s(stream: AudioStream, start: Fraction) -> Fraction | None:
