@@ -25,7 +25,13 @@ from contextlib import contextmanager
 
 
 class MMDataError(Exception):
-    """The root of the tree: catch it to catch whatever mmdata raises on purpose."""
+    """The root of the tree: catch it to catch whatever mmdata raises on purpose.
+
+    Attributes:
+        report: what was done before it, where that is whole: a run's report, of a run whose selection then failed.
+    """
+
+    report: object = None
 
 
 class ConfigError(MMDataError):

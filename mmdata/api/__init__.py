@@ -68,6 +68,7 @@ def run(
 
     Raises:
         ConfigError: before anything is read or written, with every fault.
+            Of a selection that fails, once the store is up to date: `error.report` is the run's report.
         RunStopped: a step always fails, workers die of something that is no sample's fault, or Dask's scheduler does.
         StoreError: the store can't take the results.
     """
@@ -77,6 +78,7 @@ def run(
     from mmdata.engine.executors import executor as executor_
     from mmdata.engine.options import RunOptions
     from mmdata.engine.runner import run as run_
+    from mmdata.errors import MMDataError
 
     location = None if source is None else os.fspath(source)
     if isinstance(pipeline, Pipeline):
@@ -103,7 +105,11 @@ def run(
     )
     report = run_(reaching(file.pipeline, storage_options), os.fspath(store), options)
     if file.select and report.state == "done":
-        report.selection = make_selection(file, store, storage_options=storage_options)
+        try:
+            report.selection = make_selection(file, store, storage_options=storage_options)
+        except MMDataError as error:
+            error.report = report
+            raise
     return report
 
 

@@ -41,33 +41,43 @@ def run(
     """Ingest, compute features, select, and train where the file says so. Run again, it does only what is left."""
     from mmdata import api
     from mmdata.cli.progress import progress
-    from mmdata.cli.screen import finish, summary
+    from mmdata.cli.screen import finish, print_json, summary
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
+    from mmdata.engine.report import RunReport
     from mmdata.engine.starting import early
+    from mmdata.errors import MMDataError
     from mmdata.store.without_pandas import leave_pandas_alone
 
     file = load(pipeline, source=source)
     workers_begun = (workers or os.cpu_count() or 1) if executor is ExecutorName.pool else 0
-    with early(workers_begun):
-        leave_pandas_alone()
-        with progress(quiet=as_json) as watch:
-            report = api.run(
-                file,
-                store=store,
-                source=source,
-                executor=executor.value,
-                workers=workers,
-                scheduler=scheduler,
-                wait_s=wait,
-                limit=limit,
-                max_rejects=max_rejects,
-                timeout_s=timeout,
-                memory_bytes=memory_limit,
-                device=device,
-                watch=watch,
-                storage_options=storage_options(),
-            )
+    try:
+        with early(workers_begun):
+            leave_pandas_alone()
+            with progress(quiet=as_json) as watch:
+                report = api.run(
+                    file,
+                    store=store,
+                    source=source,
+                    executor=executor.value,
+                    workers=workers,
+                    scheduler=scheduler,
+                    wait_s=wait,
+                    limit=limit,
+                    max_rejects=max_rejects,
+                    timeout_s=timeout,
+                    memory_bytes=memory_limit,
+                    device=device,
+                    watch=watch,
+                    storage_options=storage_options(),
+                )
+    except MMDataError as error:
+        if isinstance(error.report, RunReport):  # the store is up to date, and the selection failed
+            if as_json:
+                print_json(error.report.to_json())
+            else:
+                summary(error.report)
+        raise
     if file.train and report.state == "done" and not report.above_limit:
         if not as_json:
             summary(report)

@@ -43,6 +43,17 @@ def test_run_in_json_is_one_object_with_all_that_is_promised(mmdata: Mmdata, own
     assert sum(found["selection"]["splits"].values()) == 10
 
 
+def test_a_selection_that_fails_is_told_after_what_the_run_did(mmdata: Mmdata, own: Any) -> None:
+    whole = own.pipeline.read_text()
+    own.pipeline.write_text(whole.replace("select: {name: v1,", "select: {name: v1, where: 'key is null',"))
+    ended = run(mmdata, own)
+    assert ended.code != 0
+    assert ended.out.startswith("12 read = 10 stored + 1 dropped + 1 rejected   (")
+    assert "the selection 'v1' would be empty" in ended.err
+    told = run(mmdata, own, "--json")
+    assert (told.code, told.json["kept"], "selection" in told.json) == (ended.code, 12, False)
+
+
 def test_run_again_does_nothing(mmdata: Mmdata, own: Any) -> None:
     run(mmdata, own)
     again = run(mmdata, own, "--json").json
