@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -51,7 +52,7 @@ def report(
     )
     found = gather(api.open(store, snapshot=snapshot), settings)
     data = page(found).encode("utf-8", "backslashreplace")
-    out.write_bytes(data)
+    _put(out, data)
     if as_json:
         faults = [f"{fault.where}: {fault.what}" for fault in found.faults]
         print_json({"store": store, "report": str(out), "bytes": len(data), "faults": faults})
@@ -61,6 +62,19 @@ def report(
         say(f"  could not be read: {fault.where}: {fault.what}")
 
 
+def _put(out: Path, data: bytes) -> None:
+    """Write a file whole or not at all; what is no plain file, such as /dev/stdout, as it is."""
+    if out.exists() and not out.is_file():
+        out.write_bytes(data)
+        return
+    making = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        making.write_bytes(data)
+        making.replace(out)
+    finally:
+        making.unlink(missing_ok=True)
+
+
 def _groups(store: str) -> tuple[str, ...]:
     """The columns by which the store's last pipeline file keeps samples on one side of a split."""
     from mmdata import api
@@ -68,7 +82,7 @@ def _groups(store: str) -> tuple[str, ...]:
 
     try:
         split = api.recorded(store)[0].select.get("split")
-    except MMDataError:
+    except (MMDataError, OSError, ValueError):  # the report itself tells of a damaged record
         return ()
     group = split.get("group") if isinstance(split, dict) else None
     names = group if isinstance(group, list) else [group]

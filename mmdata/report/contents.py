@@ -33,6 +33,7 @@ from mmdata.store.store import Store
 BRIEF = Size(px=112, still_px=96, n_stills=3, sound_s=2.0, rate_hz=8000, characters=140)
 POINT = Size(px=72, quality=50, still_px=72, n_stills=1, sound_s=0.0, characters=80)
 LANES = Size(px=96, still_px=96, n_stills=8, sound_s=8.0, characters=200)
+MOST_LISTED = 60
 LICENCES = ("license", "licence", "rights", "copyright")
 
 
@@ -239,7 +240,10 @@ def _lost(settings: Settings, dropped: pa.Table, rejected: pa.Table) -> list[Los
     """Drops and rejects by step and reason, the most frequent first, each with a few examples."""
     found = []
     for kind, table, reason in (("rejected", rejected, "kind"), ("dropped", dropped, "reason")):
-        for (step, why), n in counted(table, ["step", reason]).most_common():
+        for at, ((step, why), n) in enumerate(counted(table, ["step", reason]).most_common()):
+            if at >= MOST_LISTED:  # examples of what is not shown take long to find
+                found.append(Lost(kind, step, why, n))
+                continue
             same = pc.and_(pc.equal(table["step"], step), pc.equal(table[reason], why))
             some = table.filter(same)[: settings.errors].to_pylist()
             examples = [(row["key"], row["pointer"] or "", (row.get("error") or "")[:500]) for row in some]

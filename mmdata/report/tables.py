@@ -19,6 +19,7 @@ from mmdata.report.facts.training import Confused, Curve, Training
 
 MOST_CLASSES = 60
 MOST_CONFUSED = 40
+MOST_FIGURES, MOST_ROWS, MOST_LOST, MOST_REASONS = 240, 2000, 60, 12
 Row = Sequence[str]
 
 
@@ -61,7 +62,10 @@ def tables(it: Contents) -> dict[str, Any]:
         "n_rejected": sum(lost.n for lost in it.lost if lost.kind == "rejected"),
         "n_bytes": sum(part.n_bytes for part in it.parts),
         "widest": max((stage.n + stage.n_lost for stage in it.funnel.stages), default=1) if it.funnel else 1,
-        "number_rows": [_number_row(one) for one in it.distributions],
+        "most_figures": MOST_FIGURES,
+        "most_lost": MOST_LOST,
+        "most_reasons": MOST_REASONS,
+        "number_rows": [_number_row(one) for one in it.distributions[:MOST_ROWS]],
         "maps": [_map(one) for one in it.maps],
         "versions": sorted({run.version for run in it.runs if run.version}),
         "locations": sorted({run.location for run in it.runs if run.location}),

@@ -64,6 +64,22 @@ def test_a_report_of_a_damaged_store_is_made_and_says_so(mmdata: Mmdata, copied:
     assert f"could not be read: samples/{path.name}" in stats.err
 
 
+def test_a_damaged_record_of_a_run_costs_what_it_says(mmdata: Mmdata, copied: Path, tmp_path: Path) -> None:
+    for path in (copied / "runs").glob("*.parquet"):
+        path.write_bytes(b"PAR1" + bytes(path.stat().st_size))
+    found = mmdata("report", copied, "-o", tmp_path / "r.html", "--json").json
+    assert [fault.partition(":")[0] for fault in found["faults"]] == ["runs"]
+
+
+def test_a_report_is_put_down_whole_or_not_at_all(mmdata: Mmdata, made: Any, tmp_path: Path) -> None:
+    out = tmp_path / "r.html"
+    out.write_text("before")
+    assert mmdata("report", made.store, "-o", tmp_path / "none" / "r.html").code == 1
+    assert mmdata("report", made.store, "-o", out).code == 0
+    assert out.read_text("utf-8").startswith("<!doctype html>")
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_stats_show_numbers_and_classes(mmdata: Mmdata, made: Any) -> None:
     lines = mmdata("stats", made.store).out.splitlines()
     rows = {cells[0]: cells for cells in (line.split("\t") for line in lines)}

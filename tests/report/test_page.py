@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,19 @@ def test_a_missing_tar_costs_its_media(damaged: Store) -> None:
         path.unlink()
     made = gather(damaged, Settings())
     assert sum(bool(part.fault) for one in made.gallery for part in one.parts if part.name == "image") == 3
+
+
+def test_very_many_features_labels_and_reasons_do_not_make_it_large(tmp_path: Path) -> None:
+    store = empty(tmp_path / "store")
+    drops = [(f"toy/d{n}", "clean.text.KeepLength", f"reason {n}") for n in range(2000)]
+    add_shard(store, "0" * 16, [Row(f"n{n}", f"label {n}", sharpness=n) for n in range(2000)], drops=drops)
+    made = gather(store, Settings())
+    numbers = [replace(made.distributions[0], name=f"f{n}") for n in range(3000)]
+    html = page(replace(made, distributions=numbers))
+    assert len(html) < 5_000_000
+    assert "and 1\u202f988 more reasons" in html
+    assert "and 1\u202f940 more reasons" in html
+    assert "1940 more classes are not listed" in html
 
 
 def test_a_selection_or_model_that_is_not_there_is_refused(hostile: Store, tmp_path: Path) -> None:

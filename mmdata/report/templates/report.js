@@ -42,6 +42,7 @@ for (const map of document.querySelectorAll("svg.map")) {
     show(nearest((event.clientX - size.left) * scale, (event.clientY - size.top) * scale));
   });
   map.tabIndex = 0;
+  map.setAttribute("role", "application");
   map.setAttribute("aria-describedby", box.querySelector(".hint").id);
   map.addEventListener("focus", () => { if (now < 0) show(0); });
   map.addEventListener("keydown", (event) => {
