@@ -19,21 +19,21 @@ def ask(attention: nn.MultiheadAttention, queries: Tensor, keys: Tensor, known: 
     Returns:
         Float32 [batch, query, width], and how much each key counted: [batch, query, key], the mean over heads.
     """
-    n_heads, width = attention.num_heads, attention.embed_dim
+    form, width = (attention.num_heads, attention.head_dim), attention.embed_dim
     into, bias = attention.in_proj_weight, attention.in_proj_bias
-    query = _by_head(functional.linear(queries, into[:width], bias[:width]), n_heads)
-    key = _by_head(functional.linear(keys, into[width : 2 * width], bias[width : 2 * width]), n_heads)
-    value = _by_head(functional.linear(keys, into[2 * width :], bias[2 * width :]), n_heads)
-    scores = query @ key.transpose(2, 3) * (width // n_heads) ** -0.5
+    query = _by_head(functional.linear(queries, into[:width], bias[:width]), *form)
+    key = _by_head(functional.linear(keys, into[width : 2 * width], bias[width : 2 * width]), *form)
+    value = _by_head(functional.linear(keys, into[2 * width :], bias[2 * width :]), *form)
+    scores = query @ key.transpose(2, 3) * attention.head_dim**-0.5
     some = known | ~known.any(dim=1, keepdim=True)
     weights = scores.masked_fill(~some[:, None, None], -torch.inf).softmax(dim=3)
     answer: Tensor = attention.out_proj((weights @ value).transpose(1, 2).flatten(2))
     return answer, weights.mean(dim=1)
 
 
-def _by_head(values: Tensor, n_heads: int) -> Tensor:
+def _by_head(values: Tensor, n_heads: int, size: int) -> Tensor:
     """[batch, time, width] to [batch, head, time, width of a head]."""
-    return values.view(values.shape[0], values.shape[1], n_heads, -1).transpose(1, 2)
+    return values.view(values.shape[0], values.shape[1], n_heads, size).transpose(1, 2)
 
 
 def transform(layer: nn.TransformerEncoderLayer, steps: Tensor, known: Tensor) -> Tensor:

@@ -15,12 +15,16 @@ import torch
 
 from mmdata.errors import ConfigError, RunStopped
 from mmdata.store import Store
+from mmdata.train.chance import Rows, drawing_for
 from mmdata.train.checkpoint import load
 from mmdata.train.config import Task, TrainConfig
 from mmdata.train.distributed import ALONE, World, _others_there, launched
 from mmdata.train.fit import train
+from mmdata.train.inputs import parts_of
 from mmdata.train.logs import LOG, read_log
-from tests.train.conftest import COLUMNS, write_store
+from mmdata.train.model import FusionModel
+from mmdata.train.plan import Head, ModelPlan
+from tests.train.conftest import COLUMNS, INPUTS, write_store
 from tests.train.ranks import trained
 
 # float32 sums in another order, through at most three epochs of Adam; one other sample in a batch changes 1e-2
@@ -166,6 +170,31 @@ def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) ->
     with launched() as world:
         assert world == ALONE
         assert torch.equal(world.whole(world.rows(2), torch.ones(2)), torch.ones(2))
+
+
+EMPTY = {
+    "key": [],
+    "label": [],
+    "image.embedding": torch.zeros(0, 4),
+    "speech.mfcc": torch.zeros(0, 1, 3),
+    "speech.mfcc.length": torch.zeros(0, dtype=torch.int64),
+}
+FUSIONS = ["early", "concat", "gated", "low_rank", "attention_pool", "additive", "cross_attention", "late_weighted"]
+
+
+@pytest.mark.parametrize("encoder", ["cnn", "gru", "lstm+transformer"])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_a_rank_without_rows_takes_its_part_in_a_step(fusion: str, encoder: str) -> None:
+    config = replace(CONFIG, fusion=fusion, encoders={} if fusion == "early" else {"speech": encoder})
+    torch.manual_seed(0)
+    model = FusionModel(ModelPlan(config=config, inputs=INPUTS, heads=(Head(classes=("a", "b")),)))
+    with drawing_for(Rows(1, (3, 0))):
+        mine = model(parts_of(EMPTY, INPUTS))
+    whole = torch.cat([torch.ones(3, 2), mine])  # with what the other rank sent
+    losses = model.objective.losses(whole, (torch.zeros(3, dtype=torch.int64),))
+    model.objective.total(losses).backward()  # type: ignore[no-untyped-call]
+    assert float(losses.detach()) > 0
+    assert all(weight.grad is None or not weight.grad.any() for weight in model.parameters())
 
 
 class Causes:
