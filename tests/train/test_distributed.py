@@ -172,7 +172,7 @@ def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) ->
         assert torch.equal(world.whole(world.rows(2), torch.ones(2)), torch.ones(2))
 
 
-EMPTY = {
+EMPTY: dict[str, Any] = {
     "key": [],
     "label": [],
     "image.embedding": torch.zeros(0, 4),
