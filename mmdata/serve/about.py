@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,10 +12,12 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.ports import Member
 from mmdata.engine.trace import planned
 from mmdata.report.words import form
+from mmdata.serve import captions
 from mmdata.serve.catalog import Catalog, Lost, Row
 from mmdata.serve.pictures import is_picture
 from mmdata.store.tables import is_scalar
 
+MOST_CUES = 1_000
 LINE_POINTS = 240
 WIDTH, HEIGHT = 240, 48
 
@@ -58,6 +60,7 @@ class Sample:
         outcome: "stored", "dropped", "rejected", "split", "not yet run" or "unknown".
         row: where it is stored. lost: what was decided against it. members: its files in the source, as planned.
         fault: what was wrong with it as the source was listed.
+        captions: by part, the first (time, text) of them.
     """
 
     key: str
@@ -70,6 +73,7 @@ class Sample:
     features: Sequence[Shown] = ()
     choices: Sequence[Choice] = ()
     near: Sequence[str] = field(default_factory=list)
+    captions: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
 
 
 def about(catalog: Catalog, key: str) -> Sample:
@@ -84,7 +88,8 @@ def about(catalog: Catalog, key: str) -> Sample:
     if number is not None:
         row = catalog.read([number])[0]
         features = list(_features(catalog, number))
-        return Sample(key, "stored", row, lost, members, fault, children, features, list(_choices(catalog, key)))
+        choices, said = list(_choices(catalog, key)), dict(_captions(catalog, row))
+        return Sample(key, "stored", row, lost, members, fault, children, features, choices, captions=said)
     if lost:
         outcome = lost[0].outcome
     elif children:
@@ -95,6 +100,14 @@ def about(catalog: Catalog, key: str) -> Sample:
         outcome = "unknown"
     near = _near(catalog, key) if outcome == "unknown" else []
     return Sample(key, outcome, None, lost, members, fault, children, near=near)
+
+
+def _captions(catalog: Catalog, row: Row) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    for part in row.parts:
+        blob = catalog.blob(row.row, part.name) if part.kind == "captions" and part.encoding != "reference" else None
+        if blob is not None:
+            shown = captions.cues(blob)[:MOST_CUES]
+            yield part.name, [(captions.clock(cue.start_ms), cue.text) for cue in shown]
 
 
 def _children(catalog: Catalog, key: str) -> list[str]:

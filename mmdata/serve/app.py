@@ -18,12 +18,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from mmdata.codec.captions import vtt_bytes
 from mmdata.codec.sniff import extension
-from mmdata.core.sample import Pointer
+from mmdata.core.sample import Captions, Pointer
 from mmdata.errors import ConfigError, DataError, MMDataError
+from mmdata.serve.captions import cues
 from mmdata.serve.catalog import Catalog, Shelf, kind_shown
 from mmdata.serve.doors import Doors, is_loopback
-from mmdata.serve.media import MEDIA_POLICY, Held, answer
+from mmdata.serve.media import MEDIA_POLICY, Held, Read, answer
 from mmdata.serve.pages import HERE, Pages
 from mmdata.serve.pictures import Kept, heat_map, is_picture, strip, thumbnail
 from mmdata.serve.replay import Recorded, Replay
@@ -88,6 +90,12 @@ class Bytes:
 
         return _picture(request, self._kept.get(f"thumb {identity}", make), f"thumb {identity}")
 
+    def captions(self, request: Request) -> Response:
+        """Captions of any format as WebVTT, which players read."""
+        _, _, _, _, blob = self._asked(request)
+        data = vtt_bytes(Captions(cues(blob)))
+        return answer(request, Held(_slices(data), len(data), f"captions {blob.pointer} {hash(data)}", "captions.vtt"))
+
     def feature(self, request: Request) -> Response:
         """A feature of a sample as a map of colours, or as the pictures that it holds."""
         catalog = self._shelf.now()
@@ -111,8 +119,7 @@ class Bytes:
         data = b"" if found is None else found.picture or found.sound
         if not data:
             raise HTTPException(404, f"no picture or sound {side} step {at} of {key!r}")
-        held = Held(lambda offset, n: data[offset : offset + n], len(data), f"{key} {at} {side} {hash(data)}", "part")
-        return answer(request, held)
+        return answer(request, Held(_slices(data), len(data), f"{key} {at} {side} {hash(data)}", "part"))
 
 
 def _identity(catalog: Catalog, place: Pointer) -> str:
@@ -123,8 +130,11 @@ def _picture(request: Request, data: bytes, identity: str) -> Response:
     if data is NO_PICTURE:
         policy = {"Content-Security-Policy": MEDIA_POLICY, "Cache-Control": "no-store"}
         return Response(data, 200, policy, "image/svg+xml")  # of our own, with nothing of a sample in it
-    held = Held(lambda offset, n: data[offset : offset + n], len(data), f"{identity} {len(data)}", "picture")
-    return answer(request, held)
+    return answer(request, Held(_slices(data), len(data), f"{identity} {len(data)}", "picture"))
+
+
+def _slices(data: bytes) -> Read:
+    return lambda offset, n: data[offset : offset + n]
 
 
 def application(store: Store, *, recorded: Recorded | None = None, token: str | None = None) -> ASGIApp:
@@ -140,7 +150,7 @@ def application(store: Store, *, recorded: Recorded | None = None, token: str | 
     pages, data = Pages(shelf, replay), Bytes(shelf, replay)
     named: dict[str, Callable[[Request], Response]] = {
         "/media": data.media, "/thumb": data.thumb, "/feature": data.feature, "/source": data.source,
-        "/shown": data.shown, **{path: pages.on(path) for path in PATHS},
+        "/shown": data.shown, "/captions": data.captions, **{path: pages.on(path) for path in PATHS},
     }  # fmt: skip
 
     def explained(request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from mmdata.report.facts.rows import StoreRows
 from mmdata.report.facts.runs import RunFacts, runs
 from mmdata.report.facts.scalars import Distribution, distributions
 from mmdata.select.nearest import Measure, comparable
+from mmdata.serve import captions
 from mmdata.store import few, read, selections
 from mmdata.store.files import Files
 from mmdata.store.query import Rows, matching
@@ -214,6 +215,14 @@ class Catalog:
     def text_parts(self) -> list[str]:
         """The names of parts that are text."""
         return [part.name for part in self.part_facts if part.kind == "text"]
+
+    @property
+    def captions(self) -> pa.ChunkedArray | None:
+        """What is said in each sample's captions; None where no sample has any."""
+        if not any(part.kind == "captions" for part in self.part_facts):
+            return None
+        found: pa.ChunkedArray = self._pick("captions", lambda: captions.texts(self))
+        return found
 
     @property
     def part_facts(self) -> list[PartFacts]:

@@ -111,6 +111,7 @@ def _find(catalog: Catalog, asked: Asked) -> Found:
     if asked.q:
         texts = [catalog.rows.column(name)[name] for name in ("key", "label")]
         texts += [catalog.rows.column(f"text.{name}")[f"text.{name}"] for name in catalog.text_parts]
+        texts += [catalog.captions] if catalog.captions is not None else []
         keep &= _mask(catalog, having(texts, words(asked.q)))
     if asked.selection:
         keep &= _selected(catalog, asked.selection, asked.split)

@@ -17,18 +17,20 @@ from mmdata.testing.build import corpus, moving_shapes, mp4_bytes, tone
 
 HOSTILE = "<img src=x onerror=document.title='taken'>"
 CAPTION = "<script>document.title='taken'</script> \"quoted\" & 'more' {{ 7*7 }}"
+CUE = "b onclick=alert(1)"
 N = 130
 PIPELINE = """
 source:
   use: source.files.Files
   parts: {image: "{stem}.png", text: "{stem}.txt", speech: "{stem}_desc_fr.ogg", film: "{stem}.mp4",
-          page: "{stem}.html"}
+          page: "{stem}.html", said: "{stem}.vtt"}
   label: top
 ingest:
   - {use: clean.text.KeepLines, first: 1}
   - {use: clean.text.KeepLength, min_chars: 3}
   - {use: codec.image.DecodeImage, max_px: 64}
-store: {image: auto, speech: copy, film: copy, page: copy}
+  - {use: codec.captions.DecodeCaptions, on: said}
+store: {image: auto, speech: copy, film: copy, page: copy, said: auto}
 features:
   - features.image.PerceptualHash
   - features.image.Sharpness
@@ -76,6 +78,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
         (films / f"{name}.png").write_bytes(picture)
     (films / "drift.mp4").write_bytes(mp4_bytes(film, 8, tone(seconds=4)))
     (films / "drift.txt").write_text("A shape that drifts, heard as a lone zebra")
+    (films / "drift.vtt").write_text(f"WEBVTT\n\n00:01.500 --> 00:03.000\nan okapi says &lt;{CUE}&gt;\n")
     (films / "page.html").write_text("<!doctype html><html><script>alert(1)</script></html>")
     (films / "page.txt").write_text("a page that is a part")
     (folder / "p.yaml").write_text(PIPELINE)

@@ -111,6 +111,8 @@ def test_a_sample_is_found_by_text_and_its_film_and_sound_play(page: Page, shown
     assert page.evaluate("document.querySelector('video').videoWidth") == 160
     page.evaluate("document.querySelector('video').currentTime = 3")  # sought by a range
     until(page, "document.querySelector('video').currentTime >= 3 && !document.querySelector('video').seeking")
+    page.evaluate("document.querySelector('video').textTracks[0].mode = 'showing'")
+    until(page, "document.querySelector('video').textTracks[0].cues?.[0]?.text.startsWith('an okapi')")
     page.goto("sample?" + urlencode({"key": shown.spoken}))
     page.evaluate("document.querySelector('audio').play()")
     until(page, "document.querySelector('audio').currentTime > 0.1")

@@ -61,6 +61,7 @@ def test_conditions_words_splits_and_order_choose(ask: Ask, shown: Shown) -> Non
     assert got == table["key"].to_pylist()[:60]
     assert cards(ask("samples", q="lone ZEBRA").text) == [shown.film]
     assert cards(ask("samples", q="zebra", where="label = 'disc'").text) == []
+    assert cards(ask("samples", q="OKAPI says zebra").text) == [shown.film]  # in the captions, and in the text
     ordered = store.table(["key", "image.sharpness"]).sort_by([("image.sharpness", "descending")])
     assert cards(ask("samples", sort="-image.sharpness").text) == ordered["key"].to_pylist()[:60]
     test = store.selection("v1").to_pylist()
@@ -122,6 +123,16 @@ def test_a_sample_s_page_has_its_whole_trace(ask: Ask, shown: Shown) -> None:
     for each in shown_sides:
         got = ask(html.unescape(each))
         assert (got.status, got.headers["content-type"]) == (200, "image/jpeg")
+
+
+def test_captions_are_shown_with_their_times_and_beside_the_film(ask: Ask, shown: Shown) -> None:
+    page = ask("sample", key=shown.film)
+    assert "<dt>0:01.5</dt>" in page.text
+    assert "an okapi says &lt;b onclick=alert(1)&gt;" in page.text
+    (track,) = re.findall(r'<track kind="captions" label="said" src="(.*?)">', page.text)
+    got = ask(html.unescape(track))
+    assert got.headers["content-type"].startswith("text/vtt")
+    assert got.body.startswith(b"WEBVTT")
 
 
 def test_what_is_lost_is_found_by_key_and_by_file(ask: Ask, shown: Shown) -> None:
@@ -225,7 +236,8 @@ ODD = [
 
 
 @pytest.mark.parametrize(
-    "path", ["samples", "sample", "steps", "lost", "media", "thumb", "feature", "source", "shown", "static/x"]
+    "path",
+    ["samples", "sample", "steps", "lost", "media", "thumb", "captions", "feature", "source", "shown", "static/x"],
 )
 def test_no_query_is_too_odd(ask: Ask, shown: Shown, path: str) -> None:
     names = ("q", "where", "sort", "like", "on", "selection", "split", "page", "key", "part", "column", "at", "side")
