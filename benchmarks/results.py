@@ -200,13 +200,29 @@ def verdict(found: Mapping[str, Any]) -> dict[str, float]:
     whole = max(found["theory"], key=lambda name: name.count("+"))
     fused = found["scores"]["concat"]
     alone = found["scores"][best]
-    variance = sum(mean(one) * (1 - mean(one)) / found["tested"] + stdev(one) ** 2 / len(one) for one in (fused, alone))
+    area = found["score"] == "roc_auc"
+    variance = sum(
+        (of_area if area else of_share)(mean(one), found["tested"]) + stdev(one) ** 2 / len(one)
+        for one in (fused, alone)
+    )
     return {
         "theory": found["theory"][whole] - single[best],
         "here": found["here"][whole] - found["here"][best],
         "seen": mean(fused) - mean(alone),
         "error": 1.96 * math.sqrt(variance),
     }
+
+
+def of_share(share: float, n: int) -> float:
+    """The variance of a share of so many samples."""
+    return share * (1 - share) / n
+
+
+def of_area(area: float, n: int) -> float:
+    """The variance of an area under the ROC curve, half of the samples positive (Hanley and McNeil, 1982)."""
+    half = n / 2
+    above, below = area / (2 - area), 2 * area**2 / (1 + area)
+    return (area * (1 - area) + (half - 1) * (above + below - 2 * area**2)) / half**2
 
 
 def main() -> None:
@@ -226,7 +242,7 @@ def main() -> None:
                 found["margin"] = verdict(found)
             kept = figures(given.figures)
             kept[f"{task.name}_noise" if noise else task.name] = found
-            given.figures.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            given.figures.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(figures(given.figures)), encoding="utf-8")
 
 

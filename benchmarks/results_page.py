@@ -38,7 +38,10 @@ faces of four fit the label. So words and voice tell together what neither tells
 that, and the two late fusions end with the face, as they must.""",
     "news": """\
 Generated; the score is the area under the ROC curve. A title of one of four topics with a picture of one of four: what
-fits together is clicked more often, and some topics are. Neither shows whether they fit.""",
+fits together is clicked more often, and some topics are. Neither shows whether they fit, and late fusions can't say it.
+What is left to theory is training: the file takes a tenth of the inputs away (`modality_dropout`, unless said
+otherwise), which costs where only both together tell. With none of it, width 64, dropout 0.3 and 20 epochs, `concat`
+came to 0.866 from one seed.""",
     "video_classes": """\
 Generated. A disc goes to the left or the right, a tone rises or falls; the four classes are the pairs, and each input
 shows its half of the label wrongly in 5 of 100 films. Each tells half, and late fusions can add that up.""",
@@ -89,7 +92,7 @@ def _section(one: Mapping[str, Any]) -> Iterator[str]:
 def _where(one: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
     return (
-        f"trained in {one['training_s']} s on {one['machine']} at load {one['load']}, {one['day']}, "
+        f"training took about {one['training_s']} s on {one['machine']} at load {one['load']}, {one['day']}, "
         f"Python {one['python']}, {versions}"
     )
 
