@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from mmdata.align.sync import AlignSound
 from mmdata.clean.video import KeepEventful, KeepMotion, KeepResolution, SplitScenes
-from mmdata.codec.video import DecodeFrames, OpenVideo, seen
+from mmdata.codec.video import DecodeFrames, DecodeSound, OpenVideo, seen
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Pipeline, Placed, RunSettings
 from mmdata.core.sample import Blob, Sample, Text, Video
@@ -139,6 +140,8 @@ FILTERS = (
     DecodeFrames(fps=4, size_px=48),
     KeepMotion(min_motion=0.0),
     KeepBright(strict=False),
+    DecodeSound(silent=True),
+    AlignSound(),
 )
 WATCHING = (VideoDifference(), VideoKeyframes(n=2), FrameDifference())
 
