@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from mmdata.errors import ConfigError
+from mmdata.kernels.hashing import mix
 from mmdata.kernels.image.views import SIDE, VIEWS, view_bits, view_cells
 from mmdata.select.clusters import Clusters
 from mmdata.select.dedup.bits import near_between
@@ -45,16 +46,19 @@ class NearView(Rule):
         if levels.dtype != np.uint8 or levels.shape[1] != SIDE * SIDE:
             told = f"{self.on!r} is {levels.dtype} of {levels.shape[1]}"
             raise ConfigError("dedup", [f"{told}; a column of features.image.TinyGrey is uint8 of {SIDE * SIDE}"])
-        n = len(levels)
-        levels = levels.reshape(n, SIDE, SIDE)
+        levels = levels.reshape(-1, SIDE, SIDE)
+        firsts = _firsts(levels)
+        clusters.join(rows[np.maximum(firsts, 0)][firsts >= 0], rows[firsts >= 0])
+        which = np.flatnonzero(firsts == np.arange(len(levels)))  # equal ones are asked for once
+        n = len(which)
         hashes = spacious((len(VIEWS) * n, 8), np.uint8)
         for first, view in zip(range(0, len(hashes), max(n, 1)), VIEWS, strict=False):
             for part in _parts(n):
-                hashes[first + part.start : first + part.stop] = view_bits(levels[part], view)
+                hashes[first + part.start : first + part.stop] = view_bits(levels[which[part]], view)
         for one, place in near_between(hashes[:n], hashes, self.max_bits):
             number, other = np.divmod(place, n)
             for each in np.unique(number).tolist():
-                mine, theirs = one[number == each], other[number == each]
+                mine, theirs = which[one[number == each]], which[other[number == each]]
                 alike = self._alike(levels, mine, theirs, each)
                 clusters.join(rows[mine[alike]], rows[theirs[alike]])
 
@@ -72,3 +76,20 @@ class NearView(Rule):
 def _parts(n: int) -> Iterator[slice]:
     for start in range(0, n, ROWS):
         yield slice(start, min(start + ROWS, n))
+
+
+def _firsts(levels: np.ndarray) -> np.ndarray:
+    """The first picture of the same levels as each: int64 [picture]; -1 for those without contrast."""
+    numbers = np.arange(len(levels))
+    keys, has_contrast = np.empty(len(levels), np.uint64), np.empty(len(levels), bool)
+    weights = mix(np.arange(1, SIDE * SIDE // 8 + 1, dtype=np.uint64)) | np.uint64(1)
+    for part in _parts(len(levels)):
+        words = np.ascontiguousarray(levels[part]).reshape(-1, SIDE * SIDE).view(np.uint64)
+        keys[part] = (words * weights).sum(axis=1, dtype=np.uint64)
+        has_contrast[part] = view_cells(levels[part], VIEWS[0]).any(axis=1)
+    _, at, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    firsts = at[inverse]
+    for part in _parts(len(levels)):
+        same = (levels[part] == levels[firsts[part]]).all(axis=(1, 2))
+        firsts[part] = np.where(same, firsts[part], numbers[part])  # pictures of one key by chance
+    return np.where(has_contrast, firsts, -1)

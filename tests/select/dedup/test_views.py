@@ -101,6 +101,14 @@ def test_pictures_without_contrast_are_like_no_other(tmp_path: Path) -> None:
     assert select(stored(tmp_path / "empty", [None]), "v1", dedup=[NearView()]).reasons == {}
 
 
+def test_thousands_of_equal_pictures_are_compared_as_one(tmp_path: Path) -> None:
+    first, second = grey([picture(1), picture(2)])
+    levels = [first, second, *[first] * 2000, np.ascontiguousarray(second[:, ::-1])]
+    store = stored(tmp_path / "s", levels)
+    assert select(store, "v1", dedup=[NearView()]).reasons == {"dedup.near_view": 2001}
+    assert store.selection("v1")["cluster"].to_pylist() == [0, 1, *[0] * 2000, 1]
+
+
 def test_another_column_is_refused_with_what_is_needed(tmp_path: Path) -> None:
     spec = ArraySpec(dims=("byte",), sizes={"byte": 8}, dtype="uint8")
     store = stored(tmp_path / "s", [np.zeros(8, np.uint8)] * 2, spec)
