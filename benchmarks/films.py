@@ -1,8 +1,9 @@
-"""Big Buck Bunny, whole, as a real film to measure on: 596 s of H.264, 1280 x 720 at 24 a second, and stretches of it.
+"""Real films to measure on, and stretches of them.
 
-Blender Foundation, CC BY 3.0. It lies in the source package of moviepy 2.2.1, which pip downloads (58 MB).
+Big Buck Bunny, whole: 596 s of H.264, 1280 x 720 at 24 a second. Blender Foundation, CC BY 3.0. It lies in the source
+package of moviepy 2.2.1, which pip downloads (58 MB). What cameras saw: Debian's `opencv-doc` (96 MB).
 
-    python benchmarks/films.py      # fetch it, and print where it lies
+    python benchmarks/films.py      # fetch Big Buck Bunny, and print where it lies
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mmdata.testing.corpora import default_cache
 
 INSIDE = "docs/_static/medias/getting_started/moviepy_10_minutes/moviepy_10_minutes.zip"
 NAME = "moviepy_10_minutes/resources/bbb.mp4"
+CAMERA = ("vtest.avi", "tree.avi")
 FETCH = ("pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "moviepy==2.2.1")
 
 
@@ -41,6 +43,19 @@ def bunny() -> Path:
                 part.write_bytes(zipfile.ZipFile(io.BytesIO(inner.read())).read(NAME))
             part.rename(place)
     return place
+
+
+def camera() -> list[Path]:
+    """What cameras saw: a street for 79 s, and a tree; of OpenCV's documentation (BSD-3)."""
+    place = default_cache() / "corpora" / "opencv-doc"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+            subprocess.run(["apt-get", "download", "opencv-doc"], cwd=folder, check=True)
+            (package,) = Path(folder).glob("opencv-doc_*.deb")
+            subprocess.run(["dpkg-deb", "-x", str(package), f"{folder}/all"], check=True)
+            (Path(folder) / "all").rename(place)
+    return [found for name in CAMERA for found in sorted(place.rglob(name))[:1]]
 
 
 def stretch(source: Path, target: Path, seconds: float, *, loops: int = 1) -> Path:
