@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import (
@@ -146,6 +146,7 @@ def test_calibration_is_torchmetrics(given_: tuple[np.ndarray, np.ndarray]) -> N
     from torchmetrics.functional.classification import multiclass_calibration_error
 
     probabilities, truth = given_
+    assume(probabilities.astype(np.float32).max() < 1)  # which torchmetrics gives a bin of its own, past the last
     found = Reliability()
     for part in (slice(3), slice(3, None)):
         found.add(probabilities[part].max(axis=1), probabilities[part].argmax(axis=1) == truth[part])
