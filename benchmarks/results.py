@@ -130,7 +130,7 @@ def trained(file: PipelineFile, where: Path, compare: Compare, score: str) -> li
         report = api.train(seeded, str(where / "store"), seeds=1, compare=compare, watch=told(seed, score))
         if not isinstance(report, FoldsReport):
             raise TypeError("a comparison gives a report of several trainings")
-        found = {own if one.model == FUSED else one.model: dict(one.metrics.scores) for one in report.scores}
+        found = {own if one.model == FUSED else one.model: rounded(one.metrics.scores) for one in report.scores}
         whole = {"own": own, "scores": found, "seconds": report.seconds}
         kept.with_suffix(".part").write_text(json.dumps(whole), encoding="utf-8")
         kept.with_suffix(".part").rename(kept)
@@ -151,6 +151,11 @@ def told(seed: int, score: str) -> Any:
         print(f"  seed {seed} {found.model}: {score} {found.metrics[score]:.3f}", file=sys.stderr, flush=True)
 
     return tell
+
+
+def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    """To what a page can show, and two digits more."""
+    return {name: round(score, 5) for name, score in scores.items()}
 
 
 def known(world: World, drawn: Sequence[Drawn], file: PipelineFile, store: str, task: Task) -> dict[str, Any]:
