@@ -168,3 +168,18 @@ def test_a_missing_input_is_filled_in_where_the_other_tells_it_and_only_there(re
         for part in parts_of(next(iter(rows(8, seed=3, related=True))), inputs)
     ]
     assert torch.isfinite(net.eval()(gone)).all()
+
+
+def test_only_what_another_input_could_tell_counts_as_filled_in() -> None:
+    inputs = tuple(Input(name, f"x.{name}", "vector", 5) for name in "ab")
+    config = TrainConfig(inputs={"a": "x.a", "b": "x.b"}, objective="reconstruction", width=8)
+    net, batches = FusionModel(ModelPlan(config=config, inputs=inputs)), rows(6, seed=0, related=True)
+    mask = np.array([True, True, False, True, False, True])
+    batches.rows |= {"x.a.mask": mask, "x.a": np.where(mask[:, None], batches.rows["x.a"], 0)}
+    lone = ArrayBatches(
+        {name: [column[2], column[4]] if isinstance(column, list) else column[[2, 4]]
+         for name, column in batches.rows.items()}
+    )  # fmt: skip
+    assert examine(net, lone)[0]["filled_mse"] == 0.0  # b stands alone: from nothing, nothing is filled in
+    assert examine(net, lone)[0]["mse"] > 0.0
+    assert examine(net, batches)[0]["filled_mse"] > 0.0
