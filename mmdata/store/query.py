@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ class Rows:
         view: the picture.
         features: family, column and spec of each feature.
         file_specs: the promises of a feature file.
-        keep_bytes: what was read is kept for the next time, of all columns together so many bytes.
+        keep_bytes: what was read is kept for the next time, of all columns together so many bytes, for threads to ask.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Rows:
         self._read: dict[tuple[str, str], pa.Table] = {}
         self._kept: dict[str, dict[str, pa.ChunkedArray]] = {}
         self._keep_bytes = keep_bytes
+        self._lock = Lock()  # threads ask for what is kept
 
     def usual(self) -> list[str]:
         """What a table has when no columns are named."""
@@ -90,6 +92,10 @@ class Rows:
         """
         if not self._keep_bytes:
             return self._column(name)
+        with self._lock:
+            return self._keeping(name)
+
+    def _keeping(self, name: str) -> dict[str, pa.ChunkedArray]:
         found = self._kept.pop(name, None)
         if found is None:
             found = self._column(name)

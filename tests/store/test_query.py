@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,11 @@ def test_rows_that_match_come_by_number(filled: Made) -> None:
 def test_a_condition_of_somebody_else_s_is_checked_and_bounded(filled: Made, where: str, said: str) -> None:
     with pytest.raises(StoreError, match=said):
         matching(filled.store.rows(), where, most_s=0.2)
+
+
+def test_threads_may_ask_for_columns_that_are_kept(filled: Made) -> None:
+    rows = filled.store.rows(keep_bytes=64)  # room for none but the newest
+    names = ["key", "label", "meta", "source", "parent"] * 200
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda name: len(rows.column(name)[name]), names))
+    assert set(found) == {len(filled.store)}
