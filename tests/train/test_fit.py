@@ -170,7 +170,10 @@ def test_a_field_of_the_metadata_can_be_the_target(store: Store, config: TrainCo
         ({"epochs": 0}, "epochs"),
         ({"inputs": {"image": "image.embeding"}}, "did you mean 'image.embedding'"),
         ({"fusion": "attention"}, "fusion: there is no 'attention'"),
-        ({"target": "meta.nothing"}, r"columns: no sample of .* has 'meta.nothing'; there are meta.group, meta.height, meta.one, meta.side"),
+        (
+            {"target": "meta.nothing"},
+            r"columns: no sample of .* has 'meta.nothing'; there are meta.group, meta.height, meta.one, meta.side",
+        ),
         ({"train_split": "trian"}, "its splits are test, train, val"),
         ({"val_split": "vall"}, "its splits are test, train, val"),
         ({"selection": None}, "needs the name of a selection"),
