@@ -244,7 +244,8 @@ class KeepGopherRepetition(Filter[Text]):
             chars = window_sums(tokens.lengths, n) + n - 1
             if len(grams[n]) and top_gram_chars(grams[n], chars) > most * len(text):
                 return f"top_{n}_gram"
-        last, places = 0, None
+        last = 0
+        places: np.ndarray | None = None
         for n, most in self.repeated_grams:
             if places is None or n < last:
                 among = None
