@@ -18,8 +18,8 @@ from mmdata.core.step import Feature, address
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def pipeline_schema() -> dict[str, Any]:
-    """The schema of a whole pipeline file."""
+def pipeline_schema(training: type[object]) -> dict[str, Any]:
+    """The schema of a whole pipeline file; `training` are the settings of its train section."""
     shared: dict[str, Any] = {}
     every = list(steps())
     ingest = [_use(cls, shared) for cls in every if not issubclass(cls, Feature)]
@@ -46,17 +46,20 @@ def pipeline_schema() -> dict[str, Any]:
                 "type": "object",
                 "description": "which samples are used: name, where, dedup, against, split, balance",
             },
-            "train": {"type": "object", "description": "inputs, target, fusion and the training's settings"},
+            "train": _settings(training, shared) | {"description": "what is learned from which inputs, and how"},
         },
         "$defs": dict(sorted(shared.items())),
     }
 
 
-def schema_files() -> dict[str, str]:
-    """The files of `schemas/`, by name: of pipeline files, of the store's tables, and the table of all steps."""
+def schema_files(training: type[object]) -> dict[str, str]:
+    """The files of `schemas/`, by name: of pipeline files, of the store's tables, and the table of all steps.
+
+    `training` are the settings of a train section.
+    """
     from mmdata.store.tables import table_schemas
 
-    schemas = {"pipeline.schema.json": pipeline_schema(), "store.tables.json": table_schemas()}
+    schemas = {"pipeline.schema.json": pipeline_schema(training), "store.tables.json": table_schemas()}
     written = {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
     return {**written, "operators.md": operators()}
 
