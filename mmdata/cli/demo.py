@@ -46,6 +46,7 @@ def demo(
         return
     key = api.open(store).keys()[0]
     print(f"\nlook at it:\n  mmdata show {store}\n  mmdata ls {store} --limit 5\n  mmdata trace {store} {key}")
+    print(f"  mmdata report {store} -o report.html")
 
 
 def _pipeline() -> Path:
