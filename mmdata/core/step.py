@@ -248,6 +248,20 @@ class BatchExtract(Feature[Takes], Generic[Takes]):
         """The arrays of each prepared value, in order, on the CPU. It is called without gradients (torch)."""
 
 
+def decision(result: object) -> Literal[True] | Drop:
+    """What a filter returned, as it must be.
+
+    Raises:
+        TypeError: it is neither True nor a `Drop`: False, for one, gives no reason.
+    """
+    if isinstance(result, Drop):
+        return result
+    if isinstance(result, bool | np.bool_) and result:
+        return True
+    said = result if result is None or isinstance(result, bool | np.bool_) else type(result).__name__
+    raise TypeError(f"the filter returned {said}; it must return True or a Drop with a reason")
+
+
 def is_abstract(cls: type) -> bool:
     """Whether a class is a kind of step rather than a step."""
     return inspect.isabstract(cls)

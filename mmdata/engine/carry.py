@@ -13,7 +13,7 @@ from mmdata.core.pipeline import Compiled, Placed
 from mmdata.core.ports import Entry
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Sample
-from mmdata.core.step import Drop, Filter, Map, RandomMap, Split
+from mmdata.core.step import Drop, Filter, Map, RandomMap, Split, decision
 from mmdata.engine.counts import Counts, StepTimes
 from mmdata.engine.films import Company, Films, companies
 from mmdata.engine.locked import read_only
@@ -210,13 +210,15 @@ def _work(step: Any) -> Work:
 
 def _call(placed: Placed, seed: int, work: Work) -> Callable[[Sample], Outcome]:
     """A step as a function of a sample. Built once a shard, so that a sample costs no look-ups."""
-    step, reads, writes = placed.step, placed.reads, placed.writes
+    step, reads, writes, gives = placed.step, placed.reads, placed.writes, placed.step.gives
     if isinstance(step, Split):
         return lambda sample: _children(work(sample, sample))
     apply = work
     if isinstance(step, RandomMap):
         names = (placed.label, reads or "", placed.occurrence)
         apply = lambda value, sample: step.map(value, rng_for(seed, *names, sample.key))  # noqa: E731
+    elif isinstance(step, Filter):  # around what watches a film, too
+        apply = lambda value, sample: decision(work(value, sample))  # noqa: E731
     if reads is None:
         return lambda sample: _decided(apply(sample, sample), sample)
 
@@ -231,6 +233,8 @@ def _call(placed: Placed, seed: int, work: Work) -> Callable[[Sample], Outcome]:
             return result
         if result is None:
             raise TypeError("the step returned None; it must return a value or a Drop")
+        if gives is not Any and not isinstance(result, gives):
+            raise TypeError(f"the step returned {type(result).__name__}; it must return {gives.__name__} or a Drop")
         return sample.with_part(cast(str, writes), read_only(result))
 
     return on_part

@@ -16,7 +16,7 @@ from mmdata.codec.video import OpenVideo
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Audio, Blob, Frames, Image, Video
-from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap, Step
+from mmdata.core.step import Drop, Extract, Filter, Map, RandomMap, Step, decision
 from mmdata.errors import DataError, StepError, blame
 from mmdata.loader.films import Room, bounded, frames_bytes, on_each, with_frames
 
@@ -119,7 +119,7 @@ class Decoding:
             return rng_for(self.seed, epoch, step.name, self.part, occurrence, key)
 
         if isinstance(step, Filter):
-            result: Any = step.keep(value)
+            result: Any = decision(step.keep(value))
             result = value if result is True else result
         elif isinstance(value, Frames) and step.takes is Image:
             result = on_each(step, value, rng)

@@ -71,6 +71,24 @@ class Labelled(Filter[Sample]):
         return True if "label" in sample.meta else Drop("unlabelled")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Long(Filter[Text]):
+    """What a first filter often looks like: it returns what it compared, and no reason."""
+
+    on: str | None = "text"
+
+    def keep(self, text: Any) -> Any:
+        return np.bool_(len(text.text) > 3) if isinstance(text, Text) else len(text.parts) > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length(Map[Text, Text]):
+    on: str = "text"
+
+    def map(self, text: Text) -> Any:
+        return len(text.text)
+
+
 def carried(steps: Sequence[Step], *samples: Sample, seed: int = 0) -> tuple[list[Sample], Book, Counts]:
     placed = tuple(
         Placed(step, step.on if not isinstance(step, Split) else None, step.on, occurrence)
@@ -126,6 +144,24 @@ def test_a_failure_costs_its_sample_alone(text: str, kind: str, error: str) -> N
     assert "Traceback" in traceback
     assert counts.rejected == {kind: 1}
     assert counts.balances
+
+
+@pytest.mark.parametrize("on", ["text", None])
+def test_a_filter_that_gives_no_reason_is_a_bug_and_keeps_nothing(on: str | None) -> None:
+    results, book, counts = carried([Long(on=on)], says("abc"))
+    error = "TypeError: the filter returned False; it must return True or a Drop with a reason"
+    assert (results, book.rejects[0][2:4]) == ([], ("bug", error))
+    assert counts.balances
+
+
+def test_a_filter_may_say_true_in_numpys_way() -> None:
+    sample = says("long enough")
+    assert carried([Long()], sample)[0] == [sample]
+
+
+def test_a_value_of_another_kind_than_the_step_gives_is_a_bug() -> None:
+    results, book, _ = carried([Length()], says("abc"))
+    assert (results, book.rejects[0][3]) == ([], "TypeError: the step returned int; it must return Text or a Drop")
 
 
 def test_children_go_on_through_the_later_steps_and_are_counted_as_made() -> None:

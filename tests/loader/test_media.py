@@ -40,7 +40,7 @@ from mmdata.clean.image import (
 from mmdata.codec.image import DecodeImage
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Image, Pointer, Sample
-from mmdata.core.step import Drop, Map, RandomMap, Step
+from mmdata.core.step import Drop, Filter, Map, RandomMap, Step
 from mmdata.errors import ConfigError, StepError, StoreError, Unreachable
 from mmdata.features.image import ColorHistogram
 from mmdata.loader.decoding import SPECS, spec_given
@@ -367,6 +367,8 @@ def test_a_step_that_fails_otherwise_ends_the_stream(plain: Store) -> None:
         list(stream(plain, ["image"], batch_size=8, steps={"image": [Wrong()]}))
     with pytest.raises(StepError, match=r"Grey gave another array of 'image' than promised.*axis 'channel' has 1"):
         list(stream(plain, ["image"], batch_size=8, steps={"image": [Grey()]}))
+    with pytest.raises(StepError, match=r"Dark failed on 'gallery/\d+': TypeError: the filter returned False"):
+        list(stream(plain, ["image"], batch_size=8, steps={"image": [Dark()]}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,6 +385,14 @@ class Grey(Map[Image, Image]):
 
     def map(self, image: Image) -> Image | Drop:
         return image.changed(image.pixels[:, :, :1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dark(Filter[Image]):
+    on: str | None = "image"
+
+    def keep(self, image: Image) -> Any:
+        return bool(image.pixels.mean() < 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le
 
 from mmdata.core.nested import nested
 from mmdata.core.sample import Frames, Image, Video
-from mmdata.core.step import Drop, Filter
+from mmdata.core.step import Drop, Filter, decision
 from mmdata.kernels.image.quality import laplacian_variance
 from mmdata.kernels.video import flow_method, mean_differences, optical_flow
 
@@ -195,7 +195,7 @@ class KeepByFrames(Filter[Frames]):
 
     def keep(self, frames: Frames) -> Literal[True] | Drop:
         inner = nested(self.step, kind=Filter, takes=Image)
-        said = [inner.keep(Image(frame, space_map=frames.space_map)) for frame in frames.pixels]
+        said = [decision(inner.keep(Image(frame, space_map=frames.space_map))) for frame in frames.pixels]
         drops = Counter(each.reason for each in said if isinstance(each, Drop))
         if not said:
             return Drop("no_frames")

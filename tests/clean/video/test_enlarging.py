@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from mmdata.clean.image import KeepExposure
 from mmdata.clean.video import EnlargeFrames, KeepByFrames
 from mmdata.core.sample import Frames
 from mmdata.core.step import Drop
@@ -143,6 +144,13 @@ def test_clips_are_kept_by_the_share_of_their_frames(levels: list[int], min_shar
     pixels = np.array(levels, np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
     frames = Frames(pixels, np.arange(len(levels)) / 2, np.zeros(len(levels), bool))
     assert KeepByFrames(step={"use": "clean.image.KeepExposure"}, min_share=min_share).keep(frames) == expected
+
+
+def test_a_filter_of_frames_that_gives_no_reason_keeps_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeepExposure, "keep", lambda *_: False)
+    frames = Frames(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2) / 2, np.zeros(2, bool))
+    with pytest.raises(TypeError, match="the filter returned False"):
+        KeepByFrames(step={"use": "clean.image.KeepExposure"}).keep(frames)
 
 
 def test_a_classifier_of_frames_is_a_plug(tmp_path: Path) -> None:
