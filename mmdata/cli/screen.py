@@ -117,6 +117,11 @@ def summary(report: RunReport) -> None:
     say(f"store: {report.store}")
     if counts.n_rejected:
         say(f"see why: mmdata rejects {report.store}")
+    if report.rejected_before:
+        say(
+            f"of those up to date, {report.rejected_before} rejected before; see why: mmdata rejects {report.store}; "
+            f"try them again: mmdata rejects {report.store} --replay"
+        )
     if counts.n_dropped:
         say(f"see which were dropped: mmdata rejects {report.store} --dropped")
     if counts.missing.total():

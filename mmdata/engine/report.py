@@ -16,7 +16,8 @@ class RunReport:
 
     Args:
         store: where. state: "done", "interrupted" (Ctrl-C) or "stopped" (rejects above the limit).
-        counts: of the work done by this run. kept: samples of shards that needed nothing. removed: shards that left.
+        counts: of the work done by this run. kept: samples that were there before; features may have been computed
+            of them. rejected_before: of the kept, those that earlier runs rejected. removed: shards that left.
         unmatched: files of the source that belong to no sample. seconds: all in all.
     """
 
@@ -24,6 +25,7 @@ class RunReport:
     state: str = DONE
     counts: Counts = field(default_factory=Counts)
     kept: int = 0
+    rejected_before: int = 0
     shards: int = 0
     removed: int = 0
     unmatched: list[str] = field(default_factory=list)
@@ -46,6 +48,7 @@ class RunReport:
             **self.counts.to_json(),
             "balances": self.counts.balances,
             "kept": self.kept,
+            "rejected_before": self.rejected_before,
             "shards": self.shards,
             "removed_shards": self.removed,
             "unmatched": len(self.unmatched),

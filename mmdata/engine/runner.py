@@ -74,7 +74,8 @@ def _run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
     found = look(pipeline, absolute(store_url), options, commit=True)
     report = RunReport(
         store_url,
-        kept=found.todo.entries - found.todo.entries_todo,
+        kept=found.todo.entries - found.todo.entries_made,
+        rejected_before=_rejected_before(found),
         unmatched=found.todo.unmatched,
         rejects_limit=options.settings.max_rejects,
         samples_todo=found.todo.entries_todo,
@@ -85,6 +86,19 @@ def _run(pipeline: Pipeline, store_url: str, options: RunOptions) -> RunReport:
         _recorded_work(found, found.store, options, report, started)
     report.seconds = perf_counter() - started
     return report
+
+
+def _rejected_before(found: Look) -> int:
+    """How many samples earlier runs rejected of the shards whose samples stay as they are."""
+    made = {lack.shard for lack in found.todo.jobs.lacks if lack.samples}
+    here = found.division.shards
+    stay = [shard for shard in found.view.with_rejects() if shard.shard in here and shard.shard not in made]
+    return sum(shard.rejects.rows for shard in stay if shard.rejects is not None)
+
+
+def _n_made(job: ShardJob) -> int:
+    """How many entries a job makes samples of; a job for features alone keeps the samples that there are."""
+    return len(job.entries) if job.samples else 0
 
 
 def _recorded_work(found: Look, store: Store, options: RunOptions, report: RunReport, started: float) -> None:
@@ -133,7 +147,7 @@ def _work_until_done(found: Look, store: Store, options: RunOptions, report: Run
             report.counts.take_back(result.counts)
             report.shards -= 1
         found = look(found.pipeline, absolute(report.store), options, commit=True)
-        report.kept = found.todo.entries - found.todo.entries_todo - report.counts.read
+        report.kept = found.todo.entries - found.todo.entries_made - report.counts.read
     raise CommitConflict(
         f"{LOOKS_ALLOWED} times another run committed other files of the same shards first: let runs of different "
         f"pipelines on {report.store!r} follow each other"
@@ -182,7 +196,7 @@ class _Crew:
             for result in self._committer.same:
                 self._report.counts.take_back(result.counts)
                 self._report.shards -= 1
-                self._report.kept += len(result.job.entries)
+                self._report.kept += _n_made(result.job)
             self._committer.same.clear()
             self._course.give_up(list(self._course.working))
             self._watch()
@@ -193,7 +207,7 @@ class _Crew:
         for job in jobs:
             if self._committer.is_done(job):
                 log.info("shard=%s another run has made it", job.shard)
-                self._report.kept += len(job.entries)
+                self._report.kept += _n_made(job)
                 self._course.skip(len(job.entries))
                 continue
             self._course.begin(job.shard, len(job.entries))

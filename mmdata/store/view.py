@@ -268,6 +268,12 @@ class StoreView:
             return [self.shards[int(row)] for row in np.flatnonzero((self.shards.rows > 0) & ~self.shards.has(family))]
         return [shard for shard in self.shards if shard.rows and family not in shard.features]
 
+    def with_rejects(self) -> list[ShardView]:
+        """The shards of which samples were rejected."""
+        if isinstance(self.shards, JoinedShards):
+            return [self.shards[int(row)] for row in np.flatnonzero(self.shards.has(REJECTS))]
+        return [shard for shard in self.shards if shard.rejects is not None]
+
     @property
     def sources(self) -> list[str]:
         """The names of all sources, sorted."""

@@ -58,6 +58,11 @@ def test_run_again_does_nothing(mmdata: Mmdata, own: Any) -> None:
     run(mmdata, own)
     again = run(mmdata, own, "--json").json
     assert (again["read"], again["kept"], again["shards"]) == (0, 12, 0)
+    assert again["rejected_before"] == 1
+    assert (
+        f"of those up to date, 1 rejected before; see why: mmdata rejects {own.store}; "
+        f"try them again: mmdata rejects {own.store} --replay"
+    ) in run(mmdata, own).out.splitlines()
 
 
 @pytest.mark.parametrize(("limit", "code"), [(1.0, 0), (0.1, 0), (0.05, 3), (0.0, 3), (-0.1, 2), (1.1, 2)])
@@ -161,6 +166,10 @@ def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_stor
     assert mmdata(*command[:-1], "--source", training.source).code == 0
     nowhere = mmdata("predict", tmp_path / "none", training.pipeline, files[0])
     assert (nowhere.code, "no checkpoint at " in nowhere.err) == (1, True)
+    (training.source / "disc" / "notes.odd").write_text("no part of any sample")
+    odd = mmdata(*command[:-1], training.source / "disc" / "notes.odd", "--source", training.source)
+    assert (odd.code, odd.out.count("\n")) == (1, 4)
+    assert "failed: the pipeline's source makes no sample of this file" in odd.out
     folder = mmdata("predict", tmp_path / "model", training.pipeline, training.source)
     assert (folder.code, folder.out) == (2, "")
     assert "is a folder" in folder.err

@@ -148,6 +148,12 @@ def test_a_stricter_filter_takes_rows_over_instead_of_computing_them(source: Pat
     assert live(fresh) == live(tmp_path / "store")
 
 
+def test_samples_of_which_features_alone_are_computed_are_kept(source: Path, tmp_path: Path) -> None:
+    do(pipeline(source, features=(TextLength(),)), tmp_path / "store")
+    report = do(pipeline(source), tmp_path / "store")
+    assert (report.counts.read, report.kept, report.counts.computed["image.sharpness"]) == (0, 12, 12)
+
+
 def test_one_more_file_makes_one_more_shard_and_plan_foretells_it(source: Path, tmp_path: Path) -> None:
     do(pipeline(source), tmp_path / "store")
     before = live(tmp_path / "store")
@@ -234,7 +240,9 @@ def test_a_replay_without_repair_changes_nothing_that_readers_see(source: Path, 
     what = pipeline(source, ingest=(DecodeImage(),))
     do(what, tmp_path / "store")
     before = live(tmp_path / "store")
-    assert do(what, tmp_path / "store", replace(OPTIONS, replay=True)).counts.n_rejected == 1
+    assert do(what, tmp_path / "store").rejected_before == 1
+    again = do(what, tmp_path / "store", replace(OPTIONS, replay=True))
+    assert (again.counts.n_rejected, again.rejected_before) == (1, 0)
     assert live(tmp_path / "store") == before
 
 
