@@ -93,7 +93,7 @@ def _taking(columns: set[str], file: PipelineFile) -> PipelineFile:
 def _tried(file: PipelineFile, path: Path, columns: set[str]) -> dict[str, _Found]:
     """The samples of a file, by key; the file itself where it can't be read."""
     from mmdata.engine.trial import try_file
-    from mmdata.errors import DataError
+    from mmdata.errors import ConfigError, DataError
 
     found: dict[str, _Found] = {}
     if not path.exists():
@@ -103,8 +103,11 @@ def _tried(file: PipelineFile, path: Path, columns: set[str]) -> dict[str, _Foun
             one = found.setdefault(tried.key, _Found(tried.key))
             one.arrays |= {name: array for name, array in tried.arrays.items() if name in columns}
             one.note = tried.outcome or one.note
-    except (DataError, OSError) as error:
-        found.setdefault(str(path), _Found(str(path))).note = f"failed: {error}"
+    except (ConfigError, DataError, OSError) as error:
+        if isinstance(error, ConfigError) and error.where == file.where:
+            raise  # which is the pipeline's fault, not this file's
+        told = "; ".join(error.faults) if isinstance(error, ConfigError) else error
+        found.setdefault(str(path), _Found(str(path))).note = f"failed: {told}"
     parents = {key for key in found for other in found if other.startswith(f"{key}@") and not found[key].arrays}
     return {key: one for key, one in found.items() if key not in parents}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdata.errors import SchemaMismatch
+from mmdata.errors import ConfigError, SchemaMismatch
 from mmdata.train.config import FREE_TO_CHANGE, TrainConfig
 from mmdata.train.metrics import Metrics
 from mmdata.train.model import FusionModel
 from mmdata.train.plan import ModelPlan
 
 FORMAT = 2
+WRITER = ("PytorchStreamWriter", "inline_container")  # what torch names where its archive can't be written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,18 @@ class Progress:
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Progress:
-        history = [Epoch(**{**row, "val": row["val"] and Metrics(**row["val"])}) for row in value["history"]]
-        return cls(**{**value, "history": history})
+        """Of what `asdict` made.
+
+        Raises:
+            ValueError: a value is of another type or out of its bounds.
+        """
+        from pydantic import TypeAdapter
+
+        found = TypeAdapter(cls).validate_python(value)
+        n, best = len(found.history), found.best_epoch
+        if found.epoch != n or (best is None) != (n == 0) or not 0 <= (best or 0) <= max(n - 1, 0):
+            raise ValueError(f"{found.epoch} epochs, of which {best} is the best, and a history of {n}")
+        return found
 
 
 @dataclass(kw_only=True)
@@ -91,6 +103,10 @@ def save(path: Path, state: Checkpoint) -> None:
     try:
         torch.save({"json": json.dumps(plain), **tensors}, temporary)
         temporary.replace(path)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in WRITER):
+            raise
+        raise OSError(f"{path} can't be written, is the disk full? What was there stays") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -114,12 +130,14 @@ def load(path: Path) -> Checkpoint:
         tensors = {name: raw[name] for name in ("model", "best", "optimizer", "random")}
         tensors["scaler"] = raw.get("scaler", {})
         return Checkpoint(plan=ModelPlan.of(plain["plan"]), progress=Progress.of(plain["progress"]), **tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise SchemaMismatch(f"{path} is no checkpoint of mmdata: {type(error).__name__}: {error}") from error
 
 
 def _archive(path: Path) -> dict[str, Any]:
     try:
+        if zipfile.is_zipfile(path):
+            _check_sums(path)
         raw = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"no checkpoint at {path}: `mmdata train ... --out FOLDER` makes one") from None
@@ -128,6 +146,13 @@ def _archive(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise SchemaMismatch(f"{path} is no checkpoint of mmdata: it holds a {type(raw).__name__}")
     return raw
+
+
+def _check_sums(path: Path) -> None:
+    """Raises ValueError where a part of the archive is not what was written; torch itself doesn't ask."""
+    with zipfile.ZipFile(path) as archive:
+        if (torn := archive.testzip()) is not None:
+            raise ValueError(f"{torn} is not what was written")
 
 
 def check_config(path: Path, found: TrainConfig, asked: TrainConfig) -> None:
@@ -147,7 +172,34 @@ def check_config(path: Path, found: TrainConfig, asked: TrainConfig) -> None:
 def load_model(path: Path | str) -> FusionModel:
     """The model of a checkpoint at its best epoch, ready to predict; `model.plan.heads` says what it gives."""
     state = load(Path(path))
-    return rebuild(state.plan, state.best or state.model).eval()
+    try:
+        return rebuild(state.plan, state.best or state.model).eval()
+    except SchemaMismatch as error:
+        raise SchemaMismatch(f"{path}: {error}") from error
+
+
+def check_weights(plan: ModelPlan, weights: Mapping[str, Tensor]) -> None:
+    """Compare names and forms, before memory is taken for a model.
+
+    Raises:
+        SchemaMismatch: no model can be made of the plan, or the weights belong to another.
+    """
+    try:
+        with torch.device("meta"):
+            asked = {name: tensor.shape for name, tensor in FusionModel(plan).state_dict().items()}
+    except Exception as error:  # whatever settings that nobody checked lead to
+        raise SchemaMismatch(f"the checkpoint's plan makes no model: {type(error).__name__}: {error}") from error
+    if not isinstance(weights, Mapping) or not all(isinstance(each, Tensor) for each in weights.values()):
+        raise SchemaMismatch("the checkpoint's weights are not those of its plan: they are no tensors by name")
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    if odd := sorted(name for name in asked.keys() | found.keys() if asked.get(name) != found.get(name)):
+        name = odd[0]
+        told = f"{name!r} is {_form(found.get(name))}, and the plan's {_form(asked.get(name))}"
+        raise SchemaMismatch(f"the checkpoint's weights are not those of its plan: {told}")
+
+
+def _form(shape: torch.Size | None) -> str:
+    return "not there" if shape is None else str(list(shape))
 
 
 def rebuild(plan: ModelPlan, weights: Mapping[str, Tensor]) -> FusionModel:
@@ -156,11 +208,9 @@ def rebuild(plan: ModelPlan, weights: Mapping[str, Tensor]) -> FusionModel:
     Raises:
         SchemaMismatch: the weights belong to a model of another form, or hold NaN or infinity.
     """
+    check_weights(plan, weights)
     model = FusionModel(plan)
-    try:
-        model.load_state_dict(weights)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise SchemaMismatch(f"the checkpoint's weights are not those of its plan: {error}") from error
+    model.load_state_dict(weights)
     for name, values in model.state_dict().items():
         if not bool(torch.isfinite(values).all()):
             raise SchemaMismatch(f"the checkpoint's weights {name!r} hold NaN or infinity: no answer of theirs is one")

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, DataError
 from mmdata.train.config import TrainConfig, guess
 from mmdata.train.inputs import Batch, Input, numbers_of, parts_of
-from mmdata.train.statistics import Statistics, Target
+from mmdata.train.statistics import Statistics, Target, gather
 from mmdata.train.vae import decoded
 
 SHOWN = 5  # classes that a message lists
+MAX_IDS = 1 << 22  # tokens that a table has vectors for; vocabularies have some 100,000
+LARGEST = 1e30  # a deviation that float32 can count with
 
 
 def check_form(inputs: Sequence[Input], config: TrainConfig, specs: Mapping[str, ArraySpec]) -> None:
     """Check what is known without reading.
 
     Raises:
-        ConfigError: a target is a feature of many numbers; nothing that goes in could be decoded.
+        ConfigError: a target is a feature of many numbers, or an input; nothing that goes in could be decoded.
     """
     faults = []
     for name, task in config.learned.items():
+        faults += [
+            f"{_setting(name)}: {column!r} is the input {item!r}, too: its answer would be given away"
+            for item, column in config.inputs.items()
+            if column == task.target
+        ]
         spec = specs.get(task.target)
         if spec is not None and (spec.varying or math.prod(size or 0 for size in spec.shape) != 1):
             faults.append(
@@ -38,13 +45,19 @@ def check_split(found: Statistics, config: TrainConfig) -> None:
     """Check what the training split holds.
 
     Raises:
-        ConfigError: nobody has an input; a target that the objective can't learn; too few pairs.
+        ConfigError: nobody has an input; token ids past a table's bound; a target that the objective can't learn; too
+            few pairs.
     """
     where = f"split {config.train_split!r} of selection {config.selection!r}"
     faults = [
         f"inputs.{name}: no sample of {where} has {config.inputs[name]!r}"
         for name, moments in found.moments.items()
         if moments.n == 0
+    ]
+    faults += [
+        f"inputs.{name}: {config.inputs[name]!r} of {where} has the token id {n - 1}; at most {MAX_IDS - 1} is learned"
+        for name, n in found.n_ids.items()
+        if n > MAX_IDS
     ]
     for name, target in found.targets.items():
         faults += [f"{_setting(name)}: {fault}; {where}" for fault in _target_faults(target, config)]
@@ -67,6 +80,51 @@ def check_batch(batch: Batch, inputs: Sequence[Input], config: TrainConfig) -> N
     for task in config.learned.values():
         if task.objective == "regression" and (odd := numbers_of(batch, task.target)[1]) is not None:
             raise DataError(f"{task.target!r} of {odd[0]!r} is {odd[1]!r}: a regression needs finite numbers")
+
+
+def check_judge(
+    batches: Iterable[Batch],
+    inputs: Sequence[Input],
+    config: TrainConfig,
+    *,
+    known: Statistics,
+    split: object,
+    total: Callable[[int], int] = int,
+) -> None:
+    """Check a split that a model will be judged on.
+
+    Args:
+        batches: all of it, or a rank's share.
+        inputs: of the model.
+        config: the run's settings.
+        known: what the training split holds.
+        split: its name.
+        total: a rank's count to that of all ranks.
+
+    Raises:
+        ConfigError: nothing of it can be judged. DataError: as `check_batch`.
+    """
+
+    def checked() -> Iterator[Batch]:
+        for batch in batches:
+            check_batch(batch, inputs, config)
+            yield batch
+
+    found = gather(checked(), inputs, config)
+    where = f"of split {split!r} of selection {config.selection!r}"
+    faults = []
+    for name, target in found.targets.items():
+        is_number = target.task.objective == "regression"
+        n = target.numbers.n if is_number else sum(target.classes[each] for each in known.targets[name].names)
+        if total(n) == 0:
+            lacking = "a number" if is_number else "a class of the training split"
+            faults.append(f"{_setting(name)}: no sample {where} has {lacking} in {target.task.target!r} to judge by")
+    if config.objective == "contrastive" and (n := total(found.n_pairs)) < 2:
+        faults.append(f"sides: {n} samples {where} have both sides; at least two are told apart")
+    if config.objective == "reconstruction" and total(found.n_pairs) == 0:
+        faults.append(f"inputs: no sample {where} has any of them to judge by")
+    if faults:
+        raise ConfigError("train", faults)
 
 
 def _setting(task: str) -> str:
@@ -95,5 +153,7 @@ def _number_faults(target: Target) -> Iterator[str]:
         yield f"{column!r} of {target.odd[0]!r} is {target.odd[1]!r}: a regression needs finite numbers"
     elif target.numbers.n == 0:
         yield f"no sample has a number in {column!r}"
-    elif bool(target.numbers.still()[0]):
+    elif not math.isfinite(float(target.numbers.scale()[0])) or float(target.numbers.scale()[0]) > LARGEST:
+        yield f"{column!r} has numbers too far apart to be learned: divide them by something large, or take logarithms"
+    elif target.is_still:
         yield f"{column!r} is {float(target.numbers.mean[0]):g} for every sample: there is nothing to learn"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mmdata.errors import ConfigError
+from mmdata.errors import ConfigError, SchemaMismatch, StoreError
 from mmdata.loader.follow import FollowingStream
 from mmdata.loader.stream import Stream, stream
 from mmdata.train.checkpoint import check_config, load, save
-from mmdata.train.checks import check_batch, check_form, check_split
+from mmdata.train.checks import check_form, check_judge, check_split
 from mmdata.train.config import TrainConfig
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.held import HELD_BYTES, HeldStream, held
@@ -33,7 +35,7 @@ from mmdata.train.statistics import buffers, gather
 if TYPE_CHECKING:
     from mmdata.store import Store
 
-CHECKPOINT, REPORT = "checkpoint.pt", "report.json"
+CHECKPOINT, REPORT, LOCK = "checkpoint.pt", "report.json", ".lock"
 Split = Stream | HeldStream
 
 
@@ -83,7 +85,8 @@ def train(
         ConfigError: settings, columns or splits that can't work; a split without samples; a target that the objective
             can't learn.
         Incomplete: a shard with samples of a split lacks a column.
-        SchemaMismatch: the checkpoint is of other settings or of another content of the store; says which.
+        SchemaMismatch: the checkpoint is damaged, or of other settings or another content of the store; says which.
+        StoreError: another training is writing to `out`.
         DataError: an input of any split holds NaN or infinity, a target no number. RunStopped: the loss is NaN.
     """
     began_s = time.perf_counter()
@@ -96,7 +99,8 @@ def train(
     splits = open_splits(store, config, held_bytes=held_bytes, world=world)
     path = None if out is None else Path(out) / CHECKPOINT
     device = world.device if world.size > 1 else device
-    with _own_randomness(config.seed, device), _threads(config.threads):
+    mine = nullcontext() if path is None or not world.is_first else _locked(path.parent)
+    with mine, _own_randomness(config.seed, device), _threads(config.threads):
         run = _resumed(path, config, device, world) if resume and path is not None and path.exists() else None
         run = run or _fresh(config, inputs, splits, device, world)
         world.check_same(settings=config.to_json(), samples=run.model.plan, place_in_the_checkpoint=run.progress)
@@ -106,9 +110,30 @@ def train(
         report = _report(run, splits, path, began_s)
         if repeats and world.is_first:
             report = replace(report, importance=_importance(run, splits.content, repeats, held_bytes))
-    if path is not None and world.is_first:
-        _write_report(path.with_name(REPORT), report)
+        if path is not None and world.is_first:
+            _write_report(path.with_name(REPORT), report)
     return report
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for one training: until it lets go, or ends in whatever way.
+
+    Raises:
+        StoreError: another one holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"{folder}: another training is writing to it right now; give another `out`") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(held)  # and lets go of it
 
 
 @contextmanager
@@ -171,9 +196,9 @@ def _fresh(config: TrainConfig, inputs: tuple[Input, ...], splits: Splits, devic
     """A run at its beginning: one pass over the training split, and new weights."""
     found = gather(splits.stored, inputs, config)
     check_split(found, config)
-    for judge in (splits.val, splits.test):
-        for batch in judge or ():
-            check_batch(batch, inputs, config)
+    for name, judge in ((config.val_split, splits.val), (config.test_split, splits.test)):
+        if judge is not None:
+            check_judge(judge, inputs, config, known=found, split=name, total=lambda n: world.rows(n).total)
     inputs = tuple(replace(item, size=found.n_ids.get(item.name, item.size)) for item in inputs)
     heads = tuple(target.head(name, config.positive) for name, target in found.targets.items())
     model = FusionModel(ModelPlan(config=config, inputs=inputs, heads=heads))
@@ -187,7 +212,10 @@ def _resumed(path: Path, config: TrainConfig, device: str, world: World) -> Run:
     state = load(path)
     check_config(path, state.plan.config, config)
     state.plan = replace(state.plan, config=config)
-    return Run.resume(state, device, world)
+    try:
+        return Run.resume(state, device, world)
+    except SchemaMismatch as error:
+        raise SchemaMismatch(f"{path}: {error}") from error
 
 
 def _report(run: Run, splits: Splits, path: Path | None, began_s: float) -> TrainReport:

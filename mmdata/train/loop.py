@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mmdata.errors import RunStopped
+from mmdata.errors import RunStopped, SchemaMismatch
 from mmdata.train.chance import drawing_for
-from mmdata.train.checkpoint import Checkpoint, Epoch, Progress, rebuild
+from mmdata.train.checkpoint import Checkpoint, Epoch, Progress, check_weights, rebuild
 from mmdata.train.config import LOW_IS_GOOD
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.inputs import Batch, Batches, parts_of
@@ -60,14 +60,25 @@ class Run:
 
     @classmethod
     def resume(cls, state: Checkpoint, device: str = "cpu", world: World = ALONE) -> Run:
-        """Go on where a checkpoint was written; sets torch's generators to what they were."""
+        """Go on where a checkpoint was written; sets torch's generators to what they were.
+
+        Raises:
+            SchemaMismatch: a part of it is not of its plan.
+        """
         run = cls.start(rebuild(state.plan, state.model), device, world)
-        run.optimizer.load_state_dict(state.optimizer)
-        run.scaler.load_state_dict(state.scaler)
+        if state.best or state.progress.best_epoch is not None:
+            check_weights(state.plan, state.best)
+        try:
+            run.optimizer.load_state_dict(state.optimizer)
+            run.scaler.load_state_dict(state.scaler)
+            torch.set_rng_state(state.random["cpu"])
+            if "cuda" in state.random and device.startswith("cuda"):
+                torch.cuda.set_rng_state(state.random["cuda"], device)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # torch raises nearly anything
+            raise SchemaMismatch(f"no run can go on from it: {type(error).__name__}: {error}") from error
         run.progress, run.best = state.progress, state.best
-        torch.set_rng_state(state.random["cpu"])
-        if "cuda" in state.random and device.startswith("cuda"):
-            torch.cuda.set_rng_state(state.random["cuda"], device)
         return run
 
     def checkpoint(self) -> Checkpoint:
@@ -98,7 +109,11 @@ def fit(
 ) -> None:
     """Train until the epochs are through or patience is out. `save` is called whenever the run is worth keeping."""
     if run.progress.stream is not None:
-        train.load_state_dict(run.progress.stream)
+        try:
+            train.load_state_dict(run.progress.stream)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            told = f"{type(error).__name__}: {error}"
+            raise SchemaMismatch(f"the checkpoint's place in the stream is none: {told}") from error
     while not run.finished:
         _epoch(run, train, save, watch)
         scores = None if val is None else evaluate(run.model, val, device=run.device, world=run.world)

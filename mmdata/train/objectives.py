@@ -221,7 +221,8 @@ class Supervised(Objective):
         """A class with its probability, or a value; by task where there are several."""
         rows: list[dict[str, Any]] = [{} for _ in output]
         for head, piece in zip(self.heads, torch.split(output, self.sizes, dim=1), strict=True):
-            for row, numbers in zip(rows, likely(head, piece).tolist(), strict=True):
+            exact = piece.double() if head.objective == "regression" else piece
+            for row, numbers in zip(rows, likely(head, exact).tolist(), strict=True):
                 row.update({head.name: _say(head, numbers)} if head.name else _say(head, numbers))
         return rows
 

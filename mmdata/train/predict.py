@@ -51,7 +51,7 @@ def _given(model: FusionModel, rows: Sequence[Row], keys: Sequence[str]) -> tupl
     inputs = model.plan.inputs
     named = list(keys) or [f"sample {number}" for number in range(len(rows))]
     for key, row in zip(named, rows, strict=True):
-        if not any(item.column in row for item in inputs):
+        if not any((array := row.get(item.column)) is not None and array.size for item in inputs):
             columns = ", ".join(repr(item.column) for item in inputs)
             raise DataError(f"{key!r} has none of the model's inputs: {columns}")
     batch: dict[str, Any] = {"key": named}

@@ -14,6 +14,8 @@ from mmdata.train.config import Task, TrainConfig
 from mmdata.train.inputs import Batch, Input, Part, labels_of, numbers_of, parts_of, real
 from mmdata.train.plan import Head
 
+EXACT = 1e-13  # a share that float64 can tell
+
 
 @dataclass
 class Moments:
@@ -39,13 +41,13 @@ class Moments:
         self.mean += step * (n / total)
         self.n = total
 
-    def scale(self) -> Tensor:
+    def scale(self, share: float = 1e-7) -> Tensor:
         """The standard deviation, [size]; 1 where a number never changes."""
-        return torch.where(self.still(), 1.0, self._spread())
+        return torch.where(self.still(share), 1.0, self._spread())
 
-    def still(self) -> Tensor:
-        """Which numbers never change, as far as float32 can tell: bool [size]."""
-        return self._spread() <= 1e-7 * self.mean.abs().clamp(min=1e-5)
+    def still(self, share: float = 1e-7) -> Tensor:
+        """Which numbers never change by more than a share of their size, as float32 can tell it: bool [size]."""
+        return self._spread() <= share * self.mean.abs().clamp(min=1e-5)
 
     def _spread(self) -> Tensor:
         return (self.squares / max(self.n, 1)).sqrt()
@@ -77,6 +79,11 @@ class Target:
         self.odd = self.odd or odd
 
     @property
+    def is_still(self) -> bool:
+        """Whether the numbers never change, as far as float64 can tell, in which they are standardised."""
+        return bool(self.numbers.still(EXACT)[0])
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The classes, in order of their names."""
         return tuple(sorted(name for name in self.classes if name is not None))
@@ -99,7 +106,7 @@ class Target:
             classes=names,
             counts=tuple(self.classes[name] for name in names),
             mean=float(self.numbers.mean[0]) if is_number else 0.0,
-            scale=float(self.numbers.scale()[0]) if is_number else 1.0,
+            scale=float(self.numbers.scale(EXACT)[0]) if is_number else 1.0,
             weight=self.task.weight,
         )
 

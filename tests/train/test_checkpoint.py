@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def run(config: TrainConfig, inputs: tuple[Input, ...]) -> Run:
     run.progress = Progress(
         epoch=2, step=17, stream={"at": [1, 2]}, loss_sum=0.3, n_summed=4, history=history, stale=1, best_epoch=0
     )
+    run.best = dict(run.model.state_dict())
     return run
 
 
@@ -76,6 +78,80 @@ def test_a_damaged_file_is_told_as_such(run: Run, tmp_path: Path, damage: str) -
     path.write_bytes(bad[damage])
     with pytest.raises(SchemaMismatch, match="is damaged"):
         load(path)
+
+
+def test_one_other_bit_anywhere_in_the_weights_is_damage(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save(path, run.checkpoint())
+    raw = bytearray(path.read_bytes())
+    at = raw.index(run.model.state_dict()["heads.0.0.0.weight"].numpy().tobytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(SchemaMismatch, match=f"{path} is no checkpoint, or is damaged"):
+        load(path)
+
+
+def test_a_file_that_can_t_grow_is_told_plainly_and_the_one_before_stays(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save(path, run.checkpoint())
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(OSError, match=f"{path} can't be written, is the disk full") as caught:
+            save(path, run.checkpoint())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert [item.name for item in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert path.read_bytes() == before
+
+
+def altered(run: Run, path: Path, **parts: Any) -> None:
+    """A checkpoint with other values: of "plan" and "progress" some, of the rest all."""
+    save(path, run.checkpoint())
+    raw = torch.load(path, weights_only=True)
+    plain = json.loads(raw["json"])
+    for name, values in parts.items():
+        if name == "config":
+            plain["plan"]["config"] |= values
+        elif name in plain:
+            plain[name] |= values
+        else:
+            raw[name] = values
+    torch.save({**raw, "json": json.dumps(plain)}, path)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"config": {"width": 10**9}},
+        {"config": {"width": -1}},
+        {"config": {"fusion": 3}},
+        {"plan": {"inputs": [{"name": "image", "column": "c", "kind": "odd", "size": "4"}]}},
+        {"plan": {"heads": [{"classes": 3, "counts": []}]}},
+        {"plan": {"inputs": 3}},
+        {"progress": {"best_epoch": 7}},
+        {"progress": {"history": []}},
+        {"progress": {"history": [3]}},
+        {"progress": {"step": "some"}},
+        {"best": {"a": 3}},
+        {"best": 3},
+        {"optimizer": {}},
+        {"optimizer": {"state": {}, "param_groups": 3}},
+        {"random": {}},
+        {"random": {"cpu": torch.zeros(3)}},
+    ],
+    ids=str,
+)
+def test_an_altered_file_is_refused_whatever_was_altered(run: Run, tmp_path: Path, parts: dict[str, Any]) -> None:
+    path = tmp_path / "checkpoint.pt"
+    altered(run, path, **parts)
+    with pytest.raises(SchemaMismatch):
+        Run.resume(load(path))
+    if parts.keys() <= {"config", "plan", "best"}:
+        with pytest.raises(SchemaMismatch, match=str(path)):
+            load_model(path)
 
 
 class Runs:

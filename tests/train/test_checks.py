@@ -10,16 +10,20 @@ import pytest
 import torch
 
 from mmdata.errors import ConfigError, DataError, Incomplete, SchemaMismatch
+from mmdata.select.selection import select
 from mmdata.store import Store, selections
 from mmdata.store.files import Files
 from mmdata.train.checkpoint import load, load_model, save
+from mmdata.train.checks import check_judge, check_split
 from mmdata.train.config import Task, TrainConfig
 from mmdata.train.fit import train
+from mmdata.train.inputs import Batch, Input
 from mmdata.train.judge import examine
 from mmdata.train.model import FusionModel
 from mmdata.train.predict import predict, said
 from mmdata.train.report import TrainReport
-from tests.train.conftest import SPECS
+from mmdata.train.statistics import Statistics, gather
+from tests.train.conftest import SPECS, ArrayBatches, world_rows
 
 Build = Callable[..., Store]
 
@@ -168,6 +172,7 @@ def test_a_checkpoint_of_weights_that_are_no_numbers_is_refused(
         ({"objective": "contrastive", "batch_size": 1}, "batch_size: a pair is told from others"),
         ({"score": "mae"}, "score: no 'mae' is counted here"),
         ({"task_weights": "uncertainty"}, "task_weights: there are no tasks"),
+        ({"target": "image.embedding"}, r"target: 'image\.embedding' is the input 'image', too"),
     ],
     ids=str,
 )
@@ -190,6 +195,75 @@ def test_a_shard_without_a_family_is_refused_whatever_is_learned(
 def test_sides_that_no_sample_has_both_of_are_refused(build_store: Build, config: TrainConfig) -> None:
     with pytest.raises(ConfigError, match=r"inputs\.image: no sample|0 samples of .* have both image and speech"):
         train(build_store(n=30, missing=1.0), replace(config, objective="contrastive"), out=None)
+
+
+def test_a_judge_of_other_classes_alone_is_refused_before_the_first_step(
+    build_store: Build, config: TrainConfig
+) -> None:
+    store = build_store(n=60)
+    select(store, "v1", split={"train": 0.5, "val": 0.5, "group": "label", "seed": 1})
+    told = r"target: no sample of split 'val' of selection 'v1' has a class of the training split in 'label'"
+    with pytest.raises(ConfigError, match=told):
+        train(store, replace(config, test_split=None), out=None, watch=NoStep())
+
+
+@pytest.mark.parametrize(
+    ("settings", "lacking", "told"),
+    [
+        ({}, {"label": None}, "target: no sample of split 'val' .* has a class"),
+        ({"objective": "regression", "target": "height"}, {"height": None}, "target: no sample .* has a number"),
+        ({"tasks": {"a": Task(target="label"), "b": Task(target="side")}}, {"side": None}, r"tasks\.b\.target: no"),
+        ({"objective": "contrastive"}, {"image.embedding.mask": False}, "sides: 0 samples of split 'val'"),
+        (
+            {"objective": "reconstruction"},
+            {"image.embedding.mask": False, "speech.mfcc.mask": False},
+            "inputs: no sample of split 'val'",
+        ),
+    ],
+    ids=str,
+)
+def test_a_judge_without_what_is_judged_is_refused_by_name(
+    config: TrainConfig, inputs: tuple[Input, ...], settings: Any, lacking: dict[str, Any], told: str
+) -> None:
+    rows, asked = world_rows(16), replace(config, **settings)
+    rows |= {"side": [label[:5] for label in rows["label"]], "height": [str(place) for place in range(16)]}
+    known = gather(ArrayBatches(rows), inputs, asked)
+    check_judge(ArrayBatches(rows), inputs, asked, known=known, split="val")
+    for name, value in lacking.items():
+        rows[name] = np.zeros(16, bool) if value is False else [None] * 16
+    with pytest.raises(ConfigError, match=told):
+        check_judge(ArrayBatches(rows), inputs, asked, known=known, split="val")
+    check_judge(ArrayBatches(rows), inputs, asked, known=known, split="val", total=lambda n: n + 2)  # of other ranks
+
+
+def test_token_ids_that_no_table_holds_are_refused_by_column_and_id() -> None:
+    config = TrainConfig(inputs={"t": "x.t"})
+    batch: Batch = {
+        "key": ["a", "b"],
+        "label": ["n", "s"],
+        "x.t": np.array([[2**31], [1]]),
+        "x.t.length": np.array([1, 1]),
+    }
+    found = gather([batch], [Input("t", "x.t", "tokens", 1)], config)
+    with pytest.raises(ConfigError, match=r"inputs\.t: 'x\.t' of split .* has the token id 2147483648; at most"):
+        check_split(found, config)
+
+
+def numbers(values: list[float]) -> tuple[Statistics, TrainConfig]:
+    config = TrainConfig(inputs={"v": "x.v"}, objective="regression", target="y")
+    told = [str(value) for value in values]
+    batch: Batch = {"key": told, "y": told, "x.v": np.ones((len(values), 2))}
+    return gather([batch], [Input("v", "x.v", "vector", 2)], config), config
+
+
+def test_numbers_too_far_apart_are_refused_and_times_are_not() -> None:
+    with pytest.raises(ConfigError, match="target: 'y' has numbers too far apart"):
+        check_split(*numbers([1e300, -1e300]))
+    found, config = numbers([1.7e9, 1.7e9 + 1, 1.7e9 + 2])
+    check_split(found, config)
+    assert found.targets[""].head("", None).scale == pytest.approx((2 / 3) ** 0.5, rel=1e-6)
+    with pytest.raises(ConfigError, match=r"is 1\.7e\+09 for every sample"):
+        check_split(*numbers([1.7e9, 1.7e9]))
 
 
 def in_split(store: Store, split: str) -> str:

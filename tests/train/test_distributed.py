@@ -137,7 +137,7 @@ def test_a_split_is_given_alike_from_memory_and_from_the_store(two: Two) -> None
 @pytest.mark.slow
 def test_one_rank_alone_writes(two: Two) -> None:
     written = sorted(path.name for path in (two.folder / "whole").iterdir())
-    assert written == ["checkpoint.pt", "log.csv", "report.json"]
+    assert written == [".lock", "checkpoint.pt", "log.csv", "report.json"]
     rows = read_log(two.folder / "whole" / LOG)
     assert [row["epoch"] for row in rows] == [0, 1, 2]
     assert load(two.folder / "whole" / "checkpoint.pt").progress.epoch == 3

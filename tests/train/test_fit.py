@@ -20,7 +20,7 @@ from mmdata.errors import ConfigError, Incomplete, SchemaMismatch, StoreError
 from mmdata.select.selection import select
 from mmdata.store import Store, selections
 from mmdata.store.files import Files
-from mmdata.train.checkpoint import Epoch, load_model
+from mmdata.train.checkpoint import Epoch, load, load_model, save
 from mmdata.train.config import TrainConfig
 from mmdata.train.fit import open_splits, train
 from mmdata.train.judge import evaluate
@@ -69,7 +69,51 @@ def test_a_store_becomes_a_model_that_knows_its_test_split(store: Store, config:
     assert test is not None
     assert evaluate(model, test) == report.test
     assert json.loads((tmp_path / "run" / "report.json").read_text()) == json.loads(json.dumps(report.to_json()))
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.pt", "log.csv", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        ".lock",
+        "checkpoint.pt",
+        "log.csv",
+        "report.json",
+    ]
+
+
+class Meanwhile:
+    """Begins another training in the middle of one."""
+
+    def __init__(self, begin: Callable[[], object]) -> None:
+        self.begin = begin
+
+    def step(self, step: int, loss: float) -> None:
+        """Nothing to do."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.begin()
+
+
+def test_two_trainings_never_write_to_one_folder_at_once(store: Store, config: TrainConfig, tmp_path: Path) -> None:
+    config, told = replace(config, epochs=1), []
+
+    def begin() -> None:
+        with pytest.raises(StoreError, match="another training is writing to it right now") as caught:
+            train(store, replace(config, seed=4), out=tmp_path, resume=False)
+        told.append(caught)
+
+    train(store, config, out=tmp_path, watch=Meanwhile(begin))
+    assert len(told) == 1
+    assert load_model(tmp_path / "checkpoint.pt").plan.config == config
+    train(store, config, out=tmp_path)  # the first has let go
+
+
+@pytest.mark.parametrize("place", [{}, {"epoch": "x"}, {"step": None}], ids=str)
+def test_a_place_in_the_stream_that_is_none_is_told_as_such(
+    store: Store, config: TrainConfig, tmp_path: Path, place: dict[str, Any]
+) -> None:
+    train(store, replace(config, epochs=1), out=tmp_path)
+    state = load(tmp_path / "checkpoint.pt")
+    state.progress.stream = place and {**(state.progress.stream or {}), **place}
+    save(tmp_path / "checkpoint.pt", state)
+    with pytest.raises(SchemaMismatch):
+        train(store, replace(config, epochs=2), out=tmp_path)
 
 
 def test_inputs_are_standardised_by_the_training_split_alone(store: Store, config: TrainConfig, tmp_path: Path) -> None:

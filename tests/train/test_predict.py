@@ -69,6 +69,7 @@ def test_what_a_sample_lacks_is_a_missing_input(model: FusionModel) -> None:
     ("row", "message"),
     [
         ({}, "'k' has none of the model's inputs: 'x.v', 'x.s', 'x.i', 'x.t'"),
+        ({"x.v": None, "x.s": np.zeros((0, 3))}, "'k' has none of the model's inputs"),
         ({"x.v": np.zeros(5)}, r"'x.v' of 'k' is \[5\]: the model was trained on another form"),
         ({"x.s": np.zeros((4, 2))}, "'x.s' of 'k'"),
         ({"x.i": np.zeros((4, 3, 4))}, "'x.i' of 'k'"),
