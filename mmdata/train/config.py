@@ -225,11 +225,26 @@ class TrainConfig:
         if self.tasks and self.objective != "cross_entropy":
             faults.append(f"objective: {self.objective!r} is of one target; tasks have objectives of their own")
         faults += [f"tasks: {name!r} holds a dot or is empty" for name in self.tasks if "." in name or not name]
+        faults += self._idle_faults()
         if self.task_weights == "uncertainty" and len(self.tasks) < 2:
             faults.append("task_weights: there are no tasks to weigh; name two or more under tasks")
         if self.task_weights == "uncertainty" and any(task.weight != 1 for task in self.tasks.values()):
             faults.append("task_weights: learned by uncertainty, or fixed as each task's weight says, not both")
         return faults + (self._pair_faults() if self.objective == "contrastive" else [])
+
+    def _idle_faults(self) -> list[str]:
+        """Settings that would do nothing."""
+        faults = []
+        if not any(task.objective == "binary" for task in self.learned.values()):
+            faults += [
+                f"{name}: is of 'binary', and nothing here is: leave it out"
+                for name in ("positive", "pos_weight")
+                if getattr(self, name) is not None
+            ]
+        if self.target != "label" and (self.tasks or self.objective in {"contrastive", "reconstruction"}):
+            whose = "tasks have targets of their own" if self.tasks else f"{self.objective!r} has none"
+            faults.append(f"target: {whose}; leave {self.target!r} out")
+        return faults
 
     def _pair_faults(self) -> list[str]:
         first, second = self.pair

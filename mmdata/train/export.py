@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmdata.errors import MissingExtra, RunStopped
+from mmdata.errors import ConfigError, MissingExtra, RunStopped
 from mmdata.train.encoders import Encoder
 from mmdata.train.inputs import Batch, Input, Part, parts_of, real
 from mmdata.train.model import FusionModel
@@ -32,6 +32,7 @@ from mmdata.train.model import FusionModel
 MODEL, INT8, REPORT = "model.onnx", "model.int8.onnx", "export.json"
 CLOSE = 1e-4  # how far a number may be off, and by what share
 OPSET = 17
+OUTPUTS = ("answer", "output")
 N_COMPARED, N_TIMED = 8, 30  # batches, calls
 Judge = Callable[[FusionModel], float]
 
@@ -102,10 +103,12 @@ def export(
 
     Raises:
         MissingExtra: onnx or onnxruntime is not installed.
+        ConfigError: two things that the graph takes or gives would have one name.
         RunStopped: a part of the model has no form in ONNX, or gives other numbers there, off by more than 1e-4 of 1
             plus their size. Nothing is written then.
     """
     _check_installed()
+    _check_names(model.plan.inputs)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     compared = [parts for batch in islice(batches, N_COMPARED) for parts in _hard(parts_of(batch, model.plan.inputs))]
@@ -192,6 +195,13 @@ def _names(inputs: Sequence[Input]) -> list[str]:
     ]
 
 
+def _check_names(inputs: Sequence[Input]) -> None:
+    names = [*_names(inputs), *OUTPUTS]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        told = "is the name of two things in the graph: train with other names of inputs"
+        raise ConfigError("export-model", [f"inputs: {name!r} {told}" for name in twice])
+
+
 def _flat(parts: Sequence[Part]) -> list[Tensor]:
     """The same of a batch."""
     return [each for part in parts for each in (part.values, part.present, part.length) if each is not None]
@@ -212,7 +222,7 @@ def _trace(model: FusionModel, parts: Sequence[Part], path: Path) -> None:
     import onnx
 
     names = _names(model.plan.inputs)
-    axes = {name: {0: "batch"} for name in (*names, "answer", "output")}
+    axes = {name: {0: "batch"} for name in (*names, *OUTPUTS)}
     for item in model.plan.inputs:
         if item.kind in ("sequence", "tokens"):
             axes[item.name][1] = f"{item.name}.time"
@@ -228,7 +238,7 @@ def _trace(model: FusionModel, parts: Sequence[Part], path: Path) -> None:
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=names,
-                output_names=["answer", "output"],
+                output_names=[*OUTPUTS],
                 dynamic_axes=axes,
             )
     except Exception as error:  # torch raises many kinds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from mmdata.train.statistics import buffers, gather
 if TYPE_CHECKING:
     from mmdata.store import Store
 
+log = logging.getLogger(__name__)
 CHECKPOINT, REPORT, LOCK = "checkpoint.pt", "report.json", ".lock"
 Split = Stream | HeldStream
 
@@ -171,6 +173,9 @@ def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYT
     train: Stream | FollowingStream
     if config.follow is None:
         train, content = stream(store, columns, **shuffled), store
+        weights = train.contents.weights
+        if weights is not None and (weights.values == weights.values[0]).all():
+            log.warning("weighted: all samples of %r weigh alike: give the selection a balance", config.train_split)
     else:
         train = FollowingStream(store, columns, name=config.follow, **shuffled)
         train.at(0)

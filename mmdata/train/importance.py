@@ -47,7 +47,8 @@ class Importance:
 
     def __str__(self) -> str:
         """A line an input, and one on where the model looks."""
-        lines = [f"{self.score} {self.whole:.3f}; with an input from another sample it drops by"]
+        way = "rises" if is_low_good(self.score) else "drops"
+        lines = [f"{self.score} {self.whole:.3f}; with an input from another sample it {way} by"]
         for name, drops in self.drops.items():
             spread = stdev(drops) if len(drops) > 1 else 0.0
             lines.append(f"  {name}  {mean(drops):.3f} ± {spread:.3f}")
@@ -82,7 +83,7 @@ def importance(
         device: the model's.
     """
     whole = evaluate(model, batches(), device=device)[score]
-    sign = -1 if score.rpartition(".")[2] in LOW_IS_GOOD else 1
+    sign = -1 if is_low_good(score) else 1
     drops = {
         item.name: tuple(
             sign * (whole - evaluate(model, shuffled(batches(), item, seed, turn), device=device)[score])
@@ -91,6 +92,11 @@ def importance(
         for item in model.plan.inputs
     }
     return Importance(score=score, whole=whole, drops=drops, attention=attention(model, batches(), device=device))
+
+
+def is_low_good(score: str) -> bool:
+    """Whether less of a score, also of a task's, is better."""
+    return score.rpartition(".")[2] in LOW_IS_GOOD
 
 
 def shuffled(batches: Iterable[Batch], item: Input, seed: int, turn: int) -> Iterator[Batch]:

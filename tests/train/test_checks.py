@@ -167,6 +167,10 @@ def test_a_checkpoint_of_weights_that_are_no_numbers_is_refused(
             {"tasks": {"a": Task(target="label"), "b": Task(target="label", objective="regression")}},
             r"tasks\.b\.target: 'label' of",
         ),
+        ({"objective": "contrastive", "target": "meta.side"}, "target: 'contrastive' has none; leave 'meta.side' out"),
+        ({"tasks": TASKS, "target": "meta.side"}, "target: tasks have targets of their own"),
+        ({"positive": "northeast"}, "positive: is of 'binary', and nothing here is"),
+        ({"pos_weight": 2.0, "objective": "reconstruction"}, "pos_weight: is of 'binary'"),
         ({"objective": "contrastive", "sides": (("image",), ("spech",))}, "sides: no input 'spech', did you mean"),
         ({"objective": "contrastive", "inputs": {"image": "image.embedding"}}, "sides: say which of image"),
         ({"objective": "contrastive", "batch_size": 1}, "batch_size: a pair is told from others"),
@@ -278,7 +282,8 @@ def test_an_input_that_is_no_number_is_refused_by_name_in_every_split(
     build_store: Build, store: Store, config: TrainConfig, objective: Any, split: str
 ) -> None:
     key = in_split(store, split)  # who goes where is a hash of the key
-    asked, store = replace(config, objective=objective, target="meta.height"), build_store(nan=key)
+    asked = replace(config, objective=objective, target="meta.height" if objective == "regression" else "label")
+    store = build_store(nan=key)
     with pytest.raises(DataError, match=rf"'image\.embedding' of '{key}' holds NaN or infinity"):
         train(store, asked, out=None, watch=NoStep())
 

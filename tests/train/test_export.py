@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
-from mmdata.errors import MissingExtra, RunStopped
+from mmdata.errors import ConfigError, MissingExtra, RunStopped
 from mmdata.train.config import TrainConfig
 from mmdata.train.encoders import SequenceEncoder
 from mmdata.train.export import CLOSE, export
@@ -189,3 +189,14 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingExtra, match=r"onnx is not installed: pip install 'mmdata\[export\]'"):
         exported(made(config, inputs), world(8), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["answer", "output", "image.mask", "speech.length"])
+def test_an_input_of_a_name_that_the_graph_needs_is_refused_by_it(
+    world: Build, config: TrainConfig, inputs: tuple[Input, ...], tmp_path: Path, name: str
+) -> None:
+    named = (inputs[0], inputs[1], Input(name, "image.embedding", "vector", 4))
+    columns = {item.name: item.column for item in named}
+    with pytest.raises(ConfigError, match=f"inputs: '{name}' is the name of two things in the graph"):
+        exported(made(replace(config, inputs=columns), named), world(8), tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -77,6 +77,15 @@ def test_a_store_becomes_a_model_that_knows_its_test_split(store: Store, config:
     ]
 
 
+def test_weights_that_are_all_alike_are_warned_of(
+    store: Store, config: TrainConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_splits(store, config)
+    assert caplog.text == ""
+    open_splits(store, replace(config, weighted=True))
+    assert "weighted: all samples of 'train' weigh alike" in caplog.text
+
+
 class Meanwhile:
     """Begins another training in the middle of one."""
 

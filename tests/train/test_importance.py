@@ -13,7 +13,7 @@ from mmdata.errors import ConfigError
 from mmdata.store import Store
 from mmdata.train.config import TrainConfig
 from mmdata.train.fit import train
-from mmdata.train.importance import attention, shuffled
+from mmdata.train.importance import Importance, attention, shuffled
 from mmdata.train.inputs import Input, parts_of
 from mmdata.train.model import FusionModel
 from mmdata.train.plan import Head, ModelPlan
@@ -122,3 +122,12 @@ def made(config: TrainConfig, inputs: tuple[Input, ...], fusion: str) -> FusionM
     torch.manual_seed(0)
     plan = ModelPlan(config=replace(config, fusion=fusion), inputs=inputs, heads=(Head(classes=("a", "b", "c")),))
     return FusionModel(plan).eval()
+
+
+@pytest.mark.parametrize(("score", "way"), [("accuracy", "drops"), ("rmse", "rises"), ("height.mae", "rises")])
+def test_a_score_that_is_good_when_low_is_said_to_rise(score: str, way: str) -> None:
+    told = str(Importance(score=score, whole=0.5, drops={"image": (0.1, 0.3)}, attention=None))
+    assert told.splitlines() == [
+        f"{score} 0.500; with an input from another sample it {way} by",
+        "  image  0.200 ± 0.141",
+    ]
