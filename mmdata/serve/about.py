@@ -19,6 +19,8 @@ from mmdata.store.tables import is_scalar
 
 MOST_CUES = 1_000
 LINE_POINTS = 240
+MOST_HEX = 512  # characters
+MOST_DRAWN = 1e300  # sums and differences of larger numbers are infinite
 WIDTH, HEIGHT = 240, 48
 
 
@@ -148,7 +150,8 @@ def _drawn(name: str, spec: ArraySpec, array: np.ndarray) -> Shown:
     if not array.size:
         return Shown(name, form(spec), "bits", f"empty: {extent}")
     if spec.dims[-1] == "byte" and array.ndim == 1:
-        return Shown(name, form(spec), "bits", array.tobytes().hex())
+        bits = array[: MOST_HEX // 2].tobytes().hex()
+        return Shown(name, form(spec), "bits", bits + (f"… ({extent})" if array.size > MOST_HEX // 2 else ""))
     if is_picture(array):
         return Shown(name, form(spec), "picture", extent)
     with np.errstate(all="ignore"):
@@ -165,7 +168,7 @@ def polyline(values: np.ndarray) -> str:
     >>> polyline(np.array([0.0, 1.0]))
     '0.0,47.0 240.0,1.0'
     """
-    line = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    line = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0).clip(-MOST_DRAWN, MOST_DRAWN)
     if len(line) > LINE_POINTS:
         bounds = np.linspace(0, len(line), LINE_POINTS + 1).astype(np.int64)
         line = np.add.reduceat(line, bounds[:-1]) / np.diff(bounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import secrets
 import socket
@@ -21,7 +22,7 @@ from starlette.types import ASGIApp
 from mmdata.codec.captions import vtt_bytes
 from mmdata.codec.sniff import extension
 from mmdata.core.sample import Captions, Pointer
-from mmdata.errors import ConfigError, DataError, MMDataError
+from mmdata.errors import ConfigError, DataError, Incomplete, MMDataError
 from mmdata.serve.captions import cues
 from mmdata.serve.catalog import Catalog, Shelf, kind_shown
 from mmdata.serve.doors import Doors, is_loopback
@@ -92,7 +93,9 @@ class Bytes:
 
     def captions(self, request: Request) -> Response:
         """Captions of any format as WebVTT, which players read."""
-        _, _, _, _, blob = self._asked(request)
+        _, _, key, part, blob = self._asked(request)
+        if kind_shown(blob.kind, extension(blob.name)) != "captions":
+            raise HTTPException(404, f"part {part!r} of {key!r} is no captions")
         data = vtt_bytes(Captions(cues(blob)))
         return answer(request, Held(_slices(data), len(data), f"captions {blob.pointer} {hash(data)}", "captions.vtt"))
 
@@ -153,6 +156,16 @@ def application(store: Store, *, recorded: Recorded | None = None, token: str | 
         "/shown": data.shown, "/captions": data.captions, **{path: pages.on(path) for path in PATHS},
     }  # fmt: skip
 
+    def twice(function: Callable[[Request], Response]) -> Callable[[Request], Response]:
+        def answered(request: Request) -> Response:
+            try:
+                return function(request)
+            except (Incomplete, FileNotFoundError):  # forgotten, or replaced by a run, since the store was looked at
+                shelf.expire()
+                return function(request)
+
+        return answered
+
     def explained(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
             title = "Not found" if error.status_code == 404 else "Not possible"
@@ -164,7 +177,7 @@ def application(store: Store, *, recorded: Recorded | None = None, token: str | 
 
     made = Starlette(
         routes=[
-            *(Route(path, function, methods=["GET"]) for path, function in named.items()),
+            *(Route(path, twice(function), methods=["GET"]) for path, function in named.items()),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         exception_handlers={HTTPException: explained, MMDataError: explained, OSError: explained, Exception: explained},
@@ -193,8 +206,16 @@ def listening(host: str, port: int) -> socket.socket:
 
 def url_of(taken: socket.socket, host: str, token: str | None) -> str:
     """What a browser is to open."""
-    shown = f"[{host.strip('[]')}]" if ":" in host else host
+    shown = socket.gethostname() if _is_any(host) else f"[{host.strip('[]')}]" if ":" in host else host
     return f"http://{shown}:{taken.getsockname()[1]}/" + (f"?token={token}" if token else "")
+
+
+def _is_any(host: str) -> bool:
+    """Whether it is all of a machine's addresses, which is none to ask for."""
+    try:
+        return not host or ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
 
 
 def server(app: ASGIApp) -> uvicorn.Server:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
+from math import inf
 from threading import Lock, RLock
 from time import monotonic
 from typing import Any
@@ -180,7 +182,9 @@ class Catalog:
     def rows(self) -> Rows:
         """The columns, to search. Raises StoreError where files are damaged that all of them need."""
         view = StoreView(tuple(self.known.shards))  # the same rows as are known: others may be damaged
-        found: Rows = self._pick("rows", lambda: self.store.rows(view, keep_bytes=KEEP_BYTES))
+        specs = [(column.family, name, column.spec) for name, column in self.known.columns.items()]  # as far as known
+        made = partial(Rows, self.files, view, specs, self._file_specs, keep_bytes=KEEP_BYTES)
+        found: Rows = self._pick("rows", made)
         return found
 
     def matching(self, where: str, most_s: float) -> np.ndarray:
@@ -323,6 +327,10 @@ class Shelf:
         finally:
             if catalog is not None:
                 self._looking.release()
+
+    def expire(self) -> None:
+        """Look anew when asked next: files of the catalog are gone."""
+        self._looked = -inf
 
     def _look(self) -> Catalog:
         if self._catalog is not None and monotonic() - self._looked < self._pause_s:

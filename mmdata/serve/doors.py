@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "mmdata_token"
+COOKIE = "mmdata_token"  # and the port, as all servers of a machine share its cookies
 PAGE_POLICY = (
     "default-src 'none'; img-src 'self'; media-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -70,15 +70,17 @@ class Doors:
 
     def _unknown(self, request: Request, token: str) -> Response | None:
         """What one without the token gets; one with it in the URL gets a cookie, and the URL without it."""
+        cookie = f"{COOKIE}_{(request.scope.get('server') or ('', 0))[1]}"
         given = [value for name, value in parse_qsl(request.url.query) if name == "token"]
         if given and _same(given[0], token):
             rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
-            answer = RedirectResponse(request.url.path + (f"?{urlencode(rest)}" if rest else ""), 303)
-            answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+            path = "/" + request.url.path.lstrip("/")  # two would lead to another server
+            answer = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), 303)
+            answer.set_cookie(cookie, token, httponly=True, samesite="lax")
             return answer
         bearer = request.headers.get("authorization", "")
         kind, _, told = bearer.partition(" ")
-        if _same(request.cookies.get(COOKIE, ""), token) or (kind.lower() == "bearer" and _same(told, token)):
+        if _same(request.cookies.get(cookie, ""), token) or (kind.lower() == "bearer" and _same(told, token)):
             return None
         return PlainTextResponse("open the URL that `mmdata serve` printed: it ends in ?token=...", 401)
 

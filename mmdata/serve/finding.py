@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import BoundedSemaphore, Lock
 from urllib.parse import urlencode
@@ -18,7 +19,23 @@ from mmdata.serve.catalog import Catalog
 MOST_S = 10.0  # of a condition
 MOST_ALIKE = 240
 KEPT = 8  # answers
+MOST_WAIT_S = 1.0  # for others' conditions to be answered
 _BUSY = BoundedSemaphore(2)  # conditions and comparisons that run at once
+
+
+class Busy(StoreError):
+    """Others are being answered."""
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    """Hold one of the few places. Raises Busy where none gets free, so that all else is still answered."""
+    if not _BUSY.acquire(timeout=MOST_WAIT_S):
+        raise Busy("two others are being answered; ask again")
+    try:
+        yield
+    finally:
+        _BUSY.release()
 
 
 @dataclass(frozen=True)
@@ -104,9 +121,13 @@ class Finder:
 
 
 def _find(catalog: Catalog, asked: Asked) -> Found:
+    if asked.sort and (name := asked.sort.removeprefix("-")) not in catalog.known.scalars:
+        raise StoreError(f"no scalar {name!r} to sort by; there are: {', '.join(catalog.known.scalars) or 'none'}")
+    if asked.split and not asked.selection:
+        raise StoreError(f"split {asked.split!r} is of no selection: say of which")
     keep = np.ones(len(catalog), bool)
     if asked.where:
-        with _BUSY:
+        with _one_of_few():
             keep &= _mask(catalog, catalog.matching(asked.where, MOST_S))
     if asked.q:
         texts = [catalog.rows.column(name)[name] for name in ("key", "label")]
@@ -143,10 +164,7 @@ def _selected(catalog: Catalog, name: str, split: str) -> np.ndarray:
 
 
 def _order(catalog: Catalog, sort: str, numbers: np.ndarray) -> np.ndarray:
-    name = sort.removeprefix("-")
-    if name not in catalog.known.scalars:
-        raise StoreError(f"no scalar {name!r} to sort by; there are: {', '.join(catalog.known.scalars) or 'none'}")
-    values = catalog.known.scalars[name][numbers]
+    values = catalog.known.scalars[sort.removeprefix("-")][numbers]
     return np.argsort(-values if sort.startswith("-") else values, kind="stable")  # NaN comes last
 
 
@@ -161,7 +179,7 @@ def _alike(catalog: Catalog, asked: Asked, keep: np.ndarray) -> Found:
     one = catalog.array(number, column)
     if one is None:
         raise StoreError(f"{asked.like!r} has no {column!r}")
-    with _BUSY:
+    with _one_of_few():
         shards = (columns[column] for columns in catalog.rows.by_shard(column))
         rows, scores = nearest(shards, one, catalog.measures[column], MOST_ALIKE + 1)
     chosen = [(int(row), float(score)) for row, score in zip(rows, scores, strict=True) if row != number and keep[row]]

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from mmdata import __version__
-from mmdata.errors import MMDataError
+from mmdata.errors import Incomplete, MMDataError, StoreError
 from mmdata.report.facts.funnel import Funnel, funnel
 from mmdata.report.facts.runs import newest_pipeline
 from mmdata.report.words import form, n_bytes
 from mmdata.serve.about import about
 from mmdata.serve.catalog import Catalog, Shelf
-from mmdata.serve.finding import Asked, Finder
+from mmdata.serve.finding import Asked, Busy, Finder
 from mmdata.serve.losses import losses
 from mmdata.serve.replay import Replay
 
@@ -63,6 +63,8 @@ class Pages:
         """The whole at a glance."""
         catalog = self._shelf.now()
         chosen = request.query_params.get("selection", "") or next(reversed(catalog.selections), "")
+        if chosen and chosen not in catalog.selections:
+            raise StoreError(f"no selection {chosen!r}; there are: {', '.join(catalog.selections) or 'none'}")
         return self._page(
             "overview.html",
             catalog=catalog,
@@ -77,8 +79,11 @@ class Pages:
         catalog, asked = self._shelf.now(), Asked.of(request.query_params)
         try:
             found = self._finder.find(catalog, asked)
+        except Incomplete:  # a newer catalog may know better
+            raise
         except MMDataError as error:
-            return self._page("samples.html", 400, catalog=catalog, asked=asked, error=str(error), cards=[], total=0)
+            status = 503 if isinstance(error, Busy) else 400
+            return self._page("samples.html", status, catalog=catalog, asked=asked, error=str(error), cards=[], total=0)
         first = asked.page * PER_PAGE
         numbers = [int(number) for number in found.numbers[first : first + PER_PAGE]]
         sort = asked.sort.removeprefix("-")
@@ -105,6 +110,7 @@ class Pages:
         """One sample: all that is known of it."""
         catalog, key = self._shelf.now(), request.query_params.get("key", "")
         sample = about(catalog, key)
+        there = {each.name for each in sample.features if each.kind != "none"}
         beside: list[str] = []
         if sample.row is not None:
             at = sample.row.row
@@ -117,6 +123,7 @@ class Pages:
             meta=json.loads(sample.row.meta) if sample.row is not None else {},
             beside=beside,
             can_replay=self._replay.is_there,
+            measures=[name for name in catalog.measures if name in there],
         )
 
     def steps(self, request: Request) -> Response:

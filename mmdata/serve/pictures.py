@@ -93,7 +93,7 @@ def heat_map(array: np.ndarray, *, time_first: bool = True) -> bytes:
         time_first: whether the first axis goes from left to right.
     """
     flat = np.nan_to_num(array.reshape(array.shape[0], -1).astype(np.float64), posinf=0.0, neginf=0.0)
-    flat = _fewer(_fewer(flat, 640).T, 256).T
+    flat = _fewer(_fewer(flat.clip(-1e300, 1e300), 640).T, 256).T  # sums of larger numbers are infinite
     low, high = (float(bound) for bound in np.quantile(flat, [0.01, 0.99]))
     level = ((flat - low) / (high - low or 1)).clip(0, 1)
     place = level * (len(_COLOURS) - 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mmdata.engine.trial import Tried
 
 KEPT = 4  # samples
+Stamp = tuple[str, ...]  # equal for as long as the same files go through the same steps
 MOST_SOURCE_BYTES = 128 << 20
 MOST_CHARACTERS = 2_000
 Recorded = Callable[[], Pipeline]  # the pipeline of the store's last run, with its source
@@ -66,8 +69,9 @@ class Replay:
     def __init__(self, store: Store, recorded: Recorded | None) -> None:
         self._store, self._recorded = store, recorded
         self._lock = Lock()
-        self._told: OrderedDict[str, list[StepShown]] = OrderedDict()
+        self._told: OrderedDict[str, tuple[Stamp, list[StepShown]]] = OrderedDict()
         self._pipeline: Pipeline | None = None
+        self._run = ""
 
     @property
     def is_there(self) -> bool:
@@ -82,14 +86,16 @@ class Replay:
             DataError: the files are gone, or others than they were.
         """
         with self._lock:
-            if key in self._told:
-                self._told.move_to_end(key)
-                return self._told[key]
-            told = [_shown(tried) for tried in retrace(self._store, key, self._of_record())]
-            self._told[key] = told
+            known = self._told.pop(key, None)  # what was forgotten since is not kept either
+            pipeline = self._of_record()
+            entry, sample = source_sample(self._store, key, pipeline)
+            stamp = (self._run, json.dumps(entry.to_json(), sort_keys=True), *map(_content, sample.parts.values()))
+            if known is None or known[0] != stamp:
+                known = stamp, [_shown(tried) for tried in retrace(self._store, key, pipeline)]
+            self._told[key] = known
             while len(self._told) > KEPT:
                 self._told.popitem(last=False)
-            return told
+            return known[1]
 
     def member(self, key: str, part: str) -> Held:
         """A file of a key's, as the source has it now.
@@ -112,9 +118,25 @@ class Replay:
     def _of_record(self) -> Pipeline:
         if self._recorded is None:
             raise StoreError("the source is read only where the server is told so: see --source")
-        if self._pipeline is None:
+        run = max(self._store.runs()["run"].to_pylist(), default="")
+        if self._pipeline is None or run != self._run:
+            self._pipeline, self._run = None, run
             self._pipeline = self._recorded()
         return self._pipeline
+
+
+def _content(part: Part) -> str:
+    """What is equal for equal parts of the source, or why they can't be had."""
+    if not isinstance(part, Blob):
+        return part.text if isinstance(part, Text) else ""  # the entry tells
+    if part.size > MOST_SOURCE_BYTES and part.open is None:
+        return str(part.size)
+    try:
+        with part.opened() as file:
+            beginning = file.read(1)  # of a large file, which it compares with what was listed
+        return blake2b(part.data() if part.is_read else beginning).hexdigest()
+    except DataError as error:
+        return str(error)
 
 
 def _shown(tried: Tried) -> StepShown:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ _SETTINGS: dict[str, Any] = {
     "python_enable_replacements": "false",
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
+    "temp_directory": "",  # or it is ./.tmp
 }
 _MOST_MEMORY = "1GB"  # of a query with bounds
 _KNOWN_VOLATILE = frozenset({"error"})  # it ends the query, and says nothing new each time
@@ -40,15 +42,21 @@ def faults(text: str) -> list[str]:
         return ["it is empty"]
     if any("\ud800" <= character <= "\udfff" for character in text):
         return ["it is not Unicode: it holds a lone surrogate"]
-    tree = _parsed(text)
+    try:
+        return _faults(parsed(text))
+    except RecursionError:
+        return ["it is too deeply nested"]
+
+
+def _faults(tree: Mapping[str, Any]) -> list[str]:
     if tree.get("error"):
         return [f"{tree.get('error_message') or 'it is no expression'}"]
     columns = tree["statements"][0]["node"].get("select_list", [])
     if len(tree["statements"]) != 1 or len(columns) != 1:
         return ["it is to be one expression"]
-    nodes = list(_nodes(tree))
-    made = {name for node in nodes if "cte_map" in node for name in _named(node["cte_map"])}
-    return list(dict.fromkeys(fault for node in nodes if (fault := _fault(node, made))))
+    found = list(nodes(tree))
+    made = {name for node in found if "cte_map" in node for name in _named(node["cte_map"])}
+    return list(dict.fromkeys(fault for node in found if (fault := _fault(node, made))))
 
 
 def _fault(node: Mapping[str, Any], made: set[str]) -> str | None:
@@ -76,18 +84,20 @@ def _named(ctes: Any) -> Iterator[str]:
     yield from (str(each["key"]) for each in ctes.get("map", []))
 
 
-def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+def nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All that a parsed expression is made of: what has a type."""
     if isinstance(value, dict):
         if isinstance(value.get("type"), str):
             yield value
         for inner in value.values():
-            yield from _nodes(inner)
+            yield from nodes(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _nodes(inner)
+            yield from nodes(inner)
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def parsed(text: str) -> dict[str, Any]:
+    """DuckDB's own tree of an expression."""
     import duckdb
 
     with duckdb.connect(":memory:", config=_SETTINGS) as connection:
@@ -130,7 +140,10 @@ def run(
     chosen = ", ".join([f'"{ROW}"', *(f'({text}\n) AS "{name}"' for name, text in expressions.items())])
     condition = "" if only is None else f"WHERE ({only}\n)"
     sql = f'SELECT {chosen} FROM samples {condition} ORDER BY "{ROW}"'  # noqa: S608  shut in below
-    with duckdb.connect(":memory:", config=_SETTINGS) as connection:
+    with (
+        _room(most_s) as folder,
+        duckdb.connect(":memory:", config=_SETTINGS | {"temp_directory": folder}) as connection,
+    ):
         connection.register("samples", table)
         if most_s is not None:
             connection.execute(f"SET memory_limit = '{_MOST_MEMORY}'; SET threads = 2")
@@ -144,6 +157,16 @@ def run(
     if only is None and found.num_rows != table.num_rows:
         raise StoreError(f"it gives {found.num_rows} values for {table.num_rows} samples, not one for each")
     return found
+
+
+@contextmanager
+def _room(most_s: float | None) -> Iterator[str]:
+    """Where a query may put what memory doesn't hold: neither beside the store nor where one stands; "" is nowhere."""
+    if most_s is not None:
+        yield ""
+        return
+    with TemporaryDirectory(prefix="mmdata-") as folder:
+        yield folder
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pyarrow as pa
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import guess
 from mmdata.errors import SchemaMismatch, StoreError
-from mmdata.store import expressions, read
+from mmdata.store import allowed, expressions, read
 from mmdata.store.files import Files
 from mmdata.store.layout import DataFile
 from mmdata.store.tables import is_scalar, length_columns
@@ -216,14 +216,14 @@ def matching(rows: Rows, where: str, *, most_s: float) -> np.ndarray:
 
     Args:
         rows: of a picture.
-        where: as `query` takes it, and as a selection checks it.
+        where: as `query` takes it, and as a selection checks it; of what `allowed` has, as somebody else asks.
         most_s: seconds that it may take.
 
     Raises:
         StoreError: it is wrong, or takes longer.
     """
     quoted = rows.quoted(where)
-    if told := expressions.faults(quoted):
+    if told := expressions.faults(quoted) or allowed.faults(quoted):
         raise StoreError(f"where={where!r}: {'; '.join(told)}")
     samples = _spoken_of(rows, [where])
     found = _explained(lambda: expressions.run({}, samples, only=quoted, most_s=most_s), where, rows)

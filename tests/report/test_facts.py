@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,30 +13,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmdata.cli.stats import stats
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.spans import TimeMap
 from mmdata.errors import StoreError
+from mmdata.report.draw import charts
 from mmdata.report.facts import groups, lanes, parts, projection, runs
 from mmdata.report.facts.choosing import extremes, is_flat, spread
 from mmdata.report.facts.funnel import funnel, rule_of
 from mmdata.report.facts.rows import read_rows
-from mmdata.report.facts.scalars import distribution
+from mmdata.report.facts.scalars import distribution, distributions
 from mmdata.report.facts.training import read_training, training
 from mmdata.report.previews import Preview, Still
 from mmdata.store import Store
 from mmdata.store.tables import FILES
+from tests.report import toys
 from tests.report.toys import FILE, Row, add_shard, empty, select
 
 # ---- numbers
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.floats(width=64) | st.integers(-5, 5).map(float), max_size=60))
+@given(
+    st.lists(st.floats(width=64) | st.sampled_from([-1.7e308, 1.7e308]) | st.integers(-5, 5).map(float), max_size=60)
+)
 def test_each_number_is_in_a_bar_or_told_to_lie_outside(values: list[float]) -> None:
     found = distribution("x", np.array(values, np.float64))
     assert found.n + found.n_missing == len(values)
     assert sum(found.counts) + found.n_below + found.n_above == found.n - found.n_infinite
     assert list(found.edges) == sorted(found.edges)
+    json.dumps(asdict(found), allow_nan=False)  # numbers all, whatever is as large as can be
     if found.counts:
         assert len(found.edges) == len(found.counts) + 1
         assert found.low <= found.median <= found.high
@@ -170,6 +177,24 @@ def test_rows_are_those_of_the_store_in_its_order(store: Store) -> None:
     assert [(found.place(row)[0].shard[0], found.place(row)[1]) for row in range(3)] == [("0", 0), ("0", 1), ("2", 0)]
     assert found.rows_of(["toy/c", "nobody", "toy/a"]).tolist() == [2, -1, 0]
     assert (found.faults, found.n_lost) == ((), 0)
+
+
+def test_whole_numbers_and_the_largest_there_are_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for dtype, values in (("int64", [2**53 + 1, -(2**63)]), ("float64", [-1.7e308, 1.7e308])):
+        monkeypatch.setitem(toys.SPECS, "image.sharpness", ArraySpec(dtype=dtype))
+        monkeypatch.setattr(
+            toys, "_value", lambda spec, value: np.full(spec.shape, 1 if spec.dims else value, spec.dtype)
+        )
+        made = empty(tmp_path / dtype)
+        add_shard(made, "0" * 16, [Row(f"k{at}", sharpness=value) for at, value in enumerate(values)])
+        assert read_rows(made).scalars["image.sharpness"].tolist() == [float(value) for value in values]
+        stats(made.url, as_json=True)
+        shown = charts.histogram(next(distributions(read_rows(made).scalars)))
+        assert "nan" not in str(shown)
+        told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+        assert told["features"]["image.sharpness"]["n"] == 2
 
 
 def test_parts_are_counted_and_equal_bytes_are_known(store: Store, jpeg: bytes) -> None:

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from mmdata import api
+from mmdata.core.arrays import ArraySpec
+from mmdata.serve.about import _drawn, polyline
 from mmdata.serve.app import serving
+from mmdata.serve.pictures import heat_map
 from mmdata.store.store import Store
 from mmdata.testing.build import corpus
 
@@ -78,6 +81,10 @@ def test_conditions_words_splits_and_order_choose(ask: Ask, shown: Shown) -> Non
         ({"sort": "nothing"}, "no scalar"),
         ({"selection": "nothing"}, "no selection"),
         ({"like": "nothing"}, "no stored sample"),
+        ({"like": "media/films/drift", "sort": "bogus"}, "no scalar"),
+        ({"split": "test"}, "of no selection"),
+        ({"where": "list_sum(range(3000000000)) > 1"}, "use `mmdata select`"),
+        ({"where": "not " * 990 + "true"}, "deep"),
         ({"like": "media/films/drift", "on": "speech.logmel"}, "compared"),
     ],
 )
@@ -133,6 +140,22 @@ def test_captions_are_shown_with_their_times_and_beside_the_film(ask: Ask, shown
     got = ask(html.unescape(track))
     assert got.headers["content-type"].startswith("text/vtt")
     assert got.body.startswith(b"WEBVTT")
+
+
+def test_an_overview_of_no_selection_and_captions_that_are_none_are_told(ask: Ask, shown: Shown) -> None:
+    page = ask("", selection="bogus")
+    assert (page.status, "no selection &#39;bogus&#39;" in page.text) == (400, True)
+    assert ask("", selection="v1").status == 200
+    assert ask("captions", key=shown.film, part="image").status == 404
+
+
+def test_long_bits_and_huge_numbers_are_drawn() -> None:
+    spec = ArraySpec(dims=("byte",), dtype="uint8")
+    assert len(_drawn("x", spec, np.zeros(200_000, np.uint8)).text) < 600
+    huge = np.array([-1.7e308, 1.7e308, np.nan, np.inf, 0.0])
+    assert "nan" not in polyline(huge)
+    with np.errstate(all="raise"):
+        assert heat_map(np.stack([huge] * 700)).startswith(b"\x89PNG")
 
 
 def test_what_is_lost_is_found_by_key_and_by_file(ask: Ask, shown: Shown) -> None:

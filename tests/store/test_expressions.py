@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from tempfile import gettempdir
 
 import pyarrow as pa
 import pytest
@@ -81,3 +83,16 @@ def test_rows_stay_in_order_whatever_a_window_needs() -> None:
     values = [(n * 37) % 101 for n in range(101)]
     found = expressions.run({"rank": "row_number() over (order by a)"}, pa.table({"a": values}))
     assert found["rank"].to_pylist() == [value + 1 for value in values]
+
+
+def test_what_memory_does_not_hold_goes_neither_beside_the_store_nor_where_one_stands() -> None:
+    table = pa.table({"a": [1]})
+    (place,) = expressions.run({"x": "current_setting('temp_directory')"}, table)["x"].to_pylist()
+    assert Path(place).parent == Path(gettempdir())
+    assert not Path(place).exists()  # it went with the query
+    asked = expressions.run({"x": "current_setting('temp_directory')"}, table, most_s=120)
+    assert asked["x"].to_pylist() == [""]  # somebody else's has no place
+
+
+def test_what_is_nested_too_deeply_is_told() -> None:
+    assert expressions.faults("not " * 990 + "true") != []

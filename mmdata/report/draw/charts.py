@@ -21,8 +21,9 @@ def histogram(found: Distribution, *, width: float = 240, height: float = 72) ->
     if not found.counts:
         return picture(tag("text", "no numbers", x=4, y=height / 2), width=width, height=height + 14, label=label)
     edges = np.array(found.edges)
-    span = edges[-1] - edges[0]
-    at = (edges - edges[0]) / span * width
+    shares = edges / 4 - edges[0] / 4  # differences of the largest numbers there are would be infinite
+    span = float(shares[-1]) or 1.0
+    at = shares / span * width
     most = max(found.counts)
     by_value = edges[0] == found.low - 0.5 and edges[-1] == found.high + 0.5  # a bar a whole number
     ends = (found.low, found.high) if by_value else (float(edges[0]), float(edges[-1]))
@@ -33,7 +34,7 @@ def histogram(found: Distribution, *, width: float = 240, height: float = 72) ->
             told = tag("title", f"{number(float(low))} to {number(float(high))}: {count(n)}")
             wide = max(0.5, float(right - left) - 0.8)
             bars.append(tag("rect", told, x=float(left), y=height - tall, width=wide, height=tall, class_="bar"))
-    middle = float(np.clip((found.median - edges[0]) / span, 0, 1)) * width
+    middle = float(np.clip((found.median / 4 - edges[0] / 4) / span, 0, 1)) * width
     axis = [
         tag("line", x1=0, x2=width, y1=height, y2=height, class_="axis"),
         tag("line", x1=middle, x2=middle, y1=0, y2=height, class_="median"),

@@ -238,5 +238,5 @@ def _numbers(table: pa.Table | None, name: str, rows: int) -> np.ndarray:
     """A scalar column as float64 [row], NaN where there is none, or where it is no number."""
     if table is None or name not in table.column_names or pa.types.is_binary(table[name].type):
         return np.full(rows, np.nan)
-    found = table[name].cast(pa.float64()).combine_chunks()
+    found = table[name].cast(pa.float64(), safe=False).combine_chunks()  # whole numbers past 2**53 are rounded
     return np.asarray(found.to_numpy(zero_copy_only=False), np.float64)

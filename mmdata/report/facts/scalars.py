@@ -11,6 +11,7 @@ BINS = 32
 MOST_DISTINCT = 24  # whole numbers with no more values than this get a bar each
 TAIL = 0.005  # of the values at either end, left out of a histogram whose range they would stretch
 EXACT = 2.0**50  # below it, halves of whole numbers are float64, too
+LARGE = 1e300
 STRETCHED = 3.0  # how much wider than without its tails a range may be
 
 
@@ -63,8 +64,10 @@ def distribution(name: str, values: np.ndarray, *, bins: int = BINS) -> Distribu
     about = Distribution(name, len(known), len(values) - len(known), len(known) - len(finite))
     if not len(finite):
         return about
-    at = np.quantile(finite, [TAIL, 0.05, 0.25, 0.5, 0.75, 0.95, 1 - TAIL]).tolist()
-    edges = _edges(finite, at[0], at[-1], bins)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = 4.0 if np.abs(finite).max() > LARGE else 1.0  # differences of larger numbers are infinite
+        at = (np.quantile(finite / scale, [TAIL, 0.05, 0.25, 0.5, 0.75, 0.95, 1 - TAIL]) * scale).tolist()
+        edges = _edges(finite, at[0], at[-1], bins)
     counts = np.histogram(finite, edges)[0]
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std = np.nan_to_num([finite.mean(), finite.std()]).tolist()
@@ -92,5 +95,5 @@ def _edges(finite: np.ndarray, first: float, last: float, bins: int) -> np.ndarr
         low, high = first, last
     edges = np.linspace(low, high, bins + 1)
     if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():  # a range too wide, or too narrow, for float64
-        return np.array([low, np.nextafter(high, np.inf)])
+        return np.array([low, min(np.nextafter(high, np.inf), np.finfo(np.float64).max)])
     return edges
