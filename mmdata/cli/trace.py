@@ -11,7 +11,12 @@ from mmdata.cli.options import Json, StoreArg
 
 def trace(
     store: StoreArg,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A sample's key, as `mmdata ls` and `rejects` show it.")],
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="A sample's key, as `mmdata ls` and `rejects` show it, or one of its files."
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Tell one sample's whole story: source files, steps, outcome, stored parts, features, selections."""
@@ -25,7 +30,7 @@ def trace(
     if as_json:
         print_json(found.to_json())
     else:
-        say(f"{key}: {found.outcome}")
+        say(f"{found.key}: {found.outcome}")
         if found.members:
             print_table([[m.part, m.pointer, m.size] for m in found.members], ["part", "source", "bytes"])
         for line in found.story:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from mmdata.config.names import UnknownName, is_source, missing_extra, missing_plugin, resolve
 from mmdata.config.yaml12 import read_yaml
@@ -235,6 +235,9 @@ class _Reader:
         if not issubclass(cls, Step):
             self.faults.append(f"{place}: {item['use']} is no step")
             return None
+        if lacking := sorted(getattr(cls, "__abstractmethods__", ())):
+            self.faults.append(f"{place}: {item['use']} is not whole: it has no method {' and no '.join(lacking)}")
+            return None
         if fault := missing_extra(cls):
             self.faults.append(f"{place}: {item['use']} {fault}")
             return None
@@ -253,6 +256,8 @@ class _Reader:
             self.faults.append(f"{place}: {error}")
         except ImportError as error:
             self.faults.append(f"{place}: {name} can't be imported: {error}")
+        except Exception as error:  # noqa: BLE001  code of a user's: whatever it raises, the file's other faults count
+            self.faults.append(f"{place}: {name} can't be imported: {type(error).__name__}: {error}")
         return None
 
     def _build(self, place: str, cls: type[Built], settings: Mapping[str, Any]) -> Built | None:
@@ -285,6 +290,8 @@ def build(cls: type[Built], settings: Mapping[str, Any]) -> tuple[Built | None, 
         built = TypeAdapter(cls).validate_python({name: value for name, value in settings.items() if name in known})
     except ValidationError as error:
         return None, faults + [_fault(detail) for detail in error.errors()]
+    except (PydanticUserError, TypeError, NameError, AttributeError) as error:  # of a user's annotations, or its checks
+        return None, [*faults, f": {owner} can't be made: {type(error).__name__}: {error}".partition("\n")[0]]
     return (None if faults else built), faults
 
 

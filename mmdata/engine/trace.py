@@ -11,6 +11,7 @@ import numpy as np
 from mmdata.core.ports import Entry, Member
 from mmdata.core.sample import Part
 from mmdata.engine.division import entry_of
+from mmdata.engine.seeking import MOST_NEAR, seek
 from mmdata.errors import DataError, StoreError
 from mmdata.store import selections
 from mmdata.store.files import Files
@@ -50,21 +51,39 @@ class Trace:
 
 
 def trace(store: Store, key: str) -> Trace:
-    """Tell the story of a key: as the plan, the rows, the drops and the rejects have it."""
+    """Tell the story of a key: as the plan, the rows, the drops and the rejects have it.
+
+    Args:
+        store: where.
+        key: a sample's; or one of its files, by name or pointer, where no other sample has such a one.
+    """
+    table = store.table(["key", "parent"], incomplete=True).to_pylist()
+    found = _told(store, key, table)
+    if found.outcome != UNKNOWN:
+        return found
+    hits = seek(store, key, [row["key"] for row in table])
+    if len(hits.of_file) == 1 and hits.of_file[0] != key:
+        found = _told(store, hits.of_file[0], table)
+        found.story.insert(0, f"{key!r} is a file of it")
+        return found
+    near = [each for each in (*hits.of_file, *hits.near) if each != key][:MOST_NEAR]
+    similar = f"; similar are {', '.join(dict.fromkeys(near))}" if near else ""
+    found.story.append(f"the store knows no such key{similar}")
+    return found
+
+
+def _told(store: Store, key: str, table: Sequence[Mapping[str, Any]]) -> Trace:
+    """The story of just that key. `table` holds every stored sample's key and parent."""
     found = Trace(key)
     entry, shard = planned(store, key)
     if entry is not None:
         found.outcome, found.members = PLANNED, entry.members
         found.story.append(f"planned in shard {shard}")
     _decided(store, found)
-    table = store.table(["key", "parent"], incomplete=True).to_pylist()
     found.children = [row["key"] for row in table if row["parent"] == key] + found.children
     if found.outcome == PLANNED and any(view.shard == shard for view in store.view().shards):
         found.outcome = SPLIT if found.children else UNKNOWN  # its shard is made
     _stored(store, found)
-    if found.outcome == UNKNOWN:
-        near = [row["key"] for row in table if key in row["key"]][:5]
-        found.story.append(f"the store knows no such key{'; similar are ' + ', '.join(near) if near else ''}")
     return found
 
 

@@ -216,6 +216,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "own_steps" / "__init__.py").write_text("")
     (tmp_path / "own_steps" / "loud.py").write_text(PLUGIN)
     (tmp_path / "own_steps" / "broken.py").write_text("import nothing_of_the_sort")
+    (tmp_path / "own_steps" / "torn.py").write_text("class Torn(:")
+    (tmp_path / "own_steps" / "raising.py").write_text("1 / 0")
+    (tmp_path / "own_steps" / "half.py").write_text(PLUGIN.replace("def map(", "def mapp("))
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in [name for name in sys.modules if name.startswith("own_steps")]:
         monkeypatch.delitem(sys.modules, name)
@@ -240,10 +243,19 @@ def test_a_package_that_is_not_listed_is_not_even_imported(plugin: str) -> None:
         ("own_steps.nope.Shout", "no step 'own_steps.nope.Shout'"),
         ("own_steps.broken.Step", "can't be imported: No module named 'nothing_of_the_sort'"),
         ("own_steps.Shout", "no step 'own_steps.Shout'"),
+        ("own_steps.torn.Torn", "ingest[0]: own_steps.torn.Torn can't be imported: SyntaxError: invalid syntax"),
+        ("own_steps.raising.Step", "can't be imported: ZeroDivisionError: division by zero"),
+        ("own_steps.half.Shout", "ingest[0]: own_steps.half.Shout is not whole: it has no method map"),
     ],
 )
 def test_a_plugin_that_does_not_work_is_a_fault(plugin: str, use: str, fault: str) -> None:
     assert fault in faults(f"plugins: [{plugin}]\ningest: [{use}]")[0]
+
+
+def test_a_setting_of_a_type_that_is_not_there_is_a_fault(plugin: str, tmp_path: Path) -> None:
+    (tmp_path / "own_steps" / "odd.py").write_text(PLUGIN.replace("marks: int", "marks: 'Nowhere'"))
+    (fault,) = faults(f"plugins: [{plugin}]\ningest: [own_steps.odd.Shout]")
+    assert fault.startswith("ingest[0]: own_steps.odd.Shout can't be made: ")
 
 
 @pytest.mark.parametrize(

@@ -179,12 +179,35 @@ def test_a_sample_whose_turn_has_not_come_is_planned(pipeline: Pipeline, tmp_pat
         ("corpus/stored@7", "planned in shard"),
         ("nobody/stored", "the store knows no such key"),
         ("", "the store knows no such key; similar are corpus/"),
+        ("DROPP", "the store knows no such key; similar are corpus/dropped"),
+        ("reject", "the store knows no such key; similar are corpus/rejected"),
+        ("dropped.p", "the store knows no such key; similar are corpus/dropped"),
     ],
 )
 def test_an_unknown_key_is_told_as_such_with_similar_ones(store: Store, key: str, story: str) -> None:
     found = trace(store, key)
     assert found.outcome == "unknown"
     assert found.story[0].startswith(story)
+
+
+@pytest.mark.parametrize("file", ["rejected.txt", "corpus/rejected.png"])
+def test_a_file_stands_for_the_sample_that_it_is_of(store: Store, file: str) -> None:
+    found = trace(store, file)
+    assert (found.key, found.outcome) == ("corpus/rejected", "rejected")
+    assert found.story[0] == f"{file!r} is a file of it"
+
+
+def test_a_file_name_of_two_samples_stands_for_neither(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / "corpus" / folder).mkdir(parents=True)
+        (tmp_path / "corpus" / folder / "same.txt").write_text(f"the text of {folder}")
+    run(Pipeline(source=Files(str(tmp_path / "corpus"))), str(tmp_path / "store"), LENIENT)
+    found = trace(Store.open(tmp_path / "store"), "same.txt")
+    assert (found.outcome, found.story) == (
+        "unknown",
+        ["the store knows no such key; similar are corpus/one/same, corpus/two/same"],
+    )
+    assert trace(Store.open(tmp_path / "store"), "two/same.txt").key == "corpus/two/same"
 
 
 def test_a_trace_is_json(store: Store) -> None:
