@@ -106,7 +106,8 @@ def summary(report: RunReport) -> None:
     if report.unmatched:
         kinds = Counter(Path(name).suffix or "without extension" for name in report.unmatched)
         shown = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(4)) + (", ..." if len(kinds) > 4 else "")
-        say(f"  files that belong to no sample: {len(report.unmatched)} ({shown}); mmdata plan --unmatched names them")
+        command = f"mmdata plan PIPELINE --store {report.store} --unmatched"
+        say(f"  files that belong to no sample: {len(report.unmatched)} ({shown}); {command} names them")
     if report.removed:
         say(f"  {report.removed} shards were removed: their files are gone from the source, or changed")
     if most := counts.bottleneck:

@@ -134,7 +134,8 @@ def _next(kinds: dict[str, str]) -> list[str]:
     better = sorted({TRAINED_ON[kind][1] for kind in read.values()} - {""})
     return [
         "",
-        "# The samples have labels. To train a classifier on them, uncomment these sections, and mmdata run this file.",
+        "# The samples have labels. To train a classifier on them, uncomment these sections, and give this file to",
+        "# mmdata run FILE --store STORE",
         *([f"# It learns more from {' and '.join(better)}: add to the features above."] if better else []),
         "# select:",
         "#   name: v1",

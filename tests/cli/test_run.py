@@ -26,7 +26,8 @@ def test_run_says_what_became_of_every_sample(mmdata: Mmdata, own: Any) -> None:
     assert lines[0].startswith("12 read = 10 stored + 1 dropped + 1 rejected   (")
     assert "  dropped: 1 clean.text.KeepLength:too_short" in lines
     assert "  rejected: 1 decode" in lines
-    assert "  files that belong to no sample: 1 (1 without extension); mmdata plan --unmatched names them" in lines
+    command = f"mmdata plan PIPELINE --store {own.store} --unmatched"
+    assert f"  files that belong to no sample: 1 (1 without extension); {command} names them" in lines
     assert f"store: {own.store}" in lines
     assert f"see why: mmdata rejects {own.store}" in lines
     assert f"see which were dropped: mmdata rejects {own.store} --dropped" in lines
