@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,13 +29,22 @@ Takes = TypeVar("Takes")
 Gives = TypeVar("Gives")
 Promise = ArraySpec | Mapping[str, ArraySpec]
 Arrays = np.ndarray | Mapping[str, np.ndarray]
+_REASON = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A step's decision against a sample. The reason is a constant in snake_case: it becomes a column."""
+    """A step's decision against a sample.
+
+    Args:
+        reason: a constant in snake_case, as it becomes a column. Anything else raises ValueError.
+    """
 
     reason: str
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.reason, str) and _REASON.fullmatch(self.reason)):
+            raise ValueError(f"a reason is a constant in snake_case, such as 'too_short', not {self.reason!r}")
 
 
 def address(cls: type) -> str:

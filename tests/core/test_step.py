@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pytest
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio, Sample, Text
@@ -88,6 +89,13 @@ def test_several_arrays_of_one_computation_are_columns_of_one_family() -> None:
     assert list(step.columns()) == ["speech.level", "speech.level.peak"]
     named = step.named(step.extract(Audio(np.ones((1, 2), np.float32), 10)))
     assert named["speech.level.peak"] == 1.0
+
+
+@pytest.mark.parametrize("reason", ["Too grey!", "too grey", "", "_grey", "2_grey", "grey\n", 3])
+def test_a_reason_is_a_constant_in_snake_case(reason: Any) -> None:
+    with pytest.raises(ValueError, match="a reason is a constant in snake_case, such as 'too_short', not "):
+        Drop(reason)
+    assert Drop("too_grey_2").reason == "too_grey_2"
 
 
 def test_kinds_of_step_are_abstract_and_steps_are_not() -> None:
