@@ -71,6 +71,8 @@ class Progress:
         n, best = len(found.history), found.best_epoch
         if found.epoch != n or (best is None) != (n == 0) or not 0 <= (best or 0) <= max(n - 1, 0):
             raise ValueError(f"{found.epoch} epochs, of which {best} is the best, and a history of {n}")
+        if min(found.step, found.began, found.n_summed, found.n_unlabelled, found.stale) < 0:
+            raise ValueError("a count is below 0")
         return found
 
 

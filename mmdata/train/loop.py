@@ -111,7 +111,7 @@ def fit(
     if run.progress.stream is not None:
         try:
             train.load_state_dict(run.progress.stream)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             told = f"{type(error).__name__}: {error}"
             raise SchemaMismatch(f"the checkpoint's place in the stream is none: {told}") from error
     while not run.finished:

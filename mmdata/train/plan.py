@@ -66,9 +66,19 @@ class ModelPlan:
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:
-        inputs = tuple(Input(**{**item, "form": tuple(item.get("form", ()))}) for item in value["inputs"])
-        heads = tuple(
-            Head(**{**item, "classes": tuple(item["classes"]), "counts": tuple(item["counts"])})
-            for item in value["heads"]
-        )
-        return cls(config=TrainConfig.of(value["config"]), inputs=inputs, heads=heads)
+        """Of what `to_json` made.
+
+        Raises:
+            ValueError: a value is of another type, or inputs and heads are not those of the settings.
+            ConfigError: the settings can't be.
+        """
+        from pydantic import TypeAdapter
+
+        inputs = TypeAdapter(tuple[Input, ...]).validate_python(value["inputs"])
+        heads = TypeAdapter(tuple[Head, ...]).validate_python(value["heads"])
+        config = TrainConfig.of(value["config"])
+        if {item.name: item.column for item in inputs} != config.inputs:
+            raise ValueError("its inputs are not those of its settings")
+        if {head.name: head.target for head in heads} != {name: task.target for name, task in config.learned.items()}:
+            raise ValueError("its targets are not those of its settings")
+        return cls(config=config, inputs=inputs, heads=heads)
