@@ -79,6 +79,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 def test_samples_are_opened_scrolled_and_filtered(page: Page, shown: Shown) -> None:
     page.goto("./")
     page.get_by_role("link", name="Samples", exact=True).click()
+    page.wait_for_url("**/samples")
     cards = page.locator("#cards > li")
     assert cards.count() == 60
     until(page, "document.querySelector('#cards img').naturalWidth > 0")
