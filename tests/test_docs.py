@@ -49,6 +49,7 @@ def run(block: Block, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(1200)  # a page may have twenty programs, each of which imports what it needs
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=pytest.mark.long if page.stem in LONG else (), id=page.name) for page in PAGES],

@@ -20,9 +20,12 @@ def work(item):
 """
 PARENT = """
 import importlib
+import signal
 import sys
 
 from mmdata.engine.executors.pool import Pool
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 
 class Late:
     def __reduce__(self):
