@@ -11,9 +11,9 @@ HEAD = """\
 
 Six multimodal systems, each by its pipeline file ([systems.md](systems.md) says what they are), and what each input
 alone, each choice of inputs and each way of fusing comes to: mean and standard deviation over five seeds, on the test
-split. Each file's settings, such as epochs, were chosen once for its system, by earlier trainings whose test scores were
-seen; none was chosen for a way of fusing or an input. `make results` makes this page: it builds or fetches the data,
-runs the pipelines, trains, and writes. Nothing is taken from elsewhere.
+split. Each file's settings, such as epochs, were chosen once for its system, by earlier trainings whose test scores
+were seen; none was chosen for a way of fusing or an input. `make results` makes this page: it builds or fetches the
+data, runs the pipelines, trains, and writes. Nothing is taken from elsewhere.
 
 Where data are generated, the best possible score is known. What a sample shows and its label are drawn from a table of
 probabilities, and nobody who sees some of the inputs does better than to answer with the likeliest label for what they
