@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mmdata.cli.options import Json, Snapshot, StoreArg
 
@@ -10,12 +12,20 @@ if TYPE_CHECKING:
     from mmdata.store.store import Store
 
 
-def show(store: StoreArg, snapshot: Snapshot = None, as_json: Json = False) -> None:
+def show(
+    store: StoreArg,
+    snapshot: Snapshot = None,
+    pictures: Annotated[
+        int, typer.Option("--pictures", metavar="N", min=0, help="Draw the parts of so many samples, in a terminal.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
     """Show what STORE holds: samples by source and label, features, drops, rejects, snapshots, runs."""
     from mmdata import api
     from mmdata.cli.screen import print_json, print_table, say
 
-    found = _overview(api.open(store, snapshot=snapshot))
+    opened = api.open(store, snapshot=snapshot)
+    found = _overview(opened)
     if as_json:
         print_json({"store": store, **found})
         return
@@ -32,6 +42,24 @@ def show(store: StoreArg, snapshot: Snapshot = None, as_json: Json = False) -> N
     if found["snapshots"]:
         say("snapshots: " + ", ".join(found["snapshots"]))
     say(f"{found['runs']} runs")
+    _draw_some(opened, pictures)
+
+
+def _draw_some(store: Store, n: int) -> None:
+    """Draw samples that lie evenly over the store; a part that can't be read is told."""
+    from mmdata.cli.pictures import draw
+    from mmdata.cli.screen import say
+    from mmdata.errors import DataError
+
+    keys = store.keys() if n else []
+    for key in keys[:: max(1, len(keys) // max(n, 1))][:n]:
+        say(key)
+        parts = store.sample(key).parts
+        for name in parts:
+            try:
+                draw(parts[name])
+            except DataError as error:
+                say(f"  part {name!r}: {error}")
 
 
 def _overview(store: Store) -> dict[str, Any]:

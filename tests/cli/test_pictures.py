@@ -91,17 +91,14 @@ def test_a_wave_is_as_long_as_there_is_room_and_swallows_what_is_no_number() -> 
     assert wave(np.array([[np.nan, 1.0, -1.0]], np.float32), 3) == " ██"
 
 
-@pytest.mark.parametrize(("term", "drawn"), [("xterm-256color", True), ("dumb", False)])
-def test_a_trace_has_pictures_in_a_terminal_that_shows_them(made: Any, term: str, drawn: bool) -> None:
-    key = subprocess.run(
-        [sys.executable, "-m", "mmdata", "ls", str(made.store), "--limit", "1", "--columns", "key"],
-        capture_output=True, text=True, check=True,
-    ).stdout.splitlines()[1]  # fmt: skip
+def in_terminal(*arguments: str, term: str) -> str:
+    """What a command says on a terminal of its own."""
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX")}
     environment |= {"TERM": term, "COLUMNS": "100", "LINES": "40"}
-    command = [sys.executable, "-m", "mmdata", "trace", str(made.store), key]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "mmdata", *arguments], stdout=theirs, stderr=theirs, env=environment
+    ) as process:
         os.close(theirs)
         said = b""
         with suppress(OSError):  # the other end is closed
@@ -109,7 +106,23 @@ def test_a_trace_has_pictures_in_a_terminal_that_shows_them(made: Any, term: str
                 said += data
         assert process.wait(120) == 0
     os.close(ours)
-    text = said.decode()
+    return said.decode()
+
+
+@pytest.mark.parametrize(("term", "drawn"), [("xterm-256color", True), ("dumb", False)])
+def test_a_trace_has_pictures_in_a_terminal_that_shows_them(made: Any, term: str, drawn: bool) -> None:
+    key = subprocess.run(
+        [sys.executable, "-m", "mmdata", "ls", str(made.store), "--limit", "1", "--columns", "key"],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()[1]  # fmt: skip
+    text = in_terminal("trace", str(made.store), key, term=term)
     assert "stored part" in text
     assert ("▀" in text) == drawn
     assert ("█" in text) == drawn
+
+
+def test_show_draws_as_many_samples_as_are_asked_for(made: Any) -> None:
+    text = in_terminal("show", str(made.store), "--pictures", "2", term="xterm-256color")
+    _, _, drawn = text.partition(" runs")
+    assert "▀" in drawn
+    assert len([line for line in drawn.splitlines() if line.startswith("media/")]) == 2
