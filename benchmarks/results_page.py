@@ -93,7 +93,7 @@ def _section(one: Mapping[str, Any]) -> Iterator[str]:
 def _where(one: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
     return (
-        f"training took about {one['training_s']} s on {one['machine']} at load {one['load']}, {one['day']}, "
+        f"measured on {one['machine']} at load {one['load']}, which changes no score, {one['day']}, "
         f"Python {one['python']}, {versions}"
     )
 
