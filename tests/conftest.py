@@ -23,7 +23,8 @@ settings.load_profile("busy")  # how long an example takes says how busy the mac
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the long forms of tests, unless they are asked for."""
+    """Leave out the long forms of tests, unless they are asked for; pages of documents first, which take longest."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")  # or all would wait for them in the end
     if os.environ.get("MMDATA_LONG"):
         return
     long = [item for item in items if item.get_closest_marker("long")]

@@ -18,7 +18,7 @@ from mmdata.config.load import load
 ROOT = Path(mmdata.__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "design.md")]
 ELSEWHERE = ("make ", "pip ")  # tested where they are made: tests/test_packaging.py
-LONG = {"clusters", "models"}  # their commands and programs have tests of their own
+LONG = {"clusters", "models", "systems", "training-running"}  # their commands and programs have tests of their own
 NUMBER = re.compile(r"\d[\d.,]*")
 
 
