@@ -17,6 +17,7 @@ settings.register_profile(
     "busy",
     parent=settings(),
     deadline=None,
+    max_examples=50,
     suppress_health_check=[*settings().suppress_health_check, HealthCheck.too_slow],
 )
 settings.load_profile("busy")  # how long an example takes says how busy the machine is
