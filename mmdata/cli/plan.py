@@ -73,8 +73,8 @@ def plan(
 
 
 def _say(estimate: Estimate) -> None:
-    from mmdata.cli.screen import duration, print_table, say
-    from mmdata.report.words import n_bytes
+    from mmdata.cli.screen import print_table, say
+    from mmdata.report.words import duration, n_bytes
 
     say(f"estimate, from {estimate.basis}:")
     if estimate.families:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mmdata.cli.logs import PROGRESS, is_json
-from mmdata.cli.screen import duration
+from mmdata.report.words import duration
 
 if TYPE_CHECKING:
     from mmdata.engine.progress import Progress, Watcher

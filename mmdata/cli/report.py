@@ -32,12 +32,12 @@ def report(
 ) -> None:
     """Write a page about STORE: what it holds, where samples went and why, what is odd."""
     from mmdata import api
-    from mmdata.cli.screen import duration, print_json, say
+    from mmdata.cli.screen import print_json, say
     from mmdata.config.names import missing_packages
     from mmdata.errors import ConfigError
     from mmdata.report.contents import Settings, gather
     from mmdata.report.page import page
-    from mmdata.report.words import n_bytes
+    from mmdata.report.words import duration, n_bytes
 
     if lacking := missing_packages("report"):
         raise ConfigError("report", [lacking])

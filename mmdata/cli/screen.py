@@ -14,6 +14,7 @@ import typer
 
 from mmdata.cli.logs import is_json
 from mmdata.errors import ConfigError
+from mmdata.report.words import duration
 
 if TYPE_CHECKING:
     from mmdata.engine.report import RunReport
@@ -64,18 +65,6 @@ def _one_line(cell: object) -> str:
 
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 0.8 s, 42 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def finish(report: RunReport, *, as_json: bool) -> None:

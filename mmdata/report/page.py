@@ -12,11 +12,11 @@ from mmdata.report.contents import Contents, Settings, gather
 from mmdata.report.draw import charts
 from mmdata.report.draw.lanes import timeline
 from mmdata.report.draw.svg import Svg, picture, tag
-from mmdata.report.draw.wording import count, name, number, prose, seconds, share, shortened, size
+from mmdata.report.draw.wording import count, name, number, prose, share, shortened
 from mmdata.report.facts.groups import split_order
 from mmdata.report.previews import Preview
 from mmdata.report.tables import said, sections, tables
-from mmdata.report.words import form
+from mmdata.report.words import duration, form, n_bytes
 from mmdata.store.store import Store
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def environment() -> Environment:
         "per_cent": lambda part: share(part, 1),
         "prose": prose,
         "said": said,
-        "seconds": seconds,
+        "seconds": duration,
         "short": shortened,
-        "size": size,
+        "size": n_bytes,
         "sort_splits": lambda splits: sorted(splits, key=split_order),
         "strip": charts.bar,
         "timeline": timeline,

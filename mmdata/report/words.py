@@ -20,6 +20,22 @@ def n_bytes(count: float) -> str:
     return f"{count:.0f} {units[0]}" if count >= 10 or units[0] == "bytes" else f"{count:.1f} {units[0]}"
 
 
+def duration(seconds: float) -> str:
+    """A time as a person says it: 0.8 s, 42 s, 3 min 20 s, 2 h 5 min.
+
+    >>> duration(0.84), duration(200), duration(7500)
+    ('0.8 s', '3 min 20 s', '2 h 5 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def form(spec: ArraySpec) -> str:
     """What a feature promises, in a few words: "float32 time ? x mel 80"."""
     sizes = " x ".join(f"{dim} {spec.sizes.get(dim, '?')}" for dim in spec.dims)

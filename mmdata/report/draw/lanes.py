@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mmdata.report.draw.svg import Svg, picture, tag
-from mmdata.report.draw.wording import number, seconds, shortened
+from mmdata.report.draw.wording import number, shortened
 from mmdata.report.facts.lanes import Lane, Timeline
+from mmdata.report.words import duration
 
 WIDTH, LEFT, RIGHT = 960.0, 150.0, 950.0
 GAP = 10.0
@@ -39,7 +40,7 @@ def timeline(found: Timeline) -> Svg:
     said = ", ".join(lane.name for lane in found.lanes)
     return picture(
         *behind, *made, width=WIDTH, height=y + 20, class_="timeline",
-        label=f"{seconds(found.duration_s)} on one time axis: {said}. What is said and shown is listed below.",
+        label=f"{duration(found.duration_s)} on one time axis: {said}. What is said and shown is listed below.",
     )  # fmt: skip
 
 

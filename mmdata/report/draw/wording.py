@@ -9,7 +9,6 @@ import re
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff]"
 )
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def name(text: object) -> str:
@@ -77,31 +76,3 @@ def share(part: float, whole: float) -> str:
     if per_cent < 0.1:
         return "< 0.1 %"
     return f"{per_cent:.1f} %" if per_cent < 10 else f"{per_cent:.0f} %"
-
-
-def size(n: float) -> str:
-    """Bytes as a person says them: 512 bytes, 1.5 MB.
-
-    >>> size(512), size(1_540_000)
-    ('512 bytes', '1.5 MB')
-    """
-    at = 0
-    while n >= 999.5 and at < len(_UNITS) - 1:
-        n, at = n / 1000, at + 1
-    return f"{n:.0f} {_UNITS[at]}" if n >= 10 or not at else f"{n:.1f} {_UNITS[at]}"
-
-
-def seconds(value: float) -> str:
-    """A time as a person says it: 0.8 s, 42 s, 3 min 20 s, 2 h 5 min.
-
-    >>> seconds(0.84), seconds(200), seconds(7500)
-    ('0.8 s', '3 min 20 s', '2 h 5 min')
-    """
-    if value < 10:
-        return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
