@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/results.py                  # all of them; `make results` does this
     .venv/bin/python benchmarks/results.py sentiment news   # these alone; of others, what was found before is kept
+    .venv/bin/python benchmarks/results.py news_noise       # one table of a system: where one modality tells nothing
     .venv/bin/python benchmarks/results.py --page           # only the page
 
 Each choice of inputs and each way of fusing is trained from five seeds. Figures are kept in benchmarks/results.json,
@@ -83,7 +84,7 @@ TASKS = (
 
 def measure(task: Task, out: Path, *, noise: bool = False) -> dict[str, Any]:
     """Build, run and train one system; its figures as JSON can say them."""
-    where = out / (f"{task.name}_noise" if noise else task.name)
+    where = out / titled(task, noise)
     world, drawn = None, []
     if task.n:
         system = SYSTEMS[task.name]
@@ -117,6 +118,11 @@ def measure(task: Task, out: Path, *, noise: bool = False) -> dict[str, Any]:
     if world is not None:
         found |= known(world, drawn, file, str(where / "store"), task)
     return found
+
+
+def titled(task: Task, noise: bool) -> str:
+    """The name of a table."""
+    return f"{task.name}_noise" if noise else task.name
 
 
 def trained(file: PipelineFile, where: Path, compare: Compare, score: str) -> list[dict[str, Any]]:
@@ -233,21 +239,21 @@ def of_area(area: float, n: int) -> float:
 def main() -> None:
     """Measure what is asked for, and write the page."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("names", nargs="*", metavar="SYSTEM", help=", ".join(task.name for task in TASKS))
+    tables = [(task, noise) for task in TASKS for noise in (False, True)[: 1 + bool(task.n)]]
+    asked.add_argument("names", nargs="*", metavar="SYSTEM", help=", ".join(titled(*table) for table in tables))
     asked.add_argument("--out", type=Path, default=ROOT / "out/results")
     asked.add_argument("--page", action="store_true", help="measure nothing")
     asked.add_argument("--figures", type=Path, default=FIGURES)
     given = asked.parse_args()
-    chosen = [task for task in TASKS if task.name in given.names or not given.names]
-    for task in [] if given.page else chosen:
-        for noise in (False, True)[: 1 + bool(task.n)]:
-            print(f"{task.name}{', noise' if noise else ''}", file=sys.stderr, flush=True)
-            found = measure(task, given.out, noise=noise)
-            if task.n:
-                found["margin"] = verdict(found)
-            kept = figures(given.figures)
-            kept[f"{task.name}_noise" if noise else task.name] = found
-            given.figures.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
+    for task, noise in [] if given.page else tables:
+        if given.names and not {task.name, titled(task, noise)} & set(given.names):
+            continue
+        print(titled(task, noise), file=sys.stderr, flush=True)
+        found = measure(task, given.out, noise=noise)
+        if task.n:
+            found["margin"] = verdict(found)
+        kept = figures(given.figures) | {titled(task, noise): found}
+        given.figures.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(figures(given.figures)), encoding="utf-8")
 
 
