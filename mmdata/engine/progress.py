@@ -79,6 +79,20 @@ class Watcher(Protocol):
 
 
 @dataclass
+class Done:
+    """Shards that came back: how many, how long they were away, and their entries."""
+
+    shards: int = 0
+    seconds: float = 0.0
+    samples: int = 0
+
+    def add(self, seconds: float, samples: int) -> None:
+        self.shards += 1
+        self.seconds += seconds
+        self.samples += samples
+
+
+@dataclass
 class Course:
     """What was handed out and came back, and how long the rest will take at that rate.
 
@@ -94,13 +108,13 @@ class Course:
     clock: Callable[[], float] = perf_counter
     working: dict[str, Working] = field(default_factory=dict)
     samples_done: int = 0
-    _first: list[float] = field(default_factory=lambda: [0, 0.0, 0])  # shards, seconds, samples
-    _later: list[float] = field(default_factory=lambda: [0, 0.0, 0])
+    _first: Done = field(default_factory=Done)
+    _later: Done = field(default_factory=Done)
     _most: int = 0
 
     def begin(self, shard: str, samples: int) -> None:
         """A shard was handed out; another worker may have had it before."""
-        first = self._first[0] + self._later[0] == 0
+        first = self._first.shards + self._later.shards == 0
         self.working[shard] = Working(shard, samples, self.clock(), first)
         self._most = max(self._most, len(self.working))
 
@@ -108,11 +122,8 @@ class Course:
         """A shard came back, perhaps from a worker that nobody waited for any more."""
         self.samples_done += samples
         one = self.working.pop(shard, None)
-        if one is None:
-            return
-        told = self._first if one.first else self._later
-        for at, more in enumerate((1, one.seconds(self.clock()), samples)):
-            told[at] += more
+        if one is not None:
+            (self._first if one.first else self._later).add(one.seconds(self.clock()), samples)
 
     def give_up(self, shards: Iterable[str]) -> None:
         """Shards are in nobody's hands any more, as a worker died or the run ends."""
@@ -129,13 +140,11 @@ class Course:
 
     def left_s(self) -> float | None:
         """Seconds that the rest will take; None before anything came back."""
-        later = self._later[0] >= max(1.0, self._first[0])
-        seconds, samples = (
-            self._later[1:] if later else (self._first[1] + self._later[1], self._first[2] + self._later[2])
-        )
+        known = [self._later] if self._later.shards >= max(1, self._first.shards) else [self._first, self._later]
+        samples = sum(done.samples for done in known)
         if not samples:
             return None
-        a_sample_s, now = seconds / samples, self.clock()
+        a_sample_s, now = sum(done.seconds for done in known) / samples, self.clock()
         in_work = sum(one.samples for one in self.working.values())
         unbegun = max(0, self.samples_total - self.samples_done - in_work)
         lacking = [max(0.0, one.samples * a_sample_s - one.seconds(now)) for one in self.working.values()]
