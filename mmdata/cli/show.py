@@ -39,6 +39,8 @@ def show(
     rows = [[name, form["form"], form["shards"], form["missing"]] for name, form in found["features"].items()]
     if rows:
         print_table(rows, ["feature", "form", "shards", "missing rows"])
+    for family, fault in found["damaged"].items():
+        say(f"damaged: {family}: {fault}")
     if found["snapshots"]:
         say("snapshots: " + ", ".join(found["snapshots"]))
     say(f"{found['runs']} runs")
@@ -65,6 +67,7 @@ def _draw_some(store: Store, n: int) -> None:
 def _overview(store: Store) -> dict[str, Any]:
     from collections import Counter
 
+    from mmdata.errors import StoreError
     from mmdata.report.words import form
 
     view = store.view()
@@ -73,7 +76,14 @@ def _overview(store: Store) -> dict[str, Any]:
     sources: Counter[str] = Counter()
     for shard in view.shards:
         sources[shard.source] += shard.rows
-    missing = Counter(store.missing()["family"].to_pylist())
+    missing: Counter[str] = Counter()
+    damaged = dict(store.damaged)
+    for shard in view.shards:
+        for family in shard.features:
+            try:
+                missing[family] += store.missing([shard.only(family)]).num_rows
+            except StoreError as error:
+                damaged.setdefault(family, str(error))
     features = {}
     for column, spec in store.families.items():
         family = store.family_of(column)
@@ -85,6 +95,7 @@ def _overview(store: Store) -> dict[str, Any]:
         "sources": dict(sorted(sources.items())),
         "labels": dict(labels.most_common()),
         "features": features,
+        "damaged": damaged,
         "dropped": store.drops().num_rows,
         "rejected": store.rejects().num_rows,
         "snapshots": store.snapshots(),

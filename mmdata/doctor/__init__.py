@@ -14,12 +14,14 @@ from mmdata.doctor.formats import formats
 from mmdata.doctor.machine import machine
 from mmdata.doctor.packages import packages
 from mmdata.doctor.places import place
+from mmdata.doctor.store import store
 
 __all__ = ["FAULT", "GOOD", "NOTE", "Finding", "examine"]
 
 
 def examine(url: str | None = None, options: Mapping[str, str] | None = None) -> Iterator[tuple[str, list[Finding]]]:
-    """Findings by topic, as they come: the machine, packages, formats, and the place of a store where one is named.
+    """Findings by topic, as they come: the machine, packages, formats, and where one is named, a
+    place and the store that lies there.
 
     Args:
         url: where a store lies or shall lie, a folder or a URL; a few small files are written there and deleted.
@@ -29,4 +31,4 @@ def examine(url: str | None = None, options: Mapping[str, str] | None = None) ->
     yield "packages", list(packages())
     yield "formats", list(formats())
     if url is not None:
-        yield url, list(place(url, options))
+        yield url, [*place(url, options), *store(url, options)]

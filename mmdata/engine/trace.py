@@ -137,13 +137,7 @@ def _stored(store: Store, found: Trace) -> None:
         except DataError as error:
             found.story.append(f"part {name!r}: {error}")
     found.story += [f"{name} = {value!r}" for name, value in sample.meta.items()]
-    errors = {row["family"]: row["error"] for row in store.missing().to_pylist() if row["key"] == found.key}
-    for column in store.families:
-        array = store.arrays(column, [found.key], incomplete=True)[0]
-        if array is None:
-            found.features[column] = errors.get(store.family_of(column), "none: the sample has no such part")
-        else:
-            found.features[column] = _said(array)
+    found.features |= dict(_features(store, found.key))
     files = Files.at(store.url, store.storage_options)
     for name in selections.names(files):
         rows = selections.read(files, name).to_pylist()
@@ -151,6 +145,23 @@ def _stored(store: Store, found: Trace) -> None:
             if row["key"] == found.key:
                 where = f"left out: {row['reason']}" if row["reason"] else row["split"] or "selected"
                 found.story.append(f"selection {name!r}: {where}{_alike(row, rows)}")
+
+
+def _features(store: Store, key: str) -> Iterator[tuple[str, str]]:
+    """Each feature of a stored sample in words; where its file is damaged, that."""
+    shard = store.shard_of(key)
+    for column in store.families:
+        family = store.family_of(column)
+        try:
+            array = store.arrays(column, [key], incomplete=True)[0]
+            if array is not None:
+                yield column, _said(array)
+                continue
+            errors = {row["key"]: row["error"] for row in store.missing([shard.only(family)]).to_pylist()}
+            yield column, errors.get(key, "none: the sample has no such part")
+        except StoreError as error:
+            yield column, str(error)
+    yield from store.damaged.items()
 
 
 def _alike(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

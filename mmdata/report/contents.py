@@ -20,7 +20,7 @@ from mmdata.report.facts.choosing import extremes, is_flat, spread
 from mmdata.report.facts.funnel import Funnel, counted, funnel
 from mmdata.report.facts.lanes import Timeline, timeline
 from mmdata.report.facts.projection import Projection, embeddings, project
-from mmdata.report.facts.rows import Column, Fault, StoreRows, drops, read_rows, rejects, shard_arrays, tried
+from mmdata.report.facts.rows import Column, Fault, StoreRows, drops, read_rows, rejects, tried
 from mmdata.report.facts.runs import RunFacts, longest, newest_pipeline, runs
 from mmdata.report.facts.scalars import Distribution, distributions
 from mmdata.report.facts.training import Training, read_training
@@ -316,7 +316,7 @@ def _arrays(made: Contents, showing: Showing, row: int, shown: Sequence[Preview]
     shard, place = made.rows.place(row)
     for name, column in made.columns.items():
         if column.spec.varying:
-            arrays = tried(made.faults, f"{name} of {shard.shard}", partial(shard_arrays, showing.store, shard, column))
+            arrays = tried(made.faults, f"{name} of {shard.shard}", partial(showing.store.shard_arrays, shard, name))
             found[name] = column.spec, arrays[place] if arrays else None
     return found
 

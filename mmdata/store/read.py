@@ -108,7 +108,7 @@ def _explained(files: Files, file: DataFile) -> Iterator[None]:
         raise Incomplete(f"{place} is gone: `mmdata verify {files.url}` finds all such files") from error
     except Unreachable:
         raise
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise SchemaMismatch(f"{place} is damaged or can't be read: {error}") from error
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,10 @@ from mmdata.store.runs import Recipe
 from mmdata.store.snapshots import Snapshot
 from mmdata.store.view import FileTable, ShardView, StoreView, join_tables
 
+log = logging.getLogger(__name__)
+
+MOST_TRIED = 100  # files of a family, before it is given up as damaged
+
 
 class Reading:
     """The reading half of `Store`."""
@@ -33,6 +39,8 @@ class Reading:
         self._picture: StoreView | None = None
         self._recipes: list[Recipe] = []
         self._specs: dict[tuple[str, str], dict[str, ArraySpec]] = {}
+        self._promised: dict[str, dict[str, ArraySpec]] = {}
+        self._damaged: dict[str, str] = {}
         self._places: dict[str, tuple[ShardView, int]] | None = None
 
     @property
@@ -67,6 +75,7 @@ class Reading:
         own = FileTable.live(SAMPLES, samples.live())
         self._picture = join_tables(own, features, self._recipes, drops=others[DROPS], rejects=others[REJECTS])
         self._places = None
+        self._promised, self._damaged = {}, {}
         return self._picture
 
     refresh = view
@@ -102,15 +111,38 @@ class Reading:
 
     @property
     def families(self) -> Mapping[str, ArraySpec]:
-        """The feature columns and what they promise: while a setting is being replaced, by the newest run."""
+        """The feature columns and what they promise: while a setting is being replaced, by the newest run.
+
+        Those of `damaged` are not among them.
+        """
         return {column: spec for _, column, spec in self._columns()}
 
+    @property
+    def damaged(self) -> Mapping[str, str]:
+        """The feature families of which no file can be read, and why; where one can, the others' shards alone fail."""
+        list(self._columns())
+        return dict(self._damaged)
+
     def _columns(self) -> Iterator[tuple[str, str, ArraySpec]]:
-        """Family, column and spec of every feature."""
+        """Family, column and spec of every feature of a family that can be read."""
         view = self._now
         for family in view.families:
-            for column, spec in self._file_specs(_newest(view, family, self._recipes)).items():
+            if family not in self._promised:
+                self._promised[family] = self._promises(view, family)
+            for column, spec in self._promised[family].items():
                 yield family, column, spec
+
+    def _promises(self, view: StoreView, family: str) -> dict[str, ArraySpec]:
+        """The columns of a family, as the newest of its files that can be read has them; none where none can."""
+        faults: list[str] = []
+        for file in _candidates(view, family, self._recipes):
+            try:
+                return self._file_specs(file)
+            except StoreError as error:
+                faults.append(str(error))
+        self._damaged[family] = f"none of its files can be read: {faults[0]}"
+        log.warning("family=%s is left out: %s", family, self._damaged[family])
+        return {}
 
     def _file_specs(self, file: DataFile) -> dict[str, ArraySpec]:
         known = file.family, file.fp
@@ -123,7 +155,10 @@ class Reading:
         for family, name, _ in self._columns():
             if name == column:
                 return family
-        raise StoreError(f"no feature {column!r} in {self.url!r}; there are {', '.join(self.families) or 'none'}")
+        there = f"there are {', '.join(self.families) or 'none'}"
+        for family, fault in self._damaged.items():
+            there += f"; of {family!r} {fault}"
+        raise StoreError(f"no feature {column!r} in {self.url!r}; {there}")
 
     def __len__(self) -> int:
         return len(self._now)
@@ -156,6 +191,10 @@ class Reading:
         found = rows.slice(row, 1).to_pylist()[0]
         parts = StoredParts(read.blobs(self._files, shard.samples, found))
         return Sample(key, parts, json.loads(found["meta"]), found["parent"])
+
+    def shard_of(self, key: str) -> ShardView:
+        """The shard that a sample lies in. Raises StoreError when there is none of that key."""
+        return self._place(key)[0]
 
     def _place(self, key: str) -> tuple[ShardView, int]:
         if self._places is None:
@@ -296,10 +335,12 @@ class Reading:
         return read.missing(self._files, self._now if shards is None else StoreView(tuple(shards)))
 
 
-def _newest(view: StoreView, family: str, recipes: Sequence[Recipe]) -> DataFile:
-    """A file of the family whose fingerprint the newest recipe names."""
+def _candidates(view: StoreView, family: str, recipes: Sequence[Recipe]) -> Iterator[DataFile]:
+    """A family's files whose promises stand for it: one by the newest recipe, others like it, some of older ones."""
     files = view.by_fingerprint(family)
-    for recipe in recipes:
-        if recipe.features.get(family) in files:
-            return files[recipe.features[family]]
-    return next(iter(files.values()))
+    fps = [recipe.features.get(family) for recipe in recipes]
+    newest = files[next((fp for fp in fps if fp in files), next(iter(files)))]
+    yield newest
+    there = (shard.features[family] for shard in view.shards if family in shard.features)
+    yield from islice((file for file in there if file.fp == newest.fp and file.path != newest.path), MOST_TRIED)
+    yield from (file for file in files.values() if file.fp != newest.fp)

@@ -151,12 +151,15 @@ def specs_of(schema: pa.Schema) -> dict[str, ArraySpec]:
     """The promises that a feature file carries, by column.
 
     Raises:
-        SchemaMismatch: the file's types are not those of its promises.
+        SchemaMismatch: a promise can't be read, or the file's types are not those of its promises.
     """
     specs = {}
     for field in schema:
         if field.metadata and SPEC in field.metadata:
-            spec = ArraySpec.from_json(field.metadata[SPEC].decode())
+            try:
+                spec = ArraySpec.from_json(field.metadata[SPEC].decode())
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise SchemaMismatch(f"column {field.name!r} has no promise that can be read: {error}") from error
             if field.type != (promised := storage_type(spec)):
                 raise SchemaMismatch(f"column {field.name!r} is {field.type}, its spec {spec} wants {promised}")
             specs[field.name] = spec

@@ -7,7 +7,7 @@ run's recipe names beside S; where several do, the newest run's. So a store is w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import overload
 
@@ -37,6 +37,10 @@ class ShardView:
     features: Mapping[str, DataFile] = field(default_factory=dict)
     drops: DataFile | None = None
     rejects: DataFile | None = None
+
+    def only(self, family: str) -> ShardView:
+        """The shard with that family's file and no other's."""
+        return replace(self, features={name: file for name, file in self.features.items() if name == family})
 
 
 class FileTable:

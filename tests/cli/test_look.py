@@ -192,6 +192,26 @@ def test_verify_finds_damage(mmdata: Mmdata, copied: Path, damage: str) -> None:
     assert [fault["path"] for fault in found.json["faults"]] == [f"media/{tar.name}"]
 
 
+def test_a_damaged_family_costs_itself_and_is_named_by_all_who_look(mmdata: Mmdata, copied: Path) -> None:
+    for path in (copied / "features" / "image.phash").glob("*.parquet"):
+        os.truncate(path, 10)
+    shown = mmdata("show", copied, "--json").json
+    assert "image.phash" not in shown["features"]
+    assert list(shown["damaged"]) == ["image.phash"]
+    assert "damaged: image.phash: none of its files can be read" in mmdata("show", copied).out
+    assert "image.sharpness" in mmdata("ls", copied).out
+    traced = mmdata("trace", copied, mmdata("ls", copied, "--json").json["samples"][0]["key"])
+    assert traced.code == 0
+    assert "none of its files can be read" in traced.out
+    assert "features/image.phash/" in mmdata("verify", copied).out
+    doctor = mmdata("doctor", copied)
+    assert doctor.code == 1
+    assert "! feature image.phash: none of its files can be read" in doctor.out
+    refused = mmdata("export", copied, copied.parent / "out", "--format", "parquet")
+    assert refused.code != 0
+    assert "image.phash" in refused.err
+
+
 def test_gc_says_what_would_go_and_then_deletes_that(mmdata: Mmdata, copied: Path) -> None:
     stray = copied / "media" / "stray.tar"
     stray.write_bytes(b"left behind")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mmdata.core.arrays import ArraySpec
@@ -20,6 +22,7 @@ from mmdata.store.parts import StoredParts
 from mmdata.store.read import StoredBlob
 from mmdata.store.runs import Recipe
 from mmdata.store.store import Change, Store
+from mmdata.store.tables import SPEC
 from mmdata.store.write import FeatureWriter
 
 Made = Any  # the fixtures' class; conftest can't be imported
@@ -396,3 +399,47 @@ def test_a_finished_run_rewrites_the_index(filled: Made) -> None:
     assert filled.store.runs().column("state").to_pylist() == ["started", "finished"]
     with pytest.raises(StoreError, match="no run 'nope'"):
         filled.store.finish_run("nope", counts={}, seconds=0)
+
+
+def test_where_one_file_of_a_family_is_damaged_another_says_what_it_promises(filled: Made) -> None:
+    store = filled.store
+    families = dict(store.families)
+    (shard, _, rest) = (filled.shard_id(number) for number in range(3))
+    for file in store.files("image.phash"):
+        if file.shard == shard:
+            (Path(filled.url) / file.path).write_bytes(b"PAR1 and no more")
+    store = Store.open(filled.url)
+    assert (dict(store.families), dict(store.damaged)) == (families, {})
+    assert store.arrays("image.phash.score", filled.keys[rest])[0] is not None
+    with pytest.raises(SchemaMismatch, match="is damaged or can't be read"):
+        store.arrays("image.phash.score", filled.keys[shard])
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1 and no more", None])
+def test_a_family_of_which_no_file_can_be_read_is_named_and_the_others_are_there(
+    filled: Made, data: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    for file in filled.store.files("image.phash"):
+        path = Path(filled.url) / file.path
+        path.unlink() if data is None else path.write_bytes(data)
+    store = Store.open(filled.url)
+    assert set(store.families) == {"speech.mfcc"}
+    assert list(store.damaged) == ["image.phash"]
+    assert file.path.rpartition("/")[0] in store.damaged["image.phash"]
+    assert "family=image.phash is left out" in caplog.text
+    assert len(store.arrays("speech.mfcc")) == len(store)
+    assert store.table().num_rows == len(store)
+    for column in ("image.phash.score", "image.phash"):
+        with pytest.raises(StoreError, match=r"of 'image.phash' none of its files can be read"):
+            store.family_of(column)
+
+
+def test_a_promise_that_can_t_be_read_is_damage(filled: Made) -> None:
+    for file in filled.store.files("image.phash"):
+        path = Path(filled.url) / file.path
+        rows = pq.read_table(path)
+        fields = [field.with_metadata({SPEC: b"[1"}) if field.metadata else field for field in rows.schema]
+        pq.write_table(rows.cast(pa.schema(fields)), path)
+    store = Store.open(filled.url)
+    assert list(store.damaged) == ["image.phash"]
+    assert "has no promise that can be read" in store.damaged["image.phash"]

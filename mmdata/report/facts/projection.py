@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from mmdata.core.arrays import ArraySpec
-from mmdata.report.facts.rows import Column, Fault, StoreRows, shard_arrays, tried
+from mmdata.report.facts.rows import Column, Fault, StoreRows, tried
 from mmdata.store.store import Store
 
 MOST_SHARDS = 24  # that are read for a map
@@ -54,7 +54,7 @@ def project(store: Store, rows: StoreRows, column: str, faults: list[Fault], *, 
     each = -(-most // max(1, len(shards)))
     for at in shards:
         shard = rows.shards[at]
-        arrays = tried(faults, f"{column} of {shard.shard}", partial(shard_arrays, store, shard, about))
+        arrays = tried(faults, f"{column} of {shard.shard}", partial(store.shard_arrays, shard, column))
         for place in evenly(range(shard.rows), each):
             array = arrays[place] if arrays else None
             if array is not None and np.isfinite(array).all():

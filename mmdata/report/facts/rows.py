@@ -126,20 +126,6 @@ def beside(store: Store, family: str, faults: list[Fault]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def shard_arrays(store: Store, shard: ShardView, column: Column) -> list[np.ndarray | None]:
-    """A column's arrays of one shard, whatever the files of other shards and families are like.
-
-    Raises:
-        Incomplete: its file is gone. SchemaMismatch: it is damaged, or lacks the column.
-    """
-    file = shard.features.get(column.family)
-    if file is None:
-        return [None] * shard.rows
-    files = Files.at(store.url, store.storage_options)
-    spec = read.file_specs(files, file).get(column.name, column.spec)
-    return read.arrays(read.open_rows(files, file, read.needed(column.name, spec)), column.name, spec)
-
-
 def drops(store: Store, faults: list[Fault]) -> pa.Table:
     """The samples that steps decided against: key, step, reason, pointer, source."""
     return beside(store, DROPS, faults)
@@ -177,7 +163,7 @@ def _features(
     store: Store, files: Files, shards: Sequence[ShardView], faults: list[Fault]
 ) -> tuple[dict[str, np.ndarray], dict[str, Column]]:
     """All scalars, and what is known of every column."""
-    families = _families(store, files, shards, faults)
+    families = _families(store, faults)
     scalars: dict[str, np.ndarray] = {}
     columns: dict[str, Column] = {}
     for family, specs in families.items():
@@ -194,23 +180,12 @@ def _features(
     return scalars, dict(sorted(columns.items()))
 
 
-def _families(
-    store: Store, files: Files, shards: Sequence[ShardView], faults: list[Fault]
-) -> dict[str, dict[str, ArraySpec]]:
-    """The columns of each family: as the store has them, or as the first file that can be read says."""
+def _families(store: Store, faults: list[Fault]) -> dict[str, dict[str, ArraySpec]]:
+    """The columns of each family."""
+    faults += [Fault(f"features/{family}", fault) for family, fault in store.damaged.items()]
     found: dict[str, dict[str, ArraySpec]] = {}
-    told = list[Fault]()
-    for column, spec in (tried(told, "features", lambda: dict(store.families)) or {}).items():
+    for column, spec in store.families.items():
         found.setdefault(store.family_of(column), {})[column] = spec
-    for family in store.view().families if told else ():
-        for shard in shards:
-            file = shard.features.get(family)
-            specs = None if file is None else tried([], file.path, partial(read.file_specs, files, file))
-            if specs is not None:
-                found[family] = specs
-                break
-        else:
-            faults.append(Fault(f"features/{family}", "none of its files can be read"))
     return found
 
 
