@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
+_WIDTH = {"b": 0, "i": 1, "u": 1, "f": 2}  # kinds of dtypes: each holds what those before it do
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySpec:
@@ -83,6 +85,25 @@ class ArraySpec:
             if self.sizes.get(dim, size) != size:
                 return f"axis {dim!r} has {size} entries, promised were {self.sizes[dim]}"
         return None
+
+    def number(self, value: float) -> np.ndarray:
+        """A number of Python's own, which has no dtype, as the scalar that is promised.
+
+        Raises:
+            ValueError: the promised dtype has no such number: it is too large, a fraction, or neither true nor false.
+
+        >>> ArraySpec(dtype="float16").number(7).dtype, ArraySpec(dtype="uint8").number(True).item()
+        (dtype('float16'), 1)
+        """
+        dtype = np.dtype(self.dtype)
+        fault = f"{value!r} is no {dtype}, which was promised"
+        if _WIDTH[np.dtype(type(value)).kind] > _WIDTH[dtype.kind]:
+            raise ValueError(fault)
+        try:
+            with np.errstate(over="raise"):
+                return np.array(value, dtype)
+        except (OverflowError, FloatingPointError):
+            raise ValueError(fault) from None
 
     def to_json(self) -> str:
         value = {"dims": list(self.dims), "sizes": dict(self.sizes), "dtype": self.dtype, "hop_s": self.hop_s}

@@ -24,11 +24,13 @@ import numpy as np
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.fingerprint import fingerprint
 from mmdata.core.sample import Sample
+from mmdata.errors import StepError
 
 Takes = TypeVar("Takes")
 Gives = TypeVar("Gives")
 Promise = ArraySpec | Mapping[str, ArraySpec]
-Arrays = np.ndarray | Mapping[str, np.ndarray]
+Array = np.ndarray | float
+Arrays = Array | Mapping[str, Array]
 _REASON = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -203,10 +205,26 @@ class Feature(Step, Generic[Takes]):
         return {f"{self.into}.{name}" if name else self.into: spec for name, spec in promise.items()}
 
     def named(self, arrays: Arrays) -> dict[str, np.ndarray]:
-        """What a feature returned for a value, by column name."""
-        if isinstance(arrays, Mapping):
-            return {f"{self.into}.{name}" if name else self.into: array for name, array in arrays.items()}
-        return {self.into: arrays}
+        """What a feature returned for a value, by column name; Python's own numbers of the promised dtype.
+
+        Raises:
+            StepError: a number is none of that dtype.
+        """
+        every = arrays if isinstance(arrays, Mapping) else {"": arrays}
+        columns = {f"{self.into}.{name}" if name else self.into: array for name, array in every.items()}
+        return {column: self._array(column, array) for column, array in columns.items()}
+
+    def _array(self, column: str, array: Any) -> Any:
+        """Numbers of Python as scalars; all else as it is."""
+        if type(array) not in (bool, int, float):
+            return array
+        spec = self.columns().get(column)
+        if spec is None or spec.dims:
+            return array
+        try:
+            return spec.number(array)
+        except ValueError as error:
+            raise StepError(f"{self.name} broke its promise for {column!r}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +233,7 @@ class Extract(Feature[Takes], Generic[Takes]):
 
     @abstractmethod
     def extract(self, value: Takes, /) -> Arrays:
-        """The array, or the arrays by the names that `spec` promised."""
+        """The array, or the arrays by the names that `spec` promised; for a scalar a number will do."""
 
     def extract_many(self, values: Sequence[Takes], /) -> Sequence[Arrays]:
         """The same for many values at once, in order. Override it where a batch is cheaper: the engine groups."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,23 @@ def test_json_keeps_all_of_it_and_equal_specs_hash_alike() -> None:
     again = ArraySpec.from_json(spec.to_json())
     assert again == spec
     assert len({spec, again}) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(0.5, "float32"), (3, "float16"), (True, "float32"), (255, "uint8"), (True, "bool"), (math.inf, "float32")],
+)
+def test_a_number_of_python_s_own_takes_the_promised_dtype(value: float, dtype: str) -> None:
+    spec = ArraySpec(dtype=dtype)
+    found = spec.number(value)
+    assert (spec.fault(found), found.item()) == (None, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(256, "uint8"), (-1, "uint8"), (2.0, "int32"), (1e300, "float32"), (70_000, "float16"), (10**400, "float64"),
+     (1, "bool"), (1.0, "bool")],
+)  # fmt: skip
+def test_a_number_that_the_dtype_does_not_hold_is_refused(value: float, dtype: str) -> None:
+    with pytest.raises(ValueError, match=f"is no {dtype}"):
+        ArraySpec(dtype=dtype).number(value)

@@ -84,6 +84,20 @@ def extracted(step: Extract[Any], samples: Sequence[Sample], counts: Counts | No
     return table
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plain(Number):
+    """The same as a number of Python's own."""
+
+    def extract(self, text: Text) -> float:  # type: ignore[override]  # where the other has arrays
+        return int(text.text) if text.text.isdecimal() else float(text.text)
+
+
+def test_a_number_of_python_s_own_is_what_was_promised_where_that_holds_it() -> None:
+    table = extracted(Plain(), texts("1", "2.5", "1e300"))
+    assert [value for value, _ in table.rows.values()] == [1, 2.5, None]
+    assert "broke its promise for 'text.number': 1e+300 is no float32" in str(table.rows["s/2"][1])
+
+
 def test_rows_come_in_the_samples_order_and_a_failure_costs_its_own() -> None:
     counts = Counts()
     table = extracted(Number(), texts("1", "bad", "word", "double", "3"), counts)

@@ -71,6 +71,7 @@ def test_a_sound_that_stands_in_a_batch_twice_is_computed_once(monkeypatch: pyte
     one, other = noise(0.3), tone(0.2, 500)
     first, second, third = features.LogMel().extract_many([one, other, one])
     np.testing.assert_array_equal(first, third)
+    assert isinstance(second, np.ndarray)
     assert len(second) == 21
     assert n_waves == [2]
     features.LogMel(n_mels=40).extract_many([other, silence(0.1), one])
