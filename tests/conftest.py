@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from mmdata.errors import CorpusUnavailable
+from mmdata.testing.browser import CHROMIUM, chromium
 from mmdata.testing.corpora import media
 from mmdata.testing.servers import S3Server, s3_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 settings.register_profile(
     "busy",
@@ -57,6 +62,18 @@ def prompts() -> Path:
 def prompt_texts() -> Path:
     """The folder of core-sounds-en.txt.gz, lines of `key: text`."""
     return _media_or_skip("asterisk-core-sounds-en")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, or a skip that says how to have it; `mmdata.testing.browser` makes pages that tell what is wrong.
+
+    Of a module: Playwright's loop is in this thread for as long, and no other can be.
+    """
+    if not CHROMIUM.exists() and not os.environ.get("CI"):
+        pytest.skip("no Chromium: apt-get install chromium")
+    with chromium() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="session")

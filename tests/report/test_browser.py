@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mmdata.report.page import report
 from mmdata.store import Store
+from mmdata.testing.browser import complaints, new_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Dialog, Page
+    from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-ARGUMENTS += ["--disable-sync", "--no-first-run", "--mute-audio"]
-HANGS_MS = 120_000
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM.exists() and not os.environ.get("CI"), reason="no Chromium: apt-get install chromium"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=HANGS_MS)
-        yield launched
-        launched.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +28,8 @@ def url(hostile: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
 def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The report of hostile texts; it must not complain, ask anyone for anything, or say anything."""
     with browser.new_context(**getattr(request, "param", {})) as context:
-        opened = context.new_page()
-        opened.set_default_timeout(HANGS_MS)
-        said: list[str] = []
-        opened.on("console", lambda message: said.append(message.text))
-        opened.on("pageerror", lambda error: said.append(str(error)))
-
-        def refused(dialog: Dialog) -> None:
-            said.append(dialog.message)
-            dialog.dismiss()
-
-        opened.on("dialog", refused)
-        opened.on("request", lambda asked: None if asked.url.startswith(("data:", url)) else said.append(asked.url))
+        opened = new_page(context)
+        said = complaints(opened, url, "data:")
         opened.goto(url)
         yield opened
         assert opened.title() == "<b>store: report of a store"

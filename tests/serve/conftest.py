@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -11,45 +12,49 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from mmdata import api
+from mmdata.errors import CorpusUnavailable
 from mmdata.serve.app import serving
 from mmdata.store.store import Store
-from mmdata.testing.build import corpus, moving_shapes, mp4_bytes, tone
+from mmdata.testing.build import corpus, moving_shapes, mp4_bytes, tone, wav_bytes
+from mmdata.testing.corpora import default_cache
+from mmdata.testing.shelf import HOSTILE, PARTS, odd_ones, shelf
 
-HOSTILE = "<img src=x onerror=document.title='taken'>"
-CAPTION = "<script>document.title='taken'</script> \"quoted\" & 'more' {{ 7*7 }}"
-CUE = "b onclick=alert(1)"
-N = 130
-PIPELINE = """
+FILM = default_cache() / "corpora" / "big-buck-bunny" / "bbb.mp4"
+N, MANY = 130, 5_000
+PIPELINE = f"""
 source:
   use: source.files.Files
-  parts: {image: "{stem}.png", text: "{stem}.txt", speech: "{stem}_desc_fr.ogg", film: "{stem}.mp4",
-          page: "{stem}.html", said: "{stem}.vtt"}
+  parts: {PARTS}
   label: top
 ingest:
-  - {use: clean.text.KeepLines, first: 1}
-  - {use: clean.text.KeepLength, min_chars: 3}
-  - {use: codec.image.DecodeImage, max_px: 64}
-  - {use: codec.captions.DecodeCaptions, on: said}
-store: {image: auto, speech: copy, film: copy, page: copy, said: auto}
+  - {{use: clean.text.KeepLines, first: 1}}
+  - {{use: clean.text.KeepLength, min_chars: 3}}
+  - {{use: codec.image.DecodeImage, max_px: 64}}
+  - {{use: codec.captions.DecodeCaptions, on: said}}
+store: {{image: auto, speech: copy, sound: copy, film: copy, page: copy, said: auto}}
 features:
   - features.image.PerceptualHash
   - features.image.Sharpness
   - features.image.ColorHistogram
-  - {use: features.audio.LogMel, on: speech}
-select: {name: v1, where: "image.sharpness > 5", split: {train: 0.8, test: 0.2}}
-run: {max_rejects: 0.5}
+  - {{use: features.audio.LogMel, on: speech}}
+select: {{name: v1, where: "image.sharpness > 5", split: {{train: 0.8, test: 0.2}}}}
+run: {{max_rejects: 0.5}}
 """
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The store, its source, and some keys of it."""
+    """The store, its source, and some keys of it; `spoken` is also drawn, and told of in a text."""
 
     store: Path
     source: Path
+    n: int
+    label: str
+    spoken: str
+    film_px: int
     hostile: str = f"media/disc/{HOSTILE}"
     film: str = "media/films/drift"
-    spoken: str = "media/disc/disc_0000"
+    heard: str = "media/films/page"
     page: str = "media/films/page"
     dropped: str = "media/disc/short"
     rejected: str = "media/disc/broken"
@@ -60,27 +65,31 @@ class Shown:
 
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """A few generated samples and the odd ones."""
     folder = tmp_path_factory.mktemp("shown")
-    made = Shown(folder / "store", folder / "media")
+    made = Shown(folder / "store", folder / "media", N + 3, "ring", "media/disc/disc_0000", 160)
     corpus(made.source, n=N, seed=3)
     picture = next(iter(sorted((made.source / "disc").glob("*.png")))).read_bytes()
-    for name, data, text in (
-        (HOSTILE, picture, CAPTION),
-        ("short", picture, "x"),
-        ("broken", picture[:200], "a broken picture"),
-    ):
-        (made.source / "disc" / f"{name}.png").write_bytes(data)
-        (made.source / "disc" / f"{name}.txt").write_text(text)
-    films = made.source / "films"
-    films.mkdir()
     film, _ = moving_shapes(n_frames=32)
-    for name in ("drift", "page"):
-        (films / f"{name}.png").write_bytes(picture)
-    (films / "drift.mp4").write_bytes(mp4_bytes(film, 8, tone(seconds=4)))
-    (films / "drift.txt").write_text("A shape that drifts, heard as a lone zebra")
-    (films / "drift.vtt").write_text(f"WEBVTT\n\n00:01.500 --> 00:03.000\nan okapi says &lt;{CUE}&gt;\n")
-    (films / "page.html").write_text("<!doctype html><html><script>alert(1)</script></html>")
-    (films / "page.txt").write_text("a page that is a part")
+    odd_ones(made.source, picture, mp4_bytes(film, 8, tone(seconds=4)), wav_bytes(tone(seconds=1)))
+    return stored(made, folder)
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """Thousands of real samples, films among them, and the odd ones."""
+    if not FILM.exists():
+        pytest.skip("`python benchmarks/films.py` fetches the film")
+    folder = tmp_path_factory.mktemp("many")
+    made = Shown(folder / "store", folder / "media", MANY, "animals", "media/animals/00/marsupials/koala", 1280)
+    try:
+        shelf(made.source, MANY, FILM)
+    except CorpusUnavailable as error:
+        pytest.skip(str(error))
+    return stored(made, folder)
+
+
+def stored(made: Shown, folder: Path) -> Shown:
     (folder / "p.yaml").write_text(PIPELINE)
     api.run(folder / "p.yaml", store=made.store, source=made.source)
     return made
@@ -120,8 +129,18 @@ def asking(url: str) -> Ask:
 
 @pytest.fixture(scope="session")
 def url(shown: Shown) -> Iterator[str]:
-    with serving(shown.open(), recorded=lambda: api.recorded(shown.store)[0].pipeline) as found:
+    with served(shown) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def many_url(many: Shown) -> Iterator[str]:
+    with served(many) as found:
+        yield found
+
+
+def served(shown: Shown) -> AbstractContextManager[str]:
+    return serving(shown.open(), recorded=lambda: api.recorded(shown.store)[0].pipeline)
 
 
 @pytest.fixture(scope="session")
