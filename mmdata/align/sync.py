@@ -11,18 +11,18 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from mmdata.codec.video import seen
-from mmdata.codec.video.sound import DecodeSound
+from mmdata.codec.video.hearing import Gapless
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Audio, Frames, Sample, Video
 from mmdata.core.spans import Segment, TimeMap, exact
-from mmdata.core.step import Drop, Map
-from mmdata.core.watch import Seeing, View, Watch, WatchFirst, Watching
+from mmdata.core.step import Arrays, Drop, Map
+from mmdata.core.watch import Attending, Heard, Hearing, Seeing, View, Watch, WatchFirst
 from mmdata.errors import DataError
 from mmdata.kernels import sync
-from mmdata.kernels.audio import mono, resample
+from mmdata.kernels.audio import Resampler, mono
 from mmdata.kernels.video.flow import Flow, flow_method
 
-HEARD_HZ = 16_000
+HEARD_HZ, BLOCK_SAMPLES = 16_000, 1 << 20
 SEEN = View(size_px=160, grey=True)
 
 
@@ -36,7 +36,7 @@ class SoundOffset(Watch):
     picture and sound have nothing to do with each other, and where a beat never changes, which fits at many shifts. It
     is only as good as what is seen: a speaker's face is not enough.
 
-    The film's own sound track is listened to, on the film's clock.
+    The film's own first sound track is listened to, on the film's clock, in the same pass as others hear it.
 
     Args:
         max_offset_s: the greatest offset that is looked for.
@@ -53,14 +53,20 @@ class SoundOffset(Watch):
     def view(self, video: Video) -> View:  # noqa: ARG002  the same for all films
         return SEEN
 
-    def watch(self, video: Video) -> Watching:
+    def hears(self, video: Video) -> Hearing:  # noqa: ARG002  the same for all films
+        return Hearing()
+
+    def watch(self, video: Video) -> Attending[Arrays]:
         if not video.has_audio:
             raise DataError("the film has no sound track")
-        motion = Motion()
-        while (frames := (yield)) is not None:
-            motion.see(frames)
-        sound = DecodeSound().map(video)
-        lag = compared(motion, onsets(sound), most_s=self.max_offset_s) if isinstance(sound, Audio) else sync.Lag()
+        motion, sound, gapless = Motion(), Onsets(), Gapless()
+        while (sent := (yield)) is not None:
+            if isinstance(sent, Heard):
+                for samples in gapless.of(sent):
+                    sound.hear(samples, sent.rate_hz)
+            else:
+                motion.see(sent)
+        lag = compared(motion, sound.found(), most_s=self.max_offset_s)
         return {
             "offset_s": np.asarray(lag.seconds, np.float32),
             "confidence": np.asarray(lag.confidence, np.float32),
@@ -155,6 +161,33 @@ class Motion:
         return sync.motion_changes(np.stack(self.found)), on_source(self.time_map, times_s)
 
 
+@dataclass
+class Onsets:
+    """How suddenly a sound becomes louder, as it comes.
+
+    Args:
+        time_map: the sound's, so that times are those of its source; None leaves them.
+    """
+
+    time_map: TimeMap | None = None
+    levels: sync.SoundLevels = field(default_factory=lambda: sync.SoundLevels(rate_hz=HEARD_HZ))
+    rate: Resampler | None = None
+
+    def hear(self, samples: np.ndarray, rate_hz: int) -> None:
+        """Listen to what comes next: float32 [channel, time]."""
+        if self.rate is None:
+            self.rate = Resampler(from_hz=rate_hz, to_hz=HEARD_HZ)
+        self.levels.add(self.rate.add(mono(samples)))
+
+    def found(self) -> tuple[np.ndarray, np.ndarray]:
+        """How suddenly, and when, once no more comes: float64 [frame] each."""
+        if self.rate is not None:
+            self.levels.add(self.rate.add(np.zeros(0, np.float32), last=True))
+        rise = self.levels.onsets()
+        times_s = np.arange(len(rise)) * sync.SOUND_HOP_S + sync.EARLY_S
+        return rise.astype(np.float64), on_source(self.time_map, times_s)
+
+
 def padded(pixels: np.ndarray) -> np.ndarray:
     """A frame large enough for the search of flow, continued at its edges: uint8 [row, column]."""
     below, beside = (max(0, 32 - size) for size in pixels.shape)
@@ -163,10 +196,10 @@ def padded(pixels: np.ndarray) -> np.ndarray:
 
 def onsets(audio: Audio) -> tuple[np.ndarray, np.ndarray]:
     """How suddenly it becomes louder, and when on the source's clock: float64 [frame] each."""
-    wave = resample(mono(audio.samples)[None], from_hz=audio.rate_hz, to_hz=HEARD_HZ)[0]
-    rise = sync.sound_onsets(wave, rate_hz=HEARD_HZ)
-    times_s = np.arange(len(rise)) * sync.SOUND_HOP_S + sync.EARLY_S
-    return rise.astype(np.float64), on_source(audio.time_map, times_s)
+    sound = Onsets(audio.time_map)
+    for first in range(0, audio.n_samples, BLOCK_SAMPLES):
+        sound.hear(audio.samples[:, first : first + BLOCK_SAMPLES], audio.rate_hz)
+    return sound.found()
 
 
 def on_source(clock: TimeMap | None, times_s: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Films that are watched: frames come in chunks, from one decoding that all of a film's watchers share.
+"""Films that are watched, and heard: frames and sound come in pieces, from one decoding that all watchers share.
 
 class Brightness(Watch):
     def view(self, video):
@@ -10,14 +10,16 @@ class Brightness(Watch):
             levels.append(frames.pixels.mean(axis=(1, 2, 3)))
         return np.concatenate(levels).astype(np.float32)
 
-Features are `Watch`; a step of ingest that looks at a film before it keeps, changes or cuts it is a `WatchFirst`.
+Features are `Watch`; a step of ingest that looks at a film before it keeps, changes or cuts it is a `WatchFirst`. One
+that also, or only, listens says by `hears` to which sound track, and is sent pieces of it before the frames.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from math import inf
 from typing import Any, Generic, TypeVar
 
@@ -28,9 +30,56 @@ from mmdata.core.sample import Frames, Sample, Video
 from mmdata.core.step import Arrays, Feature
 
 Found = TypeVar("Found")
-Seeing = Generator[None, Frames | None, Found]
 Watching = Generator[None, Frames | None, Arrays]
 DECODED_S = "decoded_s"
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """Which sound of a film is wanted.
+
+    Args:
+        track: which of several sound tracks, from 0.
+    """
+
+    track: int = 0
+
+    def __post_init__(self) -> None:
+        if self.track < 0:
+            raise ValueError(f"track must be at least 0, not {self.track}")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A piece of a sound track, laid on the film's clock. Not to be written to.
+
+    Args:
+        samples: float32 [channel, time], full scale is -1 to 1. There may be none: so is the first piece of each track,
+            which says what channels it has.
+        rate_hz: of the track; it never changes.
+        first: the number of the first of these samples; it is heard at first / rate_hz of the film. What lies between
+            the end of the piece before and this is a gap, and silence.
+        damage: why the track can't be decoded here, in words; "" where it can. Then there are no samples.
+    """
+
+    samples: np.ndarray
+    rate_hz: int
+    first: int
+    damage: str = ""
+
+    @property
+    def time_s(self) -> Fraction:
+        """When it begins, on the film's clock."""
+        return Fraction(self.first, self.rate_hz)
+
+    @property
+    def end(self) -> int:
+        """The number of the first sample after it."""
+        return self.first + len(self.samples.T)
+
+
+Seeing = Generator[None, Frames | None, Found]
+Attending = Generator[None, Frames | Heard | None, Found]  # of whoever hears
 
 
 @dataclass(frozen=True)
@@ -74,12 +123,19 @@ class Watches(ABC, Generic[Found]):
     def view(self, video: Video, /) -> View | None:
         """Which frames it wants to see; None is no frame at all."""
 
+    def hears(self, video: Video, /) -> Hearing | None:  # noqa: ARG002  most watch in silence
+        """Which sound it wants to hear; None is none."""
+        return None
+
     @abstractmethod
     def watch(self, video: Video, /) -> Seeing[Found]:
         """A generator that is sent frames, chunk by chunk in order of time, then None; it returns what it found.
 
         A chunk has one frame at least, and is not written to by anybody; how many frames it has may not matter. What
         it keeps of frames must be copies, small ones: views keep a whole chunk in memory.
+
+        Whoever hears is an `Attending`, and is sent `Heard` first: the track in order, and nothing where the film has
+        no such track. One that is not strict is told of damage by a piece of its own.
         """
 
     def complete(self, found: Found, decoded_s: float) -> Found:  # noqa: ARG002  most need not know
@@ -92,8 +148,9 @@ class WatchFirst(Watches[Found]):
 
     All of a pipeline that watch the same film share one decoding, features too, for as long as no step in between
     changes the film: whoever comes later has seen it already when its turn comes, and is not asked where the sample is
-    dropped before. A film that breaks off is an error where the step is `strict`; otherwise `watch` is sent what comes
-    before.
+    dropped before. So do all that hear the same track. Pictures are decoded when the turn comes of a step that sees
+    them, and sound when it comes of one that hears. A film that breaks off is an error where the step is `strict`;
+    otherwise `watch` is sent what comes before, and all that can be decoded of a sound track.
     """
 
     on: str | None
@@ -133,8 +190,8 @@ class Watch(Watches[Arrays], Feature[Video]):
     strict: bool = True
 
     @abstractmethod
-    def view(self, video: Video, /) -> View:
-        """Which frames it wants to see."""
+    def view(self, video: Video, /) -> View | None:
+        """Which frames it wants to see; None for one that only hears."""
 
     def columns(self) -> dict[str, ArraySpec]:
         columns = super().columns()
@@ -143,20 +200,20 @@ class Watch(Watches[Arrays], Feature[Video]):
     def complete(self, arrays: Arrays, decoded_s: float) -> Arrays:
         if self.strict:
             return arrays
-        named = arrays if not isinstance(arrays, np.ndarray) else {"": arrays}
+        named = arrays if isinstance(arrays, Mapping) else {"": arrays}
         return {**named, DECODED_S: np.asarray(decoded_s, np.float64)}
 
 
-def watched(watching: Seeing[Found], chunks: Iterable[Frames]) -> Found:
-    """What a watcher returns once it has seen these frames and no more."""
+def watched(watching: Seeing[Found] | Attending[Found], pieces: Iterable[Any]) -> Found:
+    """What a watcher returns once it was sent these frames, or pieces of sound, and no more."""
     next(watching)
-    for frames in chunks:
-        watching.send(frames)
+    for piece in pieces:
+        watching.send(piece)
     return ended(watching)
 
 
-def ended(watching: Seeing[Found]) -> Found:
-    """Tell a watcher that no more frames come, and take what it returns.
+def ended(watching: Seeing[Found] | Attending[Found]) -> Found:
+    """Tell a watcher that nothing more comes, and take what it returns.
 
     Raises:
         TypeError: it goes on.

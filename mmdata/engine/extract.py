@@ -16,7 +16,7 @@ from mmdata.codec.decoders import decoder_name
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.sample import Blob, Sample, Video
 from mmdata.core.step import BatchExtract, Extract, Feature
-from mmdata.core.watch import Watch
+from mmdata.core.watch import Watch, Watches
 from mmdata.engine.batching import Batches
 from mmdata.engine.carry import ALWAYS_FAILS, always_fails, rejection
 from mmdata.engine.counts import Counts
@@ -27,7 +27,7 @@ from mmdata.engine.models import compute
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
 from mmdata.engine.rows import FamilyWork, Outcome, Row, held_bytes, said
-from mmdata.engine.watching import SHOWING, Watcher, decoded_for, watch
+from mmdata.engine.watching import HEARING, SHOWING, Watcher, decoded_for, watch
 from mmdata.errors import DataError, StepError
 
 __all__ = ["Extraction", "FamilyWork", "Row"]
@@ -56,12 +56,17 @@ class _Held:
         if self.refused:  # of few samples; asking costs as much as a small feature
             if why := self.refused.get("") or self.refused.get(step.name):
                 return why
-            if isinstance(step, Watch) and (why := self.refused.get(SHOWING)):
+            if isinstance(step, Watch) and (why := self._undecodable(step)):
                 return why
         if step.on is None:
             return self.sample
         part = self.decoded.get(_reads(step), self.sample.parts.get(step.on))
         return self.refused.get(decoder_name(step.takes), part) if self.refused and isinstance(part, Blob) else part
+
+    def _undecodable(self, step: Watch) -> str | None:
+        """Why a film may not be decoded for a step; who never listens is not concerned by its sound."""
+        listens = type(step).hears is not Watches.hears
+        return self.refused.get(SHOWING) or (self.refused.get(HEARING) if listens else None)
 
 
 class Extraction:
@@ -252,6 +257,7 @@ class Extraction:
                 watcher = self._films.taken(step, video)
                 if watcher is None:
                     watcher = Watcher(step)
+                if watcher.watches:  # it has seen nothing yet, or not all that it waits for
                     films.setdefault(id(video.blob), (video, []))[1].append(watcher)
                 outcomes.append((work, watcher))
         for video, watchers in films.values():
@@ -260,12 +266,7 @@ class Extraction:
             held.watched[work.family.name] = self._said(work, watcher)
 
     def _show(self, held: _Held, video: Video, watchers: Sequence[Watcher]) -> None:
-        started = perf_counter()
-        watch(video, watchers, partial(self._notes.write, held.entry_key))
-        read = seconds_read()
-        own = perf_counter() - started - read - sum(watcher.seconds for watcher in watchers)
-        self._counts.times(SHOWING).spent("", own, n=1)
-        self._counts.times(SOURCE).spent("", read)
+        watch(video, watchers, partial(self._notes.write, held.entry_key)).count(self._counts)
 
     def _said(self, work: FamilyWork, watcher: Watcher) -> Outcome:
         """The row of a feature that has watched a film; an error, or a promise it broke, says why there is none."""

@@ -1,4 +1,4 @@
-"""Films that several steps watch: each is decoded once for all that see it unchanged, features among them."""
+"""Films that several steps watch: each is decoded once for all that find it unchanged, features among them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 from mmdata.core.pipeline import Placed
 from mmdata.core.sample import Video
-from mmdata.core.step import Split, address
+from mmdata.core.step import Split
 from mmdata.core.watch import Watch, WatchFirst
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import FEATURES, Notes
-from mmdata.engine.reading import SOURCE, seconds_read
-from mmdata.engine.watching import SHOWING, Watcher, watch
+from mmdata.engine.watching import Watcher, watch
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,13 @@ class Company:
     Args:
         part: of the sample. steps: that which asks for it first, and those after it that find the film as it is.
         to_the_end: whether no later step changes the film: then it is the very one that features are computed of.
+        once: whether each of them asks once, as no step before makes several samples of one, with the same film.
     """
 
     part: str
     steps: tuple[WatchFirst[Any], ...]
     to_the_end: bool
+    once: bool = False
 
 
 def companies(placed: Sequence[Placed]) -> dict[int, Company]:
@@ -44,13 +45,13 @@ def companies(placed: Sequence[Placed]) -> dict[int, Company]:
 def _company(placed: Sequence[Placed], first: int) -> Company:
     steps: list[WatchFirst[Any]] = []
     asks: Any = placed[first].step
-    part = asks.film
+    part, once = asks.film, not any(isinstance(each.step, Split) for each in placed[:first])
     for each in placed[first:]:
         if isinstance(each.step, WatchFirst) and each.step.shares and each.step.film == part:
             steps.append(each.step)
         if isinstance(each.step, Split) or each.writes == part:
-            return Company(str(part), tuple(steps), to_the_end=False)
-    return Company(str(part), tuple(steps), to_the_end=True)
+            return Company(str(part), tuple(steps), to_the_end=False, once=once)
+    return Company(str(part), tuple(steps), to_the_end=True, once=once)
 
 
 def _shares(step: object) -> bool:
@@ -88,23 +89,30 @@ class Films:
     _elsewhere_s: float = 0.0
 
     def found(self, step: WatchFirst[Any], video: Video, company: Company, *, entry_key: str, key: str) -> Any:
-        """What a step found in a film; it is shown to all of the company where this step has not seen it yet.
+        """What a step found in a film; what it waits for is decoded for all of the company that want it.
 
         Raises:
             Exception: whatever came of it in place of that.
         """
-        watcher = self._watcher(company.part, video, step) or self._show(step, video, company, entry_key, key)
+        if self._watcher(company.part, video, step) is None:
+            self._gather(video, company, entry_key, key)
+        watcher = self._shown[company.part][1][id(step)]
+        if watcher.watches:
+            self._show(watcher, video, company.part, entry_key)
+        if company.once:
+            del self._shown[company.part][1][id(step)]  # what it found may be a whole sound track
         if watcher.error is not None:
             raise watcher.error
         return watcher.found
 
     def taken(self, step: Watch, video: Video) -> Watcher | None:
-        """A feature that has seen this very film; None where it has not."""
+        """A feature that watches this very film already, or has seen it; None where it does not."""
         return self._watcher(step.on or "", video, step)
 
     def forget(self) -> None:
         """Let go of all films."""
-        self._shown = {}
+        for part in list(self._shown):
+            self._leave(part)
 
     def seconds_elsewhere(self) -> float:
         """What went to decoding and to others, of the time of those that asked since this was asked last."""
@@ -115,32 +123,31 @@ class Films:
         shown, watchers = self._shown.get(part, (None, {}))
         return watchers.get(id(step)) if shown is video else None
 
-    def _show(self, asks: WatchFirst[Any], video: Video, company: Company, entry_key: str, key: str) -> Watcher:
-        """Show a film; returns what came of who asks."""
-        self._shown.pop(company.part, None)  # what the film before left, which may be large
+    def _leave(self, part: str) -> None:
+        _, watchers = self._shown.pop(part, (None, {}))
+        for watcher in watchers.values():
+            if watcher.watches:
+                watcher.stop()
+
+    def _gather(self, video: Video, company: Company, entry_key: str, key: str) -> None:
+        """Have all of the company watch a film; nothing is decoded yet."""
+        self._leave(company.part)  # what the film before left may be large
         watchers = {id(step): Watcher(step) for step in company.steps}
         if company.to_the_end and video.time_map is None and not self.refused(entry_key):
             note = partial(self.notes.of(FEATURES).write, entry_key)
             early = [each for each in self.early if each.step.on == company.part and key not in each.rows]
             watchers |= {id(each.step): Watcher(each.step, note) for each in early}
-        started = perf_counter()
-        watch(video, list(watchers.values()), partial(self.notes.write, entry_key))
-        whole_s, read_s = perf_counter() - started, seconds_read()
         self._shown[company.part] = video, watchers
-        self._spent(asks, list(watchers.values()), whole_s, read_s)
-        self.notes.write(entry_key, address(type(asks)))  # who goes on now
-        return watchers[id(asks)]
 
-    def _spent(self, asks: WatchFirst[Any], watchers: Sequence[Watcher], whole_s: float, read_s: float) -> None:
-        """Count everybody's time as its own; the engine counts that of the step that asks."""
-        own_s = whole_s - read_s - sum(watcher.seconds for watcher in watchers)
-        self.counts.times(SHOWING).spent("", own_s, n=any(watcher.view is not None for watcher in watchers))
-        self.counts.times(SOURCE).spent("", read_s)
-        self._elsewhere_s += whole_s
+    def _show(self, asks: Watcher, video: Video, part: str, entry_key: str) -> None:
+        """Decode what a watcher waits for."""
+        watchers = list(self._shown[part][1].values())
+        started = perf_counter()
+        watch(video, watchers, partial(self.notes.write, entry_key), asks=asks).count(self.counts)
+        self._elsewhere_s += perf_counter() - started - asks.seconds  # the engine counts the time of the step that asks
         for watcher in watchers:
-            if watcher.step is asks:
-                self._elsewhere_s -= watcher.seconds
-            else:
+            if watcher is not asks:
                 stage = "compute" if isinstance(watcher.step, Watch) else ""
                 self.counts.times(watcher.name).spent(stage, watcher.seconds)
             watcher.seconds = 0.0
+        self.notes.write(entry_key, asks.name)  # who goes on now

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from mmdata.align.sync import AlignSound, Motion, SoundOffset, compared, earlier, onsets
 from mmdata.codec.decoders import decode
-from mmdata.codec.video import decoded
 from mmdata.core.rng import rng_for
 from mmdata.core.sample import Audio, Blob, Frames, Sample, Video
-from mmdata.core.watch import watched
+from mmdata.engine.watching import watch_alone
 from mmdata.errors import DataError
 from mmdata.kernels.sync import Lag, find_lag
 from mmdata.testing.build import noise, silence
@@ -40,8 +39,7 @@ def film(frames: Frames, audio: Audio | None) -> Video:
 
 
 def offset(video: Video) -> tuple[float, float]:
-    step = SoundOffset()
-    found = watched(step.watch(video), (frames for _, frames in decoded(video, [step.view(video)])))
+    found = watch_alone(SoundOffset(), video)
     assert isinstance(found, dict)
     return float(found["offset_s"]), float(found["confidence"])
 

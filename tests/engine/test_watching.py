@@ -94,7 +94,7 @@ class Unruly(Brightness):
 
 
 def film(n_frames: int = 16) -> bytes:
-    return mp4_bytes(moving_shapes(n_frames, 96, 64, camera_px=(2, 0))[0], fps=8)
+    return mp4_bytes(moving_shapes(n_frames, 96, 64, camera_px=(2, 0))[0], fps=8, mbtree="0")
 
 
 def broken_film() -> bytes:

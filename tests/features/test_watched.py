@@ -90,6 +90,7 @@ EVERY = [
 def test_how_frames_are_cut_into_chunks_changes_nothing(step: Watch) -> None:
     video = filmed(7, 5)
     view = step.view(video)
+    assert view is not None
     frames = DecodeFrames(fps=view.fps, size_px=view.size_px).map(video)
     if view.keys_only:
         frames = some(frames, frames.is_key)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -11,12 +11,10 @@ from annotated_types import Ge, Gt, Le, Len
 
 from mmdata.clean.video.clips import ClipSettings, end_s
 from mmdata.codec.video import seen
-from mmdata.codec.video.hearing import Heard, heard
 from mmdata.core.sample import Sample, Video
 from mmdata.core.spans import exact
 from mmdata.core.step import Drop, Filter, Split
-from mmdata.core.watch import Seeing, View, WatchFirst
-from mmdata.errors import DecodeError
+from mmdata.core.watch import Attending, Heard, Hearing, View, WatchFirst
 from mmdata.kernels.passages import (
     BlackFrames,
     FrozenFrames,
@@ -31,7 +29,7 @@ from mmdata.kernels.passages import (
 Kind = Literal["black", "frozen", "silent"]
 Found = tuple[Mapping[Kind, list[Passage]], float]
 WORKING_PX = 256
-_GAP_S = 0.1
+_REST_S = 0.1  # a track may end so much before the pictures do, and there is no silence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,65 +57,80 @@ class PassageSettings:
         """Which frames must be seen for these kinds."""
         return View(size_px=WORKING_PX) if "black" in kinds or "frozen" in kinds else None
 
-    def finding(self, video: Video, kinds: Sequence[Kind]) -> Seeing[Found]:
-        """The passages of each kind, and when the film is over, for who is sent the frames of `seeing`."""
+    def hearing(self, kinds: Sequence[Kind]) -> Hearing | None:
+        """Which sound must be heard for these kinds."""
+        return Hearing() if "silent" in kinds else None
+
+    def finding(self, video: Video, kinds: Sequence[Kind]) -> Attending[Found]:
+        """The passages of each kind, and when the film is over, for who is sent what `seeing` and `hearing` say."""
         over_s, found = video.duration_s, dict[Kind, list[Passage]]()
+        sound = Silences(self.floor_db)
         black = BlackFrames(max_level=self.max_level, min_share=self.min_black)
         frozen, times = FrozenFrames(max_change=self.max_change), [np.zeros(0)]
-        while (frames := (yield)) is not None:
-            black.add(frames.pixels)
-            frozen.add(frames.pixels)
-            times.append(frames.times_s)
+        while (sent := (yield)) is not None:
+            if isinstance(sent, Heard):
+                sound.add(sent)
+                continue
+            black.add(sent.pixels)
+            frozen.add(sent.pixels)
+            times.append(sent.times_s)
         if self.seeing(kinds) is not None:
             times_s = np.concatenate(times)
             over_s = float(end_s(video, times_s.tolist()))
             found["black"] = passages(black.found, times_s, over_s, min_s=self.min_s)
             found["frozen"] = still_passages(frozen.since, times_s, over_s, min_s=self.min_s)
         if "silent" in kinds:
-            found["silent"] = self._silent(video, over_s)
+            found["silent"] = sound.found(over_s, min_s=self.min_s)
         return {kind: found[kind] for kind in kinds}, over_s
-
-    def _silent(self, video: Video, over_s: float) -> list[Passage]:
-        quiet: QuietSound | None = None
-        first_s, now_s = 0.0, 0.0
-        sound = _Sound(video, self.strict)
-        for part in sound:
-            if quiet is None:
-                quiet, first_s = QuietSound(rate_hz=part.rate_hz, floor_db=self.floor_db), float(part.time_s)
-                now_s = first_s
-            while float(part.time_s) - now_s > _GAP_S and now_s < over_s:  # a gap in the track is silence
-                quiet.add(np.zeros((len(part.samples), round(_GAP_S * part.rate_hz)), np.float32))
-                now_s += _GAP_S
-            quiet.add(part.samples)
-            now_s += part.samples.shape[1] / part.rate_hz
-        if quiet is None:
-            return [] if sound.is_broken else [(0.0, over_s)]
-        found = quiet.found()
-        times_s = first_s + np.arange(len(found)) * quiet.hop_s
-        last_s = float(times_s[-1]) + quiet.hop_s if len(found) else 0.0
-        missing = [(0.0, first_s)] if first_s > 0.01 else []
-        over_s = min(over_s, last_s) if sound.is_broken else over_s
-        beyond = [(last_s, over_s)] if over_s - last_s > 0.1 else []
-        runs = passages(found, times_s, max(last_s, over_s) if not beyond else last_s, min_s=0.0)
-        within = [(max(0.0, start), min(end, over_s)) for start, end in joined(missing, runs, beyond)]
-        return [(start, end) for start, end in within if end - start >= self.min_s]
 
 
 @dataclass
-class _Sound:
-    """A film's sound up to where it is damaged; `strict` raises there."""
+class Silences:
+    """The silent stretches of a sound track that comes piece by piece; gaps in it are silent, too.
 
-    video: Video
-    strict: bool
+    Args:
+        floor_db: silent is what has every channel at or below it. end_s: when what was heard so far is over.
+        is_broken: whether it is damaged; what comes after that is not listened to.
+    """
+
+    floor_db: float
+    end_s: float = 0.0
     is_broken: bool = False
+    _quiet: QuietSound | None = None
+    _first_s: float = 0.0
+    _found: list[Passage] = field(default_factory=list)
 
-    def __iter__(self) -> Iterator[Heard]:
-        try:
-            yield from heard(self.video)
-        except DecodeError:
-            if self.strict:
-                raise
-            self.is_broken = True
+    def add(self, heard: Heard) -> None:
+        """Listen to what comes next."""
+        self.is_broken = self.is_broken or bool(heard.damage)
+        if self.is_broken or not heard.samples.shape[1]:
+            return
+        time_s = float(heard.time_s)
+        if self._quiet is None or time_s > self.end_s:
+            self._end()
+            self._found.append((self.end_s, time_s))
+            self._quiet, self._first_s = QuietSound(rate_hz=heard.rate_hz, floor_db=self.floor_db), time_s
+        self._quiet.add(heard.samples)
+        self.end_s = heard.end / heard.rate_hz
+
+    def found(self, over_s: float, *, min_s: float) -> list[Passage]:
+        """Those of at least `min_s` seconds, in a film that is over at `over_s`, once no more comes."""
+        if self._quiet is None:
+            return [] if self.is_broken else [(0.0, over_s)]
+        self._end()
+        if self.is_broken:
+            over_s = min(over_s, self.end_s)
+        is_silent = self._found[-1][1] == self.end_s
+        beyond = [(self.end_s, over_s)] if over_s - self.end_s > (0 if is_silent else _REST_S) else []
+        within = [(start, min(end, over_s)) for start, end in joined(self._found, beyond)]
+        return [(start, end) for start, end in within if end - start >= min_s]
+
+    def _end(self) -> None:
+        """Judge what was heard since the last gap."""
+        if self._quiet is not None:
+            found = self._quiet.found()
+            times_s = self._first_s + np.arange(len(found)) * self._quiet.hop_s
+            self._found += passages(found, times_s, self.end_s, min_s=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +149,8 @@ class CutPassages(ClipSettings, PassageSettings, WatchFirst[Found], Split[Video]
 
     extra: ClassVar[str | None] = "video"
 
+    version: ClassVar[int] = 2
+
     on: str = "video"
     kinds: Annotated[tuple[Kind, ...], Len(1)] = ("black", "frozen")
 
@@ -148,7 +163,10 @@ class CutPassages(ClipSettings, PassageSettings, WatchFirst[Found], Split[Video]
     def view(self, video: Video) -> View | None:  # noqa: ARG002  every film alike
         return self.seeing(self.kinds)
 
-    def watch(self, video: Video) -> Seeing[Found]:
+    def hears(self, video: Video) -> Hearing | None:  # noqa: ARG002  every film alike
+        return self.hearing(self.kinds)
+
+    def watch(self, video: Video) -> Attending[Found]:
         return self.finding(video, self.kinds)
 
     def after(self, sample: Sample, found: Found) -> Sequence[Sample] | Drop:
@@ -170,6 +188,8 @@ class KeepEventful(PassageSettings, WatchFirst[Found], Filter[Video]):
 
     extra: ClassVar[str | None] = "video"
 
+    version: ClassVar[int] = 2
+
     on: str = "video"
     max_black: Annotated[float, Ge(0), Le(1)] | None = 0.5
     max_frozen: Annotated[float, Ge(0), Le(1)] | None = 0.5
@@ -181,7 +201,10 @@ class KeepEventful(PassageSettings, WatchFirst[Found], Filter[Video]):
     def view(self, video: Video) -> View | None:  # noqa: ARG002  every film alike
         return self.seeing(tuple(self._limits()))
 
-    def watch(self, video: Video) -> Seeing[Found]:
+    def hears(self, video: Video) -> Hearing | None:  # noqa: ARG002  every film alike
+        return self.hearing(tuple(self._limits()))
+
+    def watch(self, video: Video) -> Attending[Found]:
         return self.finding(video, tuple(self._limits()))
 
     def after(self, video: Video, found: Found) -> Literal[True] | Drop:  # noqa: ARG002  its length is found

@@ -1,44 +1,179 @@
-"""A film's sound, chunk by chunk, on the clock of its pictures."""
+"""One decoding of a film's sound track: pieces of it, on the clock of its pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdata.codec.limits import within
+from mmdata.codec.tracks import sound_frames
+from mmdata.codec.video import tally
 from mmdata.codec.video.opening import opened, picture_track, start_s
 from mmdata.core.sample import Video
+from mmdata.core.watch import Heard
+from mmdata.errors import DecodeError
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+MOST_SAMPLES = 1 << 29  # of all channels together: two gigabytes
+_LENIENCY_S = Fraction(1, 4)  # a codec's padding at both ends, and a container's rounding of its length
+_JITTER_S = 0.03  # clocks of containers tick in milliseconds, and encoders pad by a block
+_Timed = tuple[Fraction | None, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Heard:
-    """Some of a sound track: float32 [channel, time], full scale is -1 to 1, from a time of the film on."""
+def heard(video: Video, track: int = 0) -> Generator[Heard, None, None]:
+    """Decode a film's sound track once, and give it in order, in pieces of some second.
 
-    samples: np.ndarray
-    rate_hz: int
-    time_s: Fraction
+    A track that begins later than the pictures, or has gaps, says so by its pieces' numbers; what is heard before the
+    first picture is left out, and what overlaps with the piece before. Times that are off by 30 ms at most are taken
+    for rounding.
 
+    Args:
+        video: the film. Its pictures are not decoded.
+        track: which of several, from 0.
 
-def heard(video: Video) -> Iterator[Heard]:
-    """The first sound track of a film in order, as it is stored; nothing where there is none.
+    Yields:
+        an empty piece, then the track. Where packets can't be decoded, and where the track ends before its container
+        says that it does, a piece says so by its `damage`; what can be decoded after that follows. Nothing where there
+        is no such track.
 
     Raises:
-        DecodeError: it can't be decoded.
+        DecodeError: it can't be decoded at all.
     """
     with opened(video) as container:
-        from av import AudioResampler
-
-        tracks = [track for track in container.streams.audio if track.codec_context is not None]
-        if not tracks:
+        tracks = container.streams.audio
+        if track >= len(tracks):
             return
-        start, track = start_s(container, picture_track(container)), tracks[0]
-        track.codec_context.thread_count = 1
-        to_float = AudioResampler(
-            format="fltp", layout=track.codec_context.layout, rate=track.codec_context.sample_rate
-        )
-        for frame in container.decode(track):
-            time_s = (frame.pts or 0) * (frame.time_base or Fraction(0)) - start
-            for part in to_float.resample(frame):
-                yield Heard(np.asarray(part.to_ndarray(), np.float32), part.sample_rate, time_s)
+        context = tracks[track].codec_context
+        if context is None:
+            raise DecodeError("its sound track is of a kind that FFmpeg does not know")
+        if context.sample_rate < 1 or context.channels < 1:
+            raise DecodeError("its sound track has no channels, or no rate")
+        laid = _Laid(context.channels, context.sample_rate)
+        try:
+            yield laid.nothing()
+            for piece in _decoded(container, tracks[track], start_s(container, picture_track(container))):
+                if isinstance(piece, str):
+                    yield from laid.rest()
+                    yield laid.nothing(piece)
+                else:
+                    yield from laid.took(*piece)
+            yield from laid.rest()
+        finally:
+            tally.count_sound(video.blob, track)
+
+
+@dataclass
+class Gapless:
+    """A track's samples without a break, silence where it has gaps.
+
+    Args:
+        max_samples: refuse more of all channels together. n_samples: of a channel, so far.
+    """
+
+    max_samples: int = MOST_SAMPLES
+    n_samples: int = 0
+
+    def of(self, heard: Heard) -> Iterator[np.ndarray]:
+        """What goes on from the piece before: float32 [channel, time], once and again; a gap comes second by second.
+
+        Raises:
+            DecodeError: they become too many.
+        """
+        n_channels = len(heard.samples)
+        if heard.samples.shape[1]:
+            within("samples", heard.end * n_channels, "max_samples", self.max_samples)
+            while (gap := heard.first - self.n_samples) > 0:
+                self.n_samples += min(gap, heard.rate_hz)
+                yield np.zeros((n_channels, min(gap, heard.rate_hz)), np.float32)
+            self.n_samples = heard.end
+            yield heard.samples
+
+
+@dataclass
+class _Laid:
+    """A track as it is laid on the film's clock: each piece at its time, or where the last one ended."""
+
+    n_channels: int
+    rate_hz: int
+    n_samples: int = 0
+    held: list[np.ndarray] = field(default_factory=list)
+    n_held: int = 0
+
+    def took(self, time_s: Fraction | None, piece: np.ndarray) -> Iterator[Heard]:
+        """Take what comes next; gives what was held where that is a second, and before a gap."""
+        first = self.n_samples if time_s is None else round(time_s * self.rate_hz)
+        if abs(first - self.n_samples) <= _JITTER_S * self.rate_hz and first >= 0:
+            first = self.n_samples
+        piece = piece[:, max(0, self.n_samples - first) :]
+        if not piece.size:
+            return
+        if first > self.n_samples:
+            yield from self.rest()
+            self.n_samples = first
+        self.held.append(piece)
+        self.n_held += piece.shape[1]
+        self.n_samples += piece.shape[1]
+        if self.n_held >= self.rate_hz:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[Heard]:
+        """What is held."""
+        if self.held:
+            samples = np.concatenate(self.held, axis=1)
+            samples.flags.writeable = False
+            first = self.n_samples - self.n_held
+            self.held, self.n_held = [], 0
+            yield Heard(samples, self.rate_hz, first)
+
+    def nothing(self, damage: str = "") -> Heard:
+        """A piece without samples."""
+        return Heard(np.empty((self.n_channels, 0), np.float32), self.rate_hz, self.n_samples, damage)
+
+
+def _decoded(container: InputContainer, stream: AudioStream, start: Fraction) -> Iterator[_Timed | str]:
+    """The track as it is decoded: when each piece is heard, where that is known, and float32 [channel, time].
+
+    Text in its place says what can't be had, and from which second on.
+    """
+    import av
+
+    context = stream.codec_context
+    context.thread_count = 1
+    to_float = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
+    end_s = Fraction(0)
+    for frame in sound_frames(container, stream):
+        if isinstance(frame, str):
+            yield _broken(end_s, frame)
+            continue
+        time_s = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base - start
+        began_s, frame.pts = end_s if time_s is None else time_s, None
+        try:
+            parts = [part.to_ndarray() for part in to_float.resample(frame)]
+        except (av.FFmpegError, ValueError) as error:  # other channels, or another rate, than the track began with
+            yield _broken(began_s, str(getattr(error, "strerror", None) or error))
+            continue
+        end_s = began_s + Fraction(frame.samples, context.sample_rate)
+        for part in parts:
+            yield time_s, part
+            time_s = None
+    promised_s = _end_s(stream, start)
+    if promised_s is not None and end_s < promised_s - _LENIENCY_S:
+        yield f"its sound is cut short: it ends at {float(end_s):.2f} s of {float(promised_s):.2f}"
+
+
+def _broken(at_s: Fraction, why: str) -> str:
+    return f"its sound breaks off at {float(at_s):.2f} s: FFmpeg can't decode it: {why}"
+
+
+def _end_s(stream: AudioStream, start: Fraction) -> Fraction | None:
+    """When the track ends on the film's clock, as its container has it."""
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return ((stream.start_time or 0) + stream.duration) * stream.time_base - start

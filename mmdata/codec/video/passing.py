@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmdata.codec.video import tally
+from mmdata.codec.video.hearing import heard
 from mmdata.codec.video.opening import opened, picture_track
 from mmdata.codec.video.scaling import PlanesOf, Scaler, fitted
 from mmdata.codec.video.showing import BrokenOff, Showing, Timed
 from mmdata.core.sample import Frames, Video
 from mmdata.core.spans import exact
-from mmdata.core.watch import Found, View, WatchFirst, ended
+from mmdata.core.watch import Found, Hearing, View, WatchFirst, ended
+from mmdata.errors import DecodeError
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -71,13 +73,16 @@ def decoded(
 
 
 def seen(step: WatchFirst[Found], video: Video) -> Found:
-    """What a step that watches a film first finds in it, with a pass of its own.
+    """What a step that watches a film first finds in it, with passes of its own over its sound and its pictures.
 
     Raises:
-        BrokenOff: the film breaks off, and the step is strict. DecodeError: there is nothing to decode.
+        BrokenOff: the film breaks off, and the step is strict. DecodeError: there is nothing to decode, or the step is
+            strict, and the sound is damaged.
     """
-    watching, view = step.watch(video), step.view(video)
+    watching, view, hearing = step.watch(video), step.view(video), step.hears(video)
     next(watching)
+    if hearing is not None:
+        _sound(step, watching, video, hearing)
     try:
         for _, frames in decoded(video, [view]) if view is not None else ():
             watching.send(frames)
@@ -85,6 +90,15 @@ def seen(step: WatchFirst[Found], video: Video) -> Found:
         if step.strict:
             raise
     return ended(watching)
+
+
+def _sound(step: WatchFirst[Any], watching: Any, video: Video, hearing: Hearing) -> None:
+    """Send a step the sound that it wants."""
+    with closing(heard(video, hearing.track)) as pieces:
+        for piece in pieces:
+            if piece.damage and step.strict:
+                raise DecodeError(piece.damage)
+            watching.send(piece)
 
 
 def _rolls(video: Video, views: Sequence[View], tick_s: Fraction, chunk_bytes: int) -> list[_Roll]:

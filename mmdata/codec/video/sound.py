@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt
 
 from mmdata.codec.limits import within
-from mmdata.codec.tracks import sound_frames
-from mmdata.codec.video.opening import opened, picture_track, start_s
+from mmdata.codec.video.hearing import MOST_SAMPLES, Gapless
+from mmdata.codec.video.passing import seen
 from mmdata.core.sample import Audio, Video
 from mmdata.core.step import Drop, Map
-from mmdata.errors import DecodeError
-
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-    from av.container import InputContainer
+from mmdata.core.watch import Attending, Heard, Hearing, WatchFirst
 
 _SILENT_HZ = 16_000
-_LENIENCY_S = Fraction(1, 4)  # a codec's padding at both ends, and a container's rounding of its length
-_JITTER_S = 0.03  # clocks of containers tick in milliseconds, and encoders pad by a block
+
+
+@dataclass
+class Track:
+    """A whole track, as it comes: pieces of float32 [channel, time], one after the other."""
+
+    rate_hz: int
+    pieces: list[np.ndarray] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodeSound(Map[Video, Audio]):
+class DecodeSound(WatchFirst[Track | None], Map[Video, Audio]):
     """Decode a film's sound track to float32 [channel, time], so that sample k is heard at k / rate_hz of the film.
 
     A track that begins later than the pictures begins with silence, and gaps in it are silence; what is heard before
-    the first picture is left out. Pictures are not decoded for it.
+    the first picture is left out. Pictures are not decoded for it, and the track is decoded once with all that hear it.
 
     Args:
         track: which of several, from 0. A film without it is dropped as `no_sound`.
@@ -54,22 +54,32 @@ class DecodeSound(Map[Video, Audio]):
     into: str | None = "audio"
     track: Annotated[int, Ge(0)] = 0
     silent: bool = False
-    max_samples: Annotated[int, Gt(0)] = 1 << 29
+    max_samples: Annotated[int, Gt(0)] = MOST_SAMPLES
     strict: bool = True
 
     def map(self, video: Video) -> Audio | Drop:
-        with opened(video) as container:
-            tracks = container.streams.audio
-            if self.track >= len(tracks):
-                return self._without(video)
-            stream = tracks[self.track]
-            if stream.codec_context is None:
-                raise DecodeError("its sound track is of a kind that FFmpeg does not know")
-            rate_hz = stream.codec_context.sample_rate
-            if rate_hz < 1 or stream.codec_context.channels < 1:
-                raise DecodeError("its sound track has no channels, or no rate")
-            samples = self._placed(container, stream, rate_hz)
-        return Audio(samples, rate_hz, video.time_map)
+        return self.after(video, seen(self, video))
+
+    def view(self, video: Video) -> None:  # noqa: ARG002  pictures are for others
+        return None
+
+    def hears(self, video: Video) -> Hearing:  # noqa: ARG002  every film alike
+        return Hearing(self.track)
+
+    def watch(self, video: Video) -> Attending[Track | None]:  # noqa: ARG002  what it hears is enough
+        """The track; None where there is none."""
+        track: Track | None = None
+        gapless = Gapless(self.max_samples)
+        while (heard := (yield)) is not None:
+            if isinstance(heard, Heard):
+                track = track or Track(heard.rate_hz, [heard.samples])
+                track.pieces += gapless.of(heard)
+        return track
+
+    def after(self, video: Video, track: Track | None) -> Audio | Drop:
+        if track is None:
+            return self._without(video)
+        return Audio(np.concatenate(track.pieces, axis=1), track.rate_hz, video.time_map)
 
     def _without(self, video: Video) -> Audio | Drop:
         if not self.silent:
@@ -77,56 +87,3 @@ class DecodeSound(Map[Video, Audio]):
         n_samples = round(video.duration_s * _SILENT_HZ)
         within("samples", n_samples, "max_samples", self.max_samples)
         return Audio(np.zeros((1, n_samples), np.float32), _SILENT_HZ, video.time_map)
-
-    def _placed(self, container: InputContainer, stream: AudioStream, rate_hz: int) -> np.ndarray:
-        """The track's pieces, each at its time: float32 [channel, time]."""
-        n_channels, n_samples = stream.codec_context.channels, 0
-        placed = [np.empty((n_channels, 0), np.float32)]
-        start = start_s(container, picture_track(container))
-        for time_s, piece in _pieces(container, stream, start, strict=self.strict):
-            first = n_samples if time_s is None else round(time_s * rate_hz)
-            if abs(first - n_samples) <= _JITTER_S * rate_hz and first >= 0:
-                first = n_samples
-            piece = piece[:, max(0, n_samples - first) :]
-            gap = max(0, first - n_samples) if piece.size else 0
-            n_samples += gap + piece.shape[1]
-            within("samples", n_samples * n_channels, "max_samples", self.max_samples)
-            placed += [np.zeros((n_channels, gap), np.float32), piece]
-        return np.concatenate(placed, axis=1)
-
-
-def _pieces(
-    container: InputContainer, stream: AudioStream, start: Fraction, *, strict: bool
-) -> Iterator[tuple[Fraction | None, np.ndarray]]:
-    """The track as it is decoded: when each piece is heard, where that is known, and float32 [channel, time].
-
-    Raises:
-        DecodeError: the track is damaged, or ends too early, and that is not to be.
-    """
-    import av
-
-    context = stream.codec_context
-    context.thread_count = 1
-    to_float = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
-    end_s = Fraction(0)
-    for frame in sound_frames(container, stream):
-        if isinstance(frame, str):
-            if strict:
-                raise DecodeError(f"its sound breaks off at {float(end_s):.2f} s: FFmpeg can't decode it: {frame}")
-            continue
-        time_s = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base - start
-        end_s = (end_s if time_s is None else time_s) + Fraction(frame.samples, context.sample_rate)
-        frame.pts = None
-        for part in to_float.resample(frame):
-            yield time_s, part.to_ndarray()
-            time_s = None
-    promised_s = _end_s(stream, start)
-    if strict and promised_s is not None and end_s < promised_s - _LENIENCY_S:
-        raise DecodeError(f"its sound is cut short: it ends at {float(end_s):.2f} s of {float(promised_s):.2f}")
-
-
-def _end_s(stream: AudioStream, start: Fraction) -> Fraction | None:
-    """When the track ends on the film's clock, as its container has it."""
-    if stream.duration is None or stream.time_base is None:
-        return None
-    return ((stream.start_time or 0) + stream.duration) * stream.time_base - start

@@ -6,7 +6,7 @@ scipy's, imported late: on float32 rows they are three to seven times as fast as
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,6 +43,29 @@ def resample(samples: np.ndarray, *, from_hz: int, to_hz: int) -> np.ndarray:
         wave: np.ndarray = soxr.resample(samples[0], from_hz, to_hz)
         return wave[None]
     return np.ascontiguousarray(soxr.resample(samples.T, from_hz, to_hz).T)
+
+
+class Resampler:
+    """`resample` of one channel that comes piece by piece: the same to the bit as of the whole.
+
+    Args:
+        from_hz: the rate it has.
+        to_hz: the rate it gets.
+    """
+
+    def __init__(self, *, from_hz: int, to_hz: int) -> None:
+        self._stream: Any = None
+        if from_hz != to_hz:
+            import soxr
+
+            self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+
+    def add(self, wave: np.ndarray, *, last: bool = False) -> np.ndarray:
+        """What comes of the next piece, and of those before: float32 [time] to float32 [time], which may be empty."""
+        if self._stream is None:
+            return wave
+        found: np.ndarray = self._stream.resample_chunk(np.ascontiguousarray(wave, np.float32), last=last)
+        return found
 
 
 def frame(wave: np.ndarray, *, size: int, hop: int) -> np.ndarray:
