@@ -24,8 +24,15 @@ FILM_CODECS = {
     "MPEG-2": "mpeg2video",
     "Theora": "theora",
     "ProRes": "prores",
+    "RealVideo": "rv40",
+    "DV": "dvvideo",
     "AAC": "aac",
     "AC-3": "ac3",
+    "DTS": "dca",
+    "Monkey's Audio": "ape",
+    "Musepack": "mpc7",
+    "TAK": "tak",
+    "DSD": "dsd_lsbf",
 }
 
 

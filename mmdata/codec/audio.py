@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from annotated_types import Gt
 
-from mmdata.codec.containers import DEMUXERS, cut_short, ffmpeg_errors, open_container
+from mmdata.codec.containers import cut_short, ffmpeg_errors
+from mmdata.codec.demuxers import container_type, is_read, open_container
 from mmdata.codec.limits import MAX_EXPANSION, MIB, expands_within, read_within, within
-from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.codec.sniff import HEAD_BYTES, after_id3, holds, media_type, modality
 from mmdata.codec.tracks import sound_frames
 from mmdata.codec.wav import read_wav
 from mmdata.core.sample import Audio, Blob
@@ -30,7 +31,7 @@ _MAX_SAMPLES = 1 << 29
 _MAX_BYTES = 2048 * MIB
 _SOUNDFILE = frozenset({"wav", "flac", "ogg", "mpeg", "aiff", "basic", "x-caf"})
 _MANY_CODECS = frozenset(
-    {"audio/wav", "audio/ogg", "audio/mpeg", "audio/aiff", "audio/x-caf"}
+    {"audio/wav", "audio/ogg", "audio/mpeg", "audio/aiff", "audio/basic", "audio/x-caf"}
 )  # libsndfile has not all
 _BLOCK = 1024  # samples read at once where a file breaks off somewhere
 _LENIENCY_S = 0.25  # a codec's padding at both ends, and a container's rounding of its length
@@ -40,9 +41,11 @@ _LENIENCY_S = 0.25  # a codec's padding at both ends, and a container's rounding
 class DecodeAudio(Map[Blob, Audio]):
     """Decode sound to float32 [channel, time], full scale -1 to 1, at its own rate and with its own channels.
 
-    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF are read by libsndfile; AAC, AC-3, AMR, WavPack, TTA, Wave64
-    and the sound track of MP4 (ALAC, too), Matroska, WebM, AVI, FLV, ASF (WMA), MPEG and others by FFmpeg, which is
-    told the format that the bytes are and never asked to guess it (`codec.containers.DEMUXERS` are all of them).
+    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and CAF are read by libsndfile; AAC, AC-3, AMR, WavPack, TTA, Wave64,
+    Monkey's Audio, Musepack, TAK, DTS, DSD (DSF, DFF), NIST Sphere, RealAudio, VOC and the sound track of MP4 (ALAC,
+    too), Matroska, WebM, AVI, FLV, ASF (WMA), MPEG, MXF and others by FFmpeg, which is told the format that the bytes
+    are (`codec.demuxers.DEMUXERS`). What no mark tells that is known here, FFmpeg may recognize among formats that lie
+    in one file and have a firm mark (`codec.demuxers.PROBED`): never play lists, patterns of files and addresses.
 
     Args:
         max_s: refuse longer sound: before decoding where the header gives a length, while decoding otherwise.
@@ -50,8 +53,9 @@ class DecodeAudio(Map[Blob, Audio]):
         max_bytes: refuse larger files.
         max_expansion: refuse sound whose header promises so many times its file's bytes in memory, from 64 MiB on.
         strict: refuse what is cut short. Told exactly: WAV, RF64, Wave64, AIFF, AU and CAF by the size of their data,
-            FLAC, WavPack and TTA by their count of samples, Ogg by its last page (marked as such), MP4, Matroska and
-            AVI by the size of their parts. MP3 by its chain of frames. Bare AAC and AC-3 tell nothing.
+            DSD by that of the file, FLAC, WavPack and TTA by their count of samples, Ogg by its last page (marked as
+            such), MP4, Matroska and AVI by the size of their parts. MP3 by its chain of frames. Others by the length
+            that they promise, to a quarter of a second; bare AAC, AC-3 and DTS, VOC and Shorten promise nothing.
             The message says the second at which it breaks off. Else what can't be decoded is left out.
 
     Raises:
@@ -73,7 +77,7 @@ class DecodeAudio(Map[Blob, Audio]):
 
     def map(self, blob: Blob) -> Audio:
         data = read_within(blob, self.max_bytes)
-        kind = media_type(data[:HEAD_BYTES])
+        kind = _kind_of(data)
         fault = cut_short(data, kind)
         if fault and self.strict:
             raise DecodeError(f"it is cut short: {fault}{self._ends(data, kind, blob.name)}")
@@ -108,7 +112,7 @@ class DecodeAudio(Map[Blob, Audio]):
             except _NotForLibsndfile:
                 if kind not in _MANY_CODECS:
                     raise DecodeError(f"it is cut short or damaged: libsndfile can't decode this {kind}") from None
-        elif kind not in DEMUXERS:
+        elif not is_read(kind):
             raise DecodeError(f"no sound that is decoded here: {holds(data, name)}")
         return self._by_ffmpeg(data, kind)
 
@@ -175,6 +179,14 @@ class DecodeAudio(Map[Blob, Audio]):
                 n_samples += chunk.shape[1]
                 self._check(n_samples, n_channels, rate_hz, data)
                 yield chunk
+
+
+def _kind_of(data: bytes) -> str:
+    """The media type of a file; of what follows an ID3 tag that is longer than a head."""
+    kind = container_type(data)
+    after = after_id3(data)
+    inner = media_type(data[after : after + HEAD_BYTES]) if after > HEAD_BYTES and kind == "audio/mpeg" else kind
+    return inner if modality(inner) == "audio" else kind
 
 
 def _read(file: SoundFile, data: bytes) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Containers of sound and film: how FFmpeg opens them safely, and whether their bytes are all there."""
+"""Containers of sound and film: what FFmpeg finds wrong with them, and whether their bytes are all there."""
 
 from __future__ import annotations
 
@@ -6,44 +6,11 @@ import io
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
+from mmdata.codec.sniff import after_id3
 from mmdata.errors import DecodeError, MissingExtra
 
-if TYPE_CHECKING:
-    from av.container import InputContainer
-
-# FFmpeg is told the format that the bytes are, never asked to guess it: among what it may guess are play lists, which
-# make it read other files and addresses.
-DEMUXERS: Mapping[str, str] = {
-    "audio/aac": "aac",
-    "audio/ac3": "ac3",
-    "audio/aiff": "aiff",
-    "audio/amr": "amr",
-    "audio/eac3": "eac3",
-    "audio/flac": "flac",
-    "audio/mp4": "mov",
-    "audio/mpeg": "mp3",
-    "audio/ogg": "ogg",
-    "audio/wav": "wav",
-    "audio/webm": "matroska",
-    "audio/x-caf": "caf",
-    "audio/x-matroska": "matroska",
-    "audio/x-tta": "tta",
-    "audio/x-w64": "w64",
-    "audio/x-wavpack": "wv",
-    "video/3gpp": "mov",
-    "video/mp2t": "mpegts",
-    "video/mp4": "mov",
-    "video/mpeg": "mpeg",
-    "video/ogg": "ogg",
-    "video/quicktime": "mov",
-    "video/webm": "matroska",
-    "video/x-flv": "flv",
-    "video/x-matroska": "matroska",
-    "video/x-ms-asf": "asf",
-    "video/x-msvideo": "avi",
-}
 _LOW_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _KBPS = {  # by MPEG-1 or not, and layer as it is coded: Layer III is 1, Layer II 2
     (True, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -54,19 +21,6 @@ _KBPS = {  # by MPEG-1 or not, and layer as it is coded: Layer III is 1, Layer I
 Sliced = Any  # bytes, or a `FileBytes`: what has a length and slices
 _PIECE_BYTES = 1 << 20
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer that could not seek back leaves
-
-
-def open_container(data: bytes | BinaryIO, media_type: str) -> InputContainer:
-    """A container over bytes or a file, to be used within `ffmpeg_errors`. Nothing but these bytes is read."""
-    import av
-
-    file = io.BytesIO(data) if isinstance(data, bytes) else data
-    file.seek(0)
-    name = "mpegvideo" if media_type == "video/mpeg" and file.read(4) == b"\0\0\x01\xb3" else DEMUXERS[media_type]
-    file.seek(0)
-    # the empty list of protocols is a second lock on files and addresses that a container may name
-    options = {"protocol_whitelist": "none", "enable_drefs": "0"} if name == "mov" else {"protocol_whitelist": "none"}
-    return av.open(file, "r", format=name, options=options, metadata_errors="replace")
 
 
 class FileBytes:
@@ -171,6 +125,18 @@ def _aiff(data: Sliced) -> str | None:
     return "it has no SSND chunk"
 
 
+def _form(data: Sliced) -> str | None:
+    """A file that is one IFF chunk: of 32 bits of length, or of 64 (FRM8, as DSDIFF has it)."""
+    is_long = data[:4] == b"FRM8"
+    (size,) = _unpacked(">Q" if is_long else ">I", data, 4)
+    return _lacking("its form", size, len(data) - (12 if is_long else 8))
+
+
+def _dsf(data: Sliced) -> str | None:
+    (size,) = _unpacked("<Q", data, 12)
+    return _lacking("its file", size, len(data))
+
+
 def _au(data: Sliced) -> str | None:
     first, size = _unpacked(">II", data, 4)
     return None if size in _UNKNOWN_SIZES else _lacking("its data", size, len(data) - first)
@@ -200,7 +166,7 @@ def _ogg(data: Sliced) -> str | None:
 
 def _mpeg_audio(data: bytes) -> str | None:
     """MPEG audio frames (ISO/IEC 11172-3, 2.4.1.3, and 13818-3), one after the other to the end or to a closing tag."""
-    at = _after_id3(data)
+    at = after_id3(data)
     while at < len(data) and not data[at]:
         at += 1  # padding after the tag
     if at == len(data):
@@ -215,13 +181,6 @@ def _mpeg_audio(data: bytes) -> str | None:
             return _lacking("its last frame", size, len(data) - at)
         at += size
     return None
-
-
-def _after_id3(data: bytes) -> int:
-    if not data.startswith(b"ID3"):
-        return 0
-    size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
-    return 10 + size + (10 if data[5] & 0x10 else 0)
 
 
 def _mpeg_frame_bytes(header: bytes) -> int | None:
@@ -279,7 +238,10 @@ _READERS: Mapping[str, Callable[[bytes], str | None]] = {
     "audio/wav": _riff,
     "audio/aiff": _aiff,
     "audio/basic": _au,
+    "audio/x-8svx": _form,
     "audio/x-caf": _caf,
+    "audio/x-dff": _form,
+    "audio/x-dsf": _dsf,
     "audio/x-w64": _w64,
     "audio/mpeg": _mpeg_audio,
     "audio/ogg": _ogg,

@@ -29,7 +29,7 @@ from mmdata.codec.decoders import decode
 from mmdata.codec.frames import ffv1_bytes, h264_bytes
 from mmdata.codec.image.encode import jpeg_bytes, jpeg_pixels, png_bytes, webp_bytes
 from mmdata.codec.limits import HARMLESS_BYTES
-from mmdata.codec.sniff import HEAD_BYTES, media_type
+from mmdata.codec.sniff import HEAD_BYTES, UNKNOWN, extension, media_type, modality_of_name
 from mmdata.codec.wav import write_wav
 from mmdata.core.ports import Encoded
 from mmdata.core.sample import UNMOVED, Audio, Blob, Captions, Frames, Image, Part, Text, Video
@@ -37,14 +37,20 @@ from mmdata.errors import ConfigError, DataError
 
 _EXTENSIONS: Mapping[str, str] = {
     "application/x-empty": "bin", "application/octet-stream": "bin", "application/json": "json",
-    "audio/aac": "aac", "audio/aiff": "aiff", "audio/amr": "amr", "audio/basic": "au", "audio/flac": "flac",
-    "audio/mp4": "m4a", "audio/mpeg": "mp3", "audio/ogg": "ogg", "audio/wav": "wav", "audio/webm": "webm",
-    "audio/x-caf": "caf", "audio/x-matroska": "mka", "image/avif": "avif", "image/bmp": "bmp", "image/gif": "gif",
+    "audio/aac": "aac", "audio/ac3": "ac3", "audio/aiff": "aiff", "audio/amr": "amr", "audio/basic": "au",
+    "audio/eac3": "eac3", "audio/flac": "flac", "audio/mp4": "m4a", "audio/mpeg": "mp3", "audio/ogg": "ogg",
+    "audio/qcelp": "qcp", "audio/vnd.dts": "dts", "audio/vnd.rn-realmedia": "ra", "audio/wav": "wav",
+    "audio/webm": "webm", "audio/x-ape": "ape", "audio/x-caf": "caf", "audio/x-dff": "dff", "audio/x-dsf": "dsf",
+    "audio/x-matroska": "mka", "audio/x-musepack": "mpc", "audio/x-musepack8": "mpc", "audio/x-nist": "sph",
+    "audio/x-tak": "tak", "audio/x-tta": "tta", "audio/x-voc": "voc", "audio/x-w64": "w64", "audio/x-wavpack": "wv",
+    "image/avif": "avif", "image/bmp": "bmp", "image/gif": "gif",
     "image/heic": "heic", "image/jp2": "jp2", "image/jpeg": "jpg", "image/jxl": "jxl", "image/png": "png",
     "image/svg+xml": "svg", "image/tiff": "tif", "image/webp": "webp", "image/x-portable-anymap": "pnm",
     "text/html": "html", "text/plain": "txt", "video/3gpp": "3gp", "video/mp2t": "ts", "video/mp4": "mp4",
     "video/mpeg": "mpg", "video/ogg": "ogv", "video/quicktime": "mov", "video/webm": "webm", "video/x-flv": "flv",
-    "video/x-matroska": "mkv", "video/x-ms-asf": "wmv", "video/x-msvideo": "avi",
+    "video/mxf": "mxf", "video/vnd.rn-realmedia": "rm", "video/x-dv": "dv", "video/x-ivf": "ivf",
+    "video/x-matroska": "mkv", "video/x-ms-asf": "wmv", "video/x-msvideo": "avi", "video/x-nut": "nut",
+    "video/x-wtv": "wtv", "video/x-yuv4mpeg": "y4m",
 }  # fmt: skip
 _OWN = ("auto", "copy")  # encodings that keep a part's own bytes
 _ALIASES = {
@@ -161,10 +167,19 @@ def _own_bytes(part: Part, blob: Blob, encoding: str) -> Encoded:
     if encoding not in _OWN:
         _parsed(encoding)
         raise ConfigError("store", [f"`{encoding}` needs a decoded part: put its decoder in `ingest`"])
-    extension = (
-        "txt" if isinstance(part, Text | Captions) else _EXTENSIONS.get(media_type(blob.data()[:HEAD_BYTES]), "bin")
+    return Encoded(
+        blob,
+        "txt" if isinstance(part, Text | Captions) else _extension_of(blob),
+        _as_said(part) if isinstance(part, Video) else part,
     )
-    return Encoded(blob, extension, _as_said(part) if isinstance(part, Video) else part)
+
+
+def _extension_of(blob: Blob) -> str:
+    """What bytes are called by: their kind, or, where no mark tells it, the name that they came under."""
+    kind = media_type(blob.data()[:HEAD_BYTES])
+    if kind == UNKNOWN and modality_of_name(blob.name) in ("audio", "video"):
+        return extension(blob.name)
+    return _EXTENSIONS.get(kind, "bin")
 
 
 def _as_said(video: Video) -> Video:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mmdata.codec.containers import ffmpeg_errors, open_container
-from mmdata.codec.sniff import HEAD_BYTES, media_type
+from mmdata.codec.containers import ffmpeg_errors
+from mmdata.codec.demuxers import container_type, open_container
 from mmdata.codec.video import DecodeFrames, OpenVideo
 from mmdata.core.sample import Blob, Frames
 from mmdata.errors import DataError
@@ -38,7 +38,7 @@ def read_frames(blob: Blob) -> Frames:
     """Every frame of a film, with the exact times and marks where `ffv1_bytes` or `h264_bytes` wrote it."""
     frames = DecodeFrames().map(OpenVideo().map(blob))
     data = blob.data()
-    with ffmpeg_errors(), open_container(data, media_type(data[:HEAD_BYTES])) as container:
+    with ffmpeg_errors(), open_container(data, container_type(data)) as container:
         comment = next((text for name, text in container.metadata.items() if name.lower() == "comment"), "")
     try:
         marks = json.loads(comment)["mmdata"]

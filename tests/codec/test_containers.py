@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdata.codec.containers import DEMUXERS, FileBytes, cut_short, ffmpeg_errors, open_container
+from mmdata.codec.containers import FileBytes, cut_short, ffmpeg_errors
+from mmdata.codec.demuxers import DEMUXERS, open_container
 from mmdata.codec.sniff import media_type
 from mmdata.errors import DecodeError, MissingExtra
 from mmdata.testing.sounds import tone

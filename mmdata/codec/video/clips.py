@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt
 
 from mmdata.codec.limits import MIB, within
 from mmdata.codec.video import tally
-from mmdata.codec.video.opening import kind_of, opened, picture_track, start_s
+from mmdata.codec.video.opening import TIMED, average_rate, kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler, fitted
 from mmdata.codec.video.showing import Timed
 from mmdata.core.arrays import ArraySpec
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _WORTH_A_SEEK_S = 2  # to decode less than that costs no more than to seek
 _MARGINS_S = (0, 1, 8)  # before the time that is sought: an index may lead to a key frame that is shown too late
-_UNTIMED = ("video/mpeg",)  # not each frame has a time of its own: whoever begins in the middle guesses them
+_SOUGHT = (*TIMED, "video/x-msvideo")  # elsewhere, whoever begins in the middle may have to guess times
 _LENIENCY_FRAMES = 2  # as `codec.video.DecodeFrames` has it
 
 
@@ -124,7 +124,7 @@ class _Reader:
 
     def __init__(self, video: Video, containers: ExitStack, *, strict: bool) -> None:
         self._video, self._containers, self._strict = video, containers, strict
-        self._seeks, self.n_frames = kind_of(video) not in _UNTIMED, 0
+        self._seeks, self.n_frames = kind_of(video) in _SOUGHT, 0
         self._restart()
 
     def _restart(self) -> None:
@@ -132,7 +132,7 @@ class _Reader:
         self._container = self._containers.enter_context(opened(self._video))
         self._stream = picture_track(self._container)
         self._tick_s = self._stream.time_base or Fraction(0)
-        self._step_s = 1 / Fraction(self._stream.average_rate or 25)
+        self._step_s = 1 / Fraction(average_rate(self._stream) or 25)
         self._start_s = start_s(self._container, self._stream)
         self._shown: Timed | None = None
         self._frames = self._decoded()

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmdata.codec.containers import ffmpeg_errors
 from mmdata.codec.video import tally
-from mmdata.codec.video.opening import kind_of, opened, picture_track, start_s
+from mmdata.codec.video.opening import TIMED, average_rate, kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler
 from mmdata.codec.video.showing import Showing
 from mmdata.core.sample import Blob, Pointer, Video
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Method = Literal["copy", "encode"]
 _SOUGHT_S, _INTERLEAVED_S = 3, 10  # read so much earlier and longer: tracks do not lie side by side to the frame
 _INDEXED = ("video/mp4", "video/quicktime", "video/3gpp", "video/x-matroska", "video/webm")  # others are read through
-_UNTIMED = ("video/mpeg", "video/x-msvideo")  # do not say of every frame when it is shown
 _OWN = {"video/quicktime": "mov", "video/x-flv": "flv", "video/x-ms-asf": "asf"}  # others go to MP4, or to Matroska
 _IN_MP4 = {
     "h264",
@@ -66,8 +65,8 @@ def key_times(video: Video) -> list[Fraction]:
 
 
 def is_copied(video: Video) -> bool:
-    """Whether packets can be copied: not of MPEG program streams and AVI, which don't say when each frame is shown."""
-    return kind_of(video) not in _UNTIMED
+    """Whether packets can be copied: of formats that say of each frame when it is shown."""
+    return kind_of(video) in TIMED
 
 
 def clip(video: Video, span: Span, *, method: Method, crf: int = 18) -> Video:
@@ -230,7 +229,7 @@ def _sound_tracks(container: InputContainer) -> list[AudioStream]:
 def _picture_into(made: OutputContainer, source: VideoStream, video: Video, pix_fmt: str, crf: int) -> VideoStream:
     from av.codec.context import Flags
 
-    stream = made.add_stream("libx264", rate=source.average_rate or 25, options={"crf": str(crf), **_ENCODER})
+    stream = made.add_stream("libx264", rate=average_rate(source) or 25, options={"crf": str(crf), **_ENCODER})
     stream.width, stream.height, stream.pix_fmt = video.width, video.height, pix_fmt
     stream.thread_type = "NONE"
     stream.codec_context.thread_count = 1

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, ClassVar
 
 from annotated_types import Gt
 
-from mmdata.codec.containers import DEMUXERS, FileBytes, cut_short, ffmpeg_errors, open_container
+from mmdata.codec.containers import FileBytes, cut_short, ffmpeg_errors
+from mmdata.codec.demuxers import container_type, is_read, open_container
 from mmdata.codec.limits import MIB, opened_within, within
-from mmdata.codec.sniff import HEAD_BYTES, holds, media_type
+from mmdata.codec.sniff import HEAD_BYTES, holds
 from mmdata.core.sample import Blob, Video
 from mmdata.core.step import Map
 from mmdata.errors import DecodeError
@@ -21,12 +22,27 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+# films that say of every frame when it is shown: MPEG program streams and AVI do not, and of others it was not tried
+TIMED = (
+    "video/3gpp",
+    "video/mp2t",
+    "video/mp4",
+    "video/ogg",
+    "video/quicktime",
+    "video/webm",
+    "video/x-flv",
+    "video/x-matroska",
+    "video/x-ms-asf",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenVideo(Map[Blob, Video]):
     """Look into a film's container: size, length, rate and rotation of its picture track. One frame is decoded.
 
-    MP4, MOV, 3GP, Matroska, WebM, AVI, MPEG (program and transport streams), Ogg, FLV and ASF are read.
+    MP4, MOV, 3GP, Matroska, WebM, AVI, MPEG (program and transport streams), Ogg, FLV, ASF, MXF, DV, NUT, IVF,
+    YUV4MPEG, WTV, NSV and RealMedia are read, and others that FFmpeg knows by a firm mark (`codec.demuxers`). Bare
+    H.264, HEVC and MPEG-4 streams are not: they do not say when a frame is shown.
 
     Args:
         max_s: refuse longer films. max_pixels: refuse larger pictures. max_frames: refuse more of them.
@@ -95,11 +111,10 @@ def kind_of(video: Video) -> str:
 
 def kind_in(file: BinaryIO, name: str) -> str:
     """The media type of a file's container, which is one of films. Raises DecodeError."""
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    kind = media_type(head)
-    if kind not in DEMUXERS or kind.startswith("audio/"):
-        raise DecodeError(f"no film that is decoded here: {holds(head, name)}")
+    kind = container_type(file)
+    if kind.startswith("audio/") or not is_read(kind):
+        file.seek(0)
+        raise DecodeError(f"no film that is decoded here: {holds(file.read(HEAD_BYTES), name)}")
     return kind
 
 
@@ -125,7 +140,7 @@ def _probe(blob: Blob, container: InputContainer) -> Video:
     width, height = _as_shown(frame.width, frame.height, stream.sample_aspect_ratio)
     if rotation_deg % 180:
         width, height = height, width
-    fps = float(stream.average_rate or stream.guessed_rate or 25)
+    fps = float(average_rate(stream) or stream.guessed_rate or 25)
     lasts_s = duration_s(container, stream)
     return Video(
         blob,
@@ -138,6 +153,11 @@ def _probe(blob: Blob, container: InputContainer) -> Video:
         codec=stream.codec_context.name,
         has_audio=bool(container.streams.audio),
     )
+
+
+def average_rate(stream: VideoStream) -> Fraction | None:
+    """Frames a second on average, where that is known. Of DV, FFmpeg gives ticks a second."""
+    return stream.guessed_rate if stream.container.format.name == "dv" else stream.average_rate
 
 
 def start_s(container: InputContainer, stream: VideoStream) -> Fraction:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from mmdata.codec.video.opening import duration_s, start_s
+from mmdata.codec.video.opening import average_rate, duration_s, start_s
 from mmdata.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Showing:
         Raises:
             BrokenOff: damage, with all frames before it given out. DecodeError: there is none to give out.
         """
-        start, step = start_s(self.container, self.stream), 1 / Fraction(self.stream.average_rate or 25)
+        start, step = start_s(self.container, self.stream), 1 / Fraction(average_rate(self.stream) or 25)
         last_s: Fraction | None = None
         for frame in self._frames(start):
             self.n_frames += 1
