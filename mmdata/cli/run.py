@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from mmdata.cli.options import (
     Device,
     Executor,
@@ -44,13 +42,14 @@ def run(
     from mmdata.cli.screen import finish, print_json, summary
     from mmdata.cli.train import train_from
     from mmdata.config.load import load
+    from mmdata.engine.devices import n_cores
     from mmdata.engine.report import RunReport
     from mmdata.engine.starting import early
     from mmdata.errors import MMDataError
     from mmdata.store.without_pandas import leave_pandas_alone
 
     file = load(pipeline, source=source)
-    workers_begun = (workers or os.cpu_count() or 1) if executor is ExecutorName.pool else 0
+    workers_begun = (workers or n_cores()) if executor is ExecutorName.pool else 0
     try:
         with early(workers_begun):
             leave_pandas_alone()

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 
 from mmdata.doctor.finding import FAULT, GOOD, NOTE, Finding
-from mmdata.engine.devices import cuda_fault, gpus, host_memory
+from mmdata.engine.devices import cuda_fault, gpus, host_memory, n_cores
 
 _OLDEST_PYTHON = (3, 11)
 _MEMORY_BYTES = 1_500_000_000  # what a worker with films may take
@@ -27,13 +27,9 @@ def machine() -> Iterator[Finding]:
         yield Finding("python", FAULT, version, "mmdata needs Python 3.11 or newer")
     else:
         yield Finding("python", GOOD, f"{version}, {platform.system()} {platform.machine()}")
-    n_cores, wanted = len(os.sched_getaffinity(0)), os.cpu_count() or 1
-    if n_cores < wanted:
-        mend = f"workers are one a core of the machine unless told: say --workers {n_cores}"
-        yield Finding("cores", NOTE, f"{n_cores} of the machine's {wanted} may be used", mend)
-    else:
-        yield Finding("cores", GOOD, str(n_cores))
-    yield _memory(n_cores)
+    here, there = n_cores(), os.cpu_count() or 1
+    yield Finding("cores", GOOD, f"{here} of the machine's {there} may be used" if here < there else str(here))
+    yield _memory(here)
     yield _open_files()
     yield _temporary()
     yield from _gpus()

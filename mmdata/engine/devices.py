@@ -68,9 +68,16 @@ def n_slots(gpus_per_worker: float) -> int:
     return len(gpus()) * max(1, int(1 / gpus_per_worker + 1e-9))
 
 
+def n_cores() -> int:
+    """How many cores this process may use, where the system tells; all of the machine's elsewhere."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        return int(os.process_cpu_count() or 1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usual_workers(features: Iterable[Step], settings: RunSettings) -> int:
     """How many workers a pool has unless it is told: one a core; with models on GPUs, no more than those take."""
-    cores = os.cpu_count() or 1
+    cores = n_cores()
     on_gpus = _first_choice(settings.device) == "cuda" and any(isinstance(step, BatchExtract) for step in features)
     slots = n_slots(settings.gpus_per_worker) if on_gpus else 0
     return min(cores, slots) if slots else cores
@@ -176,13 +183,13 @@ def cuda_fault() -> str | None:
 def n_threads() -> int:
     """How many threads this process may compute with: OMP_NUM_THREADS, which pools set to 1, or one a core."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) > 0 else len(os.sched_getaffinity(0))
+    return int(first) if first.isdecimal() and int(first) > 0 else n_cores()
 
 
 def n_preparers(device: str, gpus_per_worker: float) -> int:
     """How many threads prepare values beside a model: on a GPU this worker's share of the cores."""
     if device.startswith("cuda"):
-        return max(1, min(8, len(os.sched_getaffinity(0)) // max(1, n_slots(gpus_per_worker))))
+        return max(1, min(8, n_cores() // max(1, n_slots(gpus_per_worker))))
     return min(4, n_threads())
 
 

@@ -130,7 +130,7 @@ def test_where_all_slots_are_taken_gpus_are_shared(caplog: pytest.LogCaptureFixt
 
 @pytest.mark.usefixtures("two_gpus")
 def test_a_pool_has_no_more_workers_than_gpus_take_where_there_are_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(devices, "n_cores", lambda: 16)
     features: list[Step] = [TextLength(), Projection()]
     assert usual_workers(features, RunSettings()) == 2
     assert usual_workers(features, RunSettings(gpus_per_worker=0.25)) == 8
@@ -149,9 +149,20 @@ def test_a_process_has_the_threads_that_its_environment_says(
     assert n_preparers("cpu", 1.0) == min(4, n_threads())
 
 
+def test_cores_are_those_that_this_process_may_use_or_else_the_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 3, raising=False)
+    assert devices.n_cores() == 3
+    monkeypatch.delattr(os, "process_cpu_count")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
+    assert devices.n_cores() == 12
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert devices.n_cores() == 64
+
+
 @pytest.mark.usefixtures("two_gpus")
 def test_a_worker_on_a_gpu_prepares_with_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
+    monkeypatch.setattr(devices, "n_cores", lambda: 12)
     assert [n_preparers("cuda:0", share) for share in (1.0, 0.5, 0.1)] == [6, 3, 1]
 
 
