@@ -83,7 +83,7 @@ PROBED = frozenset(
         """
         3dostr 4xm aax acm adx aix alp apc apm argo_asf argo_brp argo_cvg asf ast au avi avr bfstm bink binka boa bonk
         brstm caf cine dhav dss dxa ea epaf film_cpk flic flv fsb fwse gdv genh hca hcom hnm iff ircam iss ivr jv kvag
-        lxf matroska mca mmf mods moflex mov mpeg mpegts msf mtaf musx mv nsp nsv nut nuv ogg osq paf pmp pva pvf qcp
+        lxf matroska mca mmf mods moflex mov mpegts msf mtaf musx mv nsp nsv nut nuv ogg osq paf pmp pva pvf qcp
         redspark rl2 roq rpl rsd rso scd sdx siff simbiosis_imx smjpeg smk smush sol sox svag thp tmv usm vag vividas
         vivo vmd voc vpk vqf w64 wady wav wavarc wc3movie wsd wsvqa wve xa xmd xmv xvag xwma yop
         """,
