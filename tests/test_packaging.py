@@ -222,6 +222,15 @@ def test_continuous_integration_runs_what_developers_run() -> None:
     assert re.search(r"^make test\b", script.read_text(), re.MULTILINE)
 
 
+def test_what_make_starts_keeps_what_it_compiles() -> None:
+    print_it = f"{sys.executable} -c 'import sys; print(sys.dont_write_bytecode)'"
+    rules = f"include {ROOT / 'Makefile'}\nprobe:\n\t@{print_it}\n"
+    told = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    make = ["make", "-f", "-", "probe"]
+    made = subprocess.run(make, input=rules, env=told, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.stdout == "False\n", made.stderr
+
+
 @pytest.mark.parametrize("target", ["demo", "test", "lint", "types", "format", "corpora", "bench", "clean", "help"])
 def test_make_knows_its_targets(target: str) -> None:
     made = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
