@@ -130,8 +130,11 @@ class Framing(FrameSettings, Extract[Audio]):
     """What features of frames share: the channels' mean at `rate_hz`, in centred frames, as librosa has them.
 
     A clip of another rate is resampled in memory, so that all clips have the same hop. Row i is centred on i * hop
-    seconds; a clip of n samples gives 1 + n // hop rows, one without any samples gives none. Features with the same
-    settings share one FFT.
+    seconds; a clip of n samples gives 1 + n // hop rows, one without any samples gives none.
+
+    Features with the same settings share one FFT in float32. `SpectralBandwidth` and `SpectralContrast` have one in
+    float64 for themselves, whose rounding lies far enough below the loudest bin for what they look at. A feature asks
+    for the same one always, whichever other features there are, so its numbers do not hang on them.
 
     Several sounds are computed `together`: their frames go through one FFT side by side, in groups whose spectra take
     GROUP_BYTES at most. A sound's numbers are the same to the bit whoever else is in its group. One whose spectrum
@@ -185,7 +188,7 @@ class Framing(FrameSettings, Extract[Audio]):
         Args:
             audios: the sounds.
             of_power: float32 [time, bin] to [time, ...]; it may not write to what it is given.
-            precise: of spectra computed in float64, as librosa does.
+            precise: of spectra computed in float64, as librosa does: its reason is given where it is asked for.
         """
         if len(audios) == 1 and self.goes_alone(audios[0]):
             return [np.concatenate([of_power(power) for power in self.blocks(audios[0], precise=precise)])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Gt, Lt
@@ -42,12 +42,15 @@ class Series(FrameArray):
 class SpectralSeries(Series):
     """A number of each frame's spectrum."""
 
+    version: ClassVar[int] = 2  # 2: of the spectrum in float32 that other features share
+    precise: ClassVar[bool] = False
+
     @abstractmethod
     def of_power(self, power: np.ndarray, /) -> np.ndarray:
         """Float32 [time], of power spectra, float32 [time, bin]."""
 
     def together(self, audios: Sequence[Audio]) -> list[np.ndarray]:
-        return self.read(audios, self.of_power, precise=True)
+        return self.read(audios, self.of_power, precise=self.precise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,8 @@ class Stft(FrameArray):
             give float32 [time, bin].
     """
 
+    version: ClassVar[int] = 2  # 2: computed in float32
+
     into: str = "audio.stft"
     values: Literal["complex", "magnitude", "power"] = "complex"
 
@@ -83,9 +88,9 @@ class Stft(FrameArray):
     def together(self, audios: Sequence[Audio]) -> list[np.ndarray]:
         if self.values == "complex":
             n_fft, window, hop = self.fft_size, self.window, self.hop
-            found = stfts(self.waves(audios), n_fft=n_fft, window=window, hop=hop, precise=True)
+            found = stfts(self.waves(audios), n_fft=n_fft, window=window, hop=hop)
             return [spectrum.view(np.float32).reshape(*spectrum.shape, 2) for spectrum in found]
-        return self.read(audios, np.sqrt if self.values == "magnitude" else np.positive, precise=True)
+        return self.read(audios, np.sqrt if self.values == "magnitude" else np.positive)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,8 @@ class Chroma(FrameArray):
 
     `librosa.feature.chroma_stft`, tuned to the clip as it is there. A silent frame is zeros.
     """
+
+    version: ClassVar[int] = 2  # 2: of the spectrum in float32 that other features share
 
     into: str = "audio.chroma"
 
@@ -105,7 +112,7 @@ class Chroma(FrameArray):
             return self._long(audios[0])
         return [
             chroma(power, rate_hz=self.rate_hz, n_fft=self.fft_size, tuned=tuning(self._peaks(power)))
-            for power in self.powers(audios, precise=True)
+            for power in self.powers(audios)
         ]
 
     def _peaks(self, power: np.ndarray) -> np.ndarray:
@@ -113,13 +120,9 @@ class Chroma(FrameArray):
 
     def _long(self, audio: Audio) -> list[np.ndarray]:
         """In two passes, as the tuning is known at the end of the first."""
-        peaks = [self._peaks(power) for power in self.blocks(audio, precise=True)]
+        peaks = [self._peaks(power) for power in self.blocks(audio)]
         tuned = tuning(np.concatenate(peaks, axis=1))
-        return self.read(
-            [audio],
-            lambda power: chroma(power, rate_hz=self.rate_hz, n_fft=self.fft_size, tuned=tuned),
-            precise=True,
-        )
+        return self.read([audio], lambda power: chroma(power, rate_hz=self.rate_hz, n_fft=self.fft_size, tuned=tuned))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,9 @@ class SpectralCentroid(SpectralSeries):
 @dataclass(frozen=True, kw_only=True)
 class SpectralBandwidth(SpectralSeries):
     """The standard deviation of frequency in Hz, weighted by magnitude: `librosa.feature.spectral_bandwidth`."""
+
+    version: ClassVar[int] = 1
+    precise: ClassVar[bool] = True  # of a tone, what rounding adds far from it would weigh most
 
     into: str = "audio.bandwidth"
 
