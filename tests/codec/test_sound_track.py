@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdata.align.sync import SoundOffset
+from mmdata.clean.video import KeepEventful
 from mmdata.codec.audio import DecodeAudio
-from mmdata.codec.video import DecodeSound, OpenVideo
+from mmdata.codec.video import DecodeSound, OpenVideo, hearing
 from mmdata.core.sample import Audio, Blob, Video
 from mmdata.core.step import Drop
+from mmdata.engine.watching import watch_alone
 from mmdata.errors import DecodeError
 from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.films import moving_shapes
@@ -152,3 +155,61 @@ def test_more_than_the_limit_is_refused() -> None:
         heard(data, max_samples=n_samples - 1)
     with pytest.raises(DecodeError, match="max_samples"):
         heard(mp4_bytes(moving_shapes()[0]), silent=True, max_samples=100)
+
+
+def test_an_endless_gap_is_refused_by_who_would_fill_it() -> None:
+    video = OpenVideo(max_s=1e9).map(Blob.of(film_with_pieces([(0.0, 0.5), (2e5, 2e5 + 0.5)])))
+    for step in (DecodeSound(), DecodeSound(strict=False)):
+        with pytest.raises(DecodeError, match="max_samples"):
+            step.map(video)
+    with pytest.raises(DecodeError, match="max_samples"):
+        watch_alone(SoundOffset(), video)
+    assert KeepEventful(max_silent=0.9, max_black=None, max_frozen=None).keep(video) == Drop("too_silent")
+
+
+def test_pieces_are_of_a_second_and_say_where_they_lie() -> None:
+    pieces = list(hearing.heard(opened(film_with_pieces([(0.5, 1.0), (1.25, 2.0)]))))
+    assert [(piece.first, piece.end) for piece in pieces] == [(0, 0), (4000, 8000), (10000, 16000)]
+    assert {(piece.rate_hz, len(piece.samples), piece.damage) for piece in pieces} == {(8000, 1, "")}
+    assert pieces[1].time_s == Fraction(1, 2)
+    assert not any(piece.samples.flags.writeable for piece in pieces if piece.samples.size)
+    whole = list(hearing.heard(opened(mp4_bytes(moving_shapes(40)[0], fps=8, audio=tone(5.0)))))
+    assert [piece.first for piece in whole[2:]] == [piece.end for piece in whole[1:-1]]
+    assert max(piece.samples.shape[1] for piece in whole) < 17_100
+    assert not list(hearing.heard(opened(mp4_bytes(moving_shapes(8)[0], fps=8))))
+
+
+def mixed_channels() -> bytes:
+    """A transport stream of a second of mono sound, MP2, which goes on as another of stereo sound."""
+    import av
+
+    parts = []
+    for layout, levels in (("mono", (1, 16128)), ("stereo", (1, 32256))):
+        file = io.BytesIO()
+        with av.open(file, "w", format="mpegts") as made:
+            film = made.add_stream("mpeg2video", rate=25)
+            film.width, film.height, film.pix_fmt = 32, 24, "yuv420p"
+            sound = made.add_stream("mp2", rate=16000, layout=layout)
+            for at in range(25):
+                frame = av.VideoFrame.from_ndarray(np.full((24, 32, 3), 9 * at, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = at, Fraction(1, 25)
+                made.mux(film.encode(frame))
+            made.mux(film.encode(None))
+            piece = av.AudioFrame.from_ndarray(np.full(levels, 9000, np.int16), format="s16", layout=layout)
+            piece.rate, piece.pts, piece.time_base = 16000, 0, Fraction(1, 16000)
+            made.mux(sound.encode(piece))
+            made.mux(sound.encode(None))
+        parts.append(file.getvalue())
+    return b"".join(parts)
+
+
+def test_a_track_whose_channels_change_breaks_off_there() -> None:
+    video = opened(mixed_channels())
+    with pytest.raises(
+        DecodeError, match=r"its sound breaks off at [01]\.\d\d s: FFmpeg can't decode it: Frame does not match"
+    ):
+        DecodeSound().map(video)
+    audio = DecodeSound(strict=False).map(video)
+    assert isinstance(audio, Audio)
+    assert audio.samples.shape[0] == 1
+    assert audio.duration_s == pytest.approx(1.0, abs=0.1)

@@ -170,6 +170,21 @@ def test_resampling_takes_away_what_the_lower_rate_can_not_hold() -> None:
     assert np.abs(kernels.resample(tone(1.0, 7000).samples, from_hz=16000, to_hz=8000)[:, 400:-400]).max() < 1e-4
 
 
+@settings(deadline=None)
+@given(
+    from_hz=st.sampled_from([8000, 11025, 16000, 44100, 48000]),
+    n_samples=st.integers(0, 5000),
+    cuts=st.lists(st.integers(0, 5000), max_size=5),
+)
+def test_pieces_are_resampled_as_the_whole(from_hz: int, n_samples: int, cuts: list[int]) -> None:
+    wave = rng_for(n_samples, "wave").standard_normal(n_samples, np.float32)
+    rate = kernels.Resampler(from_hz=from_hz, to_hz=16000)
+    pieces = [rate.add(piece) for piece in np.split(wave, sorted(cuts))]
+    pieces.append(rate.add(np.zeros(0, np.float32), last=True))
+    whole = kernels.resample(wave[None], from_hz=from_hz, to_hz=16000)[0]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
 @pytest.mark.parametrize("n_samples", [0, 1, 2])
 def test_hardly_any_samples_can_be_resampled(n_samples: int) -> None:
     sound = kernels.resample(np.ones((2, n_samples), np.float32), from_hz=48000, to_hz=16000)

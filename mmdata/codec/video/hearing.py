@@ -153,13 +153,13 @@ def _decoded(container: InputContainer, stream: AudioStream, start: Fraction) ->
             yield _broken(end_s, frame)
             continue
         time_s = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base - start
-        began_s, frame.pts = end_s if time_s is None else time_s, None
+        frame.pts = None
         try:
             parts = [part.to_ndarray() for part in to_float.resample(frame)]
         except (av.FFmpegError, ValueError) as error:  # other channels, or another rate, than the track began with
-            yield _broken(began_s, str(getattr(error, "strerror", None) or error))
+            yield _broken(end_s, str(getattr(error, "strerror", None) or error))
             continue
-        end_s = began_s + Fraction(frame.samples, context.sample_rate)
+        end_s = (end_s if time_s is None else time_s) + Fraction(frame.samples, context.sample_rate)
         for part in parts:
             yield time_s, part
             time_s = None

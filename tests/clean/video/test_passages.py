@@ -12,10 +12,11 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from mmdata.clean.video import CutPassages, KeepEventful
-from mmdata.clean.video.passages import Kind
+from mmdata.clean.video.passages import Kind, Silences
 from mmdata.codec.video import DecodeFrames, OpenVideo, seen
 from mmdata.core.sample import Audio, Blob, Frames, Sample, Text, Video
 from mmdata.core.step import Drop
+from mmdata.core.watch import Heard
 from mmdata.errors import DecodeError
 from mmdata.testing.contracts.steps import Case, StepContract
 from mmdata.testing.films import film_bytes
@@ -152,6 +153,46 @@ def test_a_gap_in_the_sound_is_silence() -> None:
                 made.mux(packet)
     found, _ = seen(CutPassages(kinds=("silent",)), OpenVideo().map(Blob.of(file.getvalue())))
     np.testing.assert_allclose(np.array(found["silent"]), np.array([[2, 5]]), atol=0.25)
+
+
+def pieces(*stretches: tuple[float, float, float], rate_hz: int = 1000) -> Silences:
+    """Noise of a level from a second to another."""
+    sound = Silences(floor_db=-50.0)
+    for from_s, to_s, level in stretches:
+        wave = np.full((1, round((to_s - from_s) * rate_hz)), level, np.float32)
+        sound.add(Heard(wave, rate_hz, round(from_s * rate_hz)))
+    return sound
+
+
+@pytest.mark.parametrize(
+    ("stretches", "over_s", "expected"),
+    [
+        ([], 5.0, [(0, 5)]),
+        ([(0, 3, 0.5), (3, 5, 0.5)], 5.0, []),
+        ([(1, 3, 0.5)], 5.0, [(0, 1), (3, 5)]),
+        ([(0, 1, 0.5), (1, 2, 0.0), (2.5, 3, 0.0), (3, 4, 0.5)], 4.05, [(1, 3)]),
+        ([(0, 1, 0.5), (1, 3.95, 0.0)], 4.0, [(1, 4)]),
+        ([(0, 1, 0.5), (1, 6, 0.0)], 4.0, [(1, 4)]),
+        ([(0, 2, 0.5), (1e9, 1e9 + 1, 0.5)], 4.0, [(2, 4)]),
+        ([(0, 2, 0.5), (2.4, 4, 0.5)], 4.0, []),
+    ],
+)
+def test_silence_is_found_piece_by_piece_and_in_gaps(
+    stretches: list[tuple[float, float, float]], over_s: float, expected: list[tuple[float, float]]
+) -> None:
+    found = pieces(*stretches).found(over_s, min_s=0.5)
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(np.array(found).reshape(-1, 2), np.array(expected).reshape(-1, 2), atol=1e-6)
+
+
+def test_what_comes_after_damage_is_not_listened_to() -> None:
+    sound = pieces((0, 1, 0.5), (1, 2, 0.0))
+    sound.add(Heard(np.zeros((1, 0), np.float32), 1000, 2000, "its sound breaks off at 2.00 s"))
+    sound.add(Heard(np.zeros((1, 3000), np.float32), 1000, 2000))
+    assert sound.is_broken
+    assert sound.found(5.0, min_s=0.5) == [(1.0, 2.0)]
+    nothing = Silences(floor_db=-50.0, is_broken=True)
+    assert nothing.found(5.0, min_s=0.5) == []
 
 
 OTHERS = {"kinds": ("silent",), "max_clip_s": 5.0, "max_black": 0.1, "max_frozen": 0.2, "max_silent": 0.3}
