@@ -175,7 +175,7 @@ def _train_faults(file: PipelineFile) -> list[str]:
 
     if not file.train:
         return []
-    lacking = missing_packages("torch")
+    lacking = missing_packages("train")
     faults = [f"train: {lacking}"] if lacking else []
     try:
         config = TrainConfig.of({str(name): value for name, value in file.train.items()})

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mmdata.errors import ConfigError, SchemaMismatch, StoreError
+from mmdata.errors import ConfigError, MissingExtra, SchemaMismatch, StoreError
 from mmdata.loader.follow import FollowingStream
 from mmdata.loader.stream import Stream, stream
 from mmdata.train.checkpoint import check_config, load, save
@@ -90,8 +91,11 @@ def train(
         SchemaMismatch: the checkpoint is damaged, or of other settings or another content of the store; says which.
         StoreError: another training is writing to `out`.
         DataError: an input of any split holds NaN or infinity, a target no number. RunStopped: the loss is NaN.
+        MissingExtra: torchmetrics is not installed.
     """
     began_s = time.perf_counter()
+    if find_spec("torchmetrics") is None:
+        raise MissingExtra("train", ["torchmetrics counts the scores: pip install 'mmdata[train]'"])
     config = TrainConfig.of(config.to_json())
     if repeats and not (config.test_split or config.val_split):
         raise ConfigError("train", ["importance: inputs are shuffled in the test or validation split; there is none"])

@@ -7,18 +7,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.inputs import UNLABELLED, Batch, Part, parts_of
-from mmdata.train.metrics import Agreement, Areas, Metrics, Reliability, Retrieval, confusion, named, of_confusion
+from mmdata.train.metrics import (
+    MOST_CELLS,
+    MOST_SURE,
+    Agreement,
+    Metrics,
+    Rates,
+    Retrieval,
+    Sampled,
+    areas,
+    calibration_error,
+    reliability,
+    score_of,
+    squared_error,
+)
 from mmdata.train.model import FusionModel
 from mmdata.train.objectives import Supervised, Truth, likely
 from mmdata.train.pairs import Contrastive
 from mmdata.train.plan import Head
 from mmdata.train.vae import Reconstruction
+
+EVERY = -1  # in the place of an input's: all of them together
 
 
 def evaluate(model: FusionModel, batches: Iterable[Batch], *, device: str = "cpu", world: World = ALONE) -> Metrics:
@@ -84,64 +98,61 @@ class ClassTally(Tally):
     """Of classes. The last row of the confusion matrix is: none that the model knows."""
 
     def __init__(self, head: Head, at: int, columns: slice) -> None:
-        self.head, self.at, self.columns, n_classes = head, at, columns, len(head.classes)
-        self.matrix = np.zeros((n_classes + 1, n_classes + 1), dtype=np.int64)
-        self.areas = Areas(1 if head.objective == "binary" else n_classes)
-        self.reliability, self.squared = Reliability(), 0.0
+        self.head, self.at, self.columns, self.n_classes = head, at, columns, len(head.classes)
+        self.width = 1 if head.objective == "binary" else self.n_classes
+        self.rates, self.squared = Rates(self.n_classes + 1), squared_error()
+        self.given, self.sure = Sampled(max(MOST_CELLS // self.width, 1)), Sampled(MOST_SURE)
 
     def add(self, output: Tensor, truth: Truth) -> None:
         """As `Tally`."""
         judged = truth[self.at] != UNLABELLED
-        true = truth[self.at][judged].numpy()
-        given = likely(self.head, output[judged, self.columns].double()).numpy()
-        best = given.argmax(axis=1)
-        self.matrix += confusion(true, best, n_classes=len(self.matrix))
-        hits = true[:, None] == np.arange(given.shape[1])
+        true = truth[self.at][judged]
+        given = likely(self.head, output[judged, self.columns].double())
+        confidence, best = given.max(dim=1)
+        hits = true[:, None] == torch.arange(self.n_classes)
         self.n += len(true)
+        self.n_unseen += int((true == self.n_classes).sum())
+        self.rates.add(best, true)
         if self.head.objective == "binary":
             given, hits = given[:, 1:], hits[:, 1:]
-            self.reliability.add(given[:, 0], hits[:, 0])
+            self.sure.add(given[:, 0], hits[:, 0])
         else:
-            self.reliability.add(given.max(axis=1), best == true)
-        self.squared += float(np.square(given - hits).sum())
-        self.areas.add(given, hits)
-
-    @property
-    def n_unseen(self) -> int:  # type: ignore[override]  # counted from the matrix
-        """As `Tally`."""
-        return int(self.matrix[-1].sum())
+            self.sure.add(confidence, best == true)
+        self.squared.update(given.flatten(), hits.double().flatten())
+        self.given.add(given, hits)
 
     def scores(self) -> dict[str, float]:
         """As `Tally`."""
-        scores = of_confusion(self.matrix) | {
-            "roc_auc": self.areas.roc(),
-            "pr_auc": self.areas.precision_recall(),
-            "ece": self.reliability.error(),
-            "brier": self.squared / max(self.n, 1),
+        roc, precision_recall = areas(*self.given.columns()) if self.n else (0.0, 0.0)
+        scores = self.rates.scores() | {
+            "roc_auc": roc,
+            "pr_auc": precision_recall,
+            "ece": calibration_error(*self.sure.columns()) if self.n else 0.0,
+            "brier": score_of(self.squared) * self.width,  # a sum over classes (Brier, 1950)
         }
         if self.head.objective == "binary":
-            one = named(self.head.classes, self.matrix)["per_class"][1]
+            one = self.rates.named(self.head.classes)["per_class"][1]
             scores |= {name: one[name] for name in ("precision", "recall", "f1")}
         return {self.head.scored(name): value for name, value in scores.items()}
 
     def details(self) -> dict[str, Any]:
         """As `Tally`."""
-        return {self.head.name: named(self.head.classes, self.matrix) | {"reliability": self.reliability.bins()}}
+        bins = reliability(*self.sure.columns()) if self.n else []
+        return {self.head.name: self.rates.named(self.head.classes) | {"reliability": bins}}
 
 
 class NumberTally(Tally):
-    """Of numbers, in their own units."""
+    """Of numbers. They are added as the model has them, standardised, and their errors told in their own units."""
 
     def __init__(self, head: Head, at: int, columns: slice) -> None:
-        self.head, self.at, self.columns, self.agreement = head, at, columns, Agreement()
+        self.head, self.at, self.columns, self.agreement = head, at, columns, Agreement(scale=head.scale)
 
     def add(self, output: Tensor, truth: Truth) -> None:
         """As `Tally`."""
         known = torch.isfinite(truth[self.at])
-        found = likely(self.head, output[known, self.columns].double())[:, 0]
-        true = truth[self.at][known].double() * self.head.scale + self.head.mean
+        found, true = output[known, self.columns][:, 0], truth[self.at][known]
         self.n += len(true)
-        self.agreement.add(found.numpy(), true.numpy())
+        self.agreement.add(found.double(), true.double())
 
     def scores(self) -> dict[str, float]:
         """As `Tally`."""
@@ -171,7 +182,8 @@ class FeatureTally(Tally):
     def __init__(self, objective: Reconstruction) -> None:
         self.objective = objective
         self.kl = 0.0
-        self.seen, self.filled = ({at: np.zeros(2) for at, _ in objective.items} for _ in range(2))  # sum, count
+        self.names = {at: item.name for at, item in objective.items}
+        self.seen, self.filled = ({at: squared_error() for at in (*self.names, EVERY)} for _ in range(2))
         self.values: Tensor | None = None
 
     def add(self, output: Tensor, truth: Truth) -> None:
@@ -181,17 +193,19 @@ class FeatureTally(Tally):
         self.n += int(known.sum())
         self.kl += float(self.objective.divergence(output)[known].sum())
         for at, rows, found, true in self._pieces(output, there):
-            self.seen[at] += (float((found[rows] - true[rows]).square().sum()), found[rows].numel())
+            for one in (at, EVERY):
+                self.seen[one].update(found[rows].flatten(), true[rows].flatten())
 
     def fills(self, parts: Sequence[Part]) -> Sequence[int]:
         """As `Tally`: each that is decoded, where there is another to tell it by."""
-        return list(self.seen) if len(parts) > 1 else ()
+        return list(self.names) if len(parts) > 1 else ()
 
     def add_filled(self, at: int, output: Tensor, there: Tensor) -> None:
         """As `Tally`."""
         for place, _, found, true in self._pieces(output, there[:, None].expand(-1, sum(self.objective.sizes))):
             if place == at:
-                self.filled[at] += (float((found[there] - true[there]).square().sum()), found[there].numel())
+                for one in (at, EVERY):
+                    self.filled[one].update(found[there].flatten(), true[there].flatten())
 
     def _pieces(self, output: Tensor, there: Tensor) -> Iterable[tuple[int, Tensor, Tensor, Tensor]]:
         sizes, start = self.objective.sizes, 0
@@ -203,14 +217,13 @@ class FeatureTally(Tally):
 
     def scores(self) -> dict[str, float]:
         """As `Tally`: means over all numbers of all inputs."""
-        (mse, n), (filled, m) = (sum(each.values(), np.zeros(2)) for each in (self.seen, self.filled))
-        return {"mse": mse / max(n, 1), "filled_mse": filled / max(m, 1), "kl": self.kl / max(self.n, 1)}
+        mse, filled = score_of(self.seen[EVERY]), score_of(self.filled[EVERY])
+        return {"mse": mse, "filled_mse": filled, "kl": self.kl / max(self.n, 1)}
 
     def details(self) -> dict[str, Any]:
         """As `Tally`: the same for each input."""
-        names = {at: item.name for at, item in self.objective.items}
         kinds = (("mse", self.seen), ("filled_mse", self.filled))
-        return {name: {names[at]: total / max(n, 1) for at, (total, n) in found.items()} for name, found in kinds}
+        return {kind: {name: score_of(found[at]) for at, name in self.names.items()} for kind, found in kinds}
 
 
 def _tallies(model: FusionModel) -> list[Tally]:

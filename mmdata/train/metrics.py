@@ -1,21 +1,33 @@
-"""How good a model is. Everything is plain counts and sums, so that batches add up in bounded memory.
+"""How good a model is. torchmetrics does the counting, batch by batch and in bounded memory.
 
-The same numbers as torchmetrics' and scikit-learn's, which the tests hold it to. Loading torchmetrics takes 2 s of
-processor time and whatever of transformers, librosa and onnxruntime is installed, for each training; its exact areas
-under curves keep every answer, and its counted ones have thresholds between which sure models do not differ.
+Some of its scores need all answers at once: of very many a random sample is kept for these (`Sampled`). Ranks have
+brought together what a model says before it is judged (`train.distributed`), so that each counts for itself.
+
+Loading torchmetrics takes 0.2 s of processor time, and 2 s where SciPy, transformers and librosa are installed, as it
+loads these: it is imported when a model is first judged.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
 
 N_BINS = 15  # of confidence (Guo et al., 2017)
-FURTHEST = 30.0  # log-odds beyond which answers count as equally sure
-MOST_CELLS = 1 << 22  # of all classes' histograms
+MOST_CELLS = 1 << 22  # probabilities that are kept for areas under curves
+MOST_SURE = 1 << 20  # answers that are kept for calibration
+MOST_RANKED = (1 << 16) - 1  # numbers that are kept for ranks: torchmetrics adds up equal ones' ranks in 32 bits
+OWN: dict[str, Any] = {"sync_on_compute": False}  # each rank has all answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,184 +57,225 @@ class Metrics:
         return {**counts, **self.scores}
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, *, n_classes: int) -> np.ndarray:
-    """Count pairs: int64 [true, predicted], each axis n_classes long.
-
-    Args:
-        truth: integers [sample] from 0 to n_classes - 1.
-        predicted: the same.
-        n_classes: how many there are.
-
-    Raises:
-        ValueError: a number is out of that range.
-
-    >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), n_classes=2).tolist()
-    [[1, 0], [1, 1]]
-    """
-    if len(truth) and (min(truth.min(), predicted.min()) < 0 or max(truth.max(), predicted.max()) >= n_classes):
-        raise ValueError(f"class numbers must be from 0 to {n_classes - 1}")
-    pairs = truth.astype(np.int64) * n_classes + predicted
-    return np.bincount(pairs, minlength=n_classes * n_classes).reshape(n_classes, n_classes)
-
-
-def of_confusion(matrix: np.ndarray) -> dict[str, float]:
-    """Accuracy, and F1, precision and recall of a confusion matrix [true, predicted].
+class Rates:
+    """Accuracy, and F1, precision and recall, of classes that are numbered.
 
     Macro scores are plain means over the classes that are true or predicted somewhere, as scikit-learn's with
     average="macro" and zero_division=0. Micro F1 is the accuracy, as each sample has one class and one answer.
-    """
-    one = of_classes(matrix)
-    seen = one["n"] + matrix.sum(axis=0) > 0
-    macro = {f"macro_{name}": float(one[name][seen].mean()) if seen.any() else 0.0 for name in _RATES}
-    accuracy = float(np.diag(matrix).sum() / max(matrix.sum(), 1))
-    return {"accuracy": accuracy, **macro, "micro_f1": accuracy}
-
-
-def of_classes(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """F1, precision, recall and number of each class of a confusion matrix: [class] each."""
-    hits, truths, guesses = np.diag(matrix).astype(float), matrix.sum(axis=1), matrix.sum(axis=0)
-    f1 = 2 * hits / np.maximum(truths + guesses, 1)
-    return {"f1": f1, "precision": hits / np.maximum(guesses, 1), "recall": hits / np.maximum(truths, 1), "n": truths}
-
-
-_RATES = ("f1", "precision", "recall")
-
-
-class Areas:
-    """Areas under curves of classes, each against the rest, from histograms of how sure the model was.
-
-    Answers are told apart by their log-odds, to 60 / `n_bins`: what falls into one bin counts as a tie.
 
     Args:
-        n_classes: how many there are.
+        n_classes: how many there are, two or more.
+
+    >>> rates = Rates(2)
+    >>> rates.add(torch.tensor([0, 1, 0]), torch.tensor([0, 1, 1]))
+    >>> rates.scores()["accuracy"], rates.matrix()
+    (0.6666666666666666, [[1, 0], [1, 1]])
     """
 
     def __init__(self, n_classes: int) -> None:
-        self.n_bins = int(np.clip(MOST_CELLS // max(n_classes, 1), 64, 4096))
-        self.cells = np.zeros((n_classes, 2, self.n_bins), np.int64)  # class, whether it was true, bin
+        from torchmetrics import MetricCollection, classification
 
-    def add(self, probabilities: np.ndarray, hits: np.ndarray) -> None:
-        """Take in float64 [sample, class], and which are true: bool, the same form."""
-        with np.errstate(divide="ignore"):
-            odds = np.log(probabilities) - np.log1p(-probabilities)
-        places = (np.clip(odds / (2 * FURTHEST) + 0.5, 0, 1) * (self.n_bins - 1)).astype(np.int64)
-        np.add.at(self.cells, (np.arange(len(self.cells)), hits.astype(np.int64), places), 1)
+        kinds = {
+            "f1": classification.MulticlassF1Score,
+            "precision": classification.MulticlassPrecision,
+            "recall": classification.MulticlassRecall,
+        }
+        settings: dict[str, Any] = {"num_classes": n_classes, **OWN}
+        self.counts = MetricCollection(
+            {
+                "accuracy": classification.MulticlassAccuracy(average="micro", **settings),
+                **{f"macro_{name}": kind(average="macro", **settings) for name, kind in kinds.items()},
+                "micro_f1": classification.MulticlassF1Score(average="micro", **settings),
+                **{name: kind(average="none", **settings) for name, kind in kinds.items()},
+                "confusion": classification.MulticlassConfusionMatrix(**settings),
+            }
+        ).set_dtype(torch.float64)  # in which counts are exact, and shares as numpy's
 
-    def roc(self) -> float:
-        """Area under the ROC curve: the mean over classes that some samples are of and some are not."""
-        return _mean(_roc(hits, misses) for misses, hits in self._curves())
+    def add(self, predicted: Tensor, true: Tensor) -> None:
+        """Take in int64 [sample], twice."""
+        if len(true):
+            self.counts.update(predicted, true)
 
-    def precision_recall(self) -> float:
-        """Average precision (without interpolation, as scikit-learn's): the mean over the same classes."""
-        return _mean(_average_precision(hits, misses) for misses, hits in self._curves())
+    def scores(self) -> dict[str, float]:
+        """Those of all classes together, by name."""
+        return {name: float(found) for name, found in self._found().items() if not found.ndim}
 
-    def _curves(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for misses, hits in self.cells[:, :, ::-1]:  # surest first
-            if misses.any() and hits.any():
-                yield misses, hits
+    def matrix(self) -> list[list[int]]:
+        """The confusion matrix: how often each, [true, predicted]."""
+        counted: list[list[int]] = self._found()["confusion"].long().tolist()
+        return counted
 
-
-def _roc(hits: np.ndarray, misses: np.ndarray) -> float:
-    above = np.cumsum(hits) - hits / 2  # a tie is half a success (Mann and Whitney, 1947)
-    return float((misses * above).sum() / (hits.sum() * misses.sum()))
-
-
-def _average_precision(hits: np.ndarray, misses: np.ndarray) -> float:
-    found, asked = np.cumsum(hits), np.cumsum(hits + misses)
-    return float((hits / hits.sum() * found / np.maximum(asked, 1)).sum())
-
-
-def _mean(values: Iterator[float]) -> float:
-    listed = list(values)
-    return sum(listed) / len(listed) if listed else 0.0
-
-
-class Reliability:
-    """Whether the model is as often right as it says: by bins of confidence (Guo et al., 2017)."""
-
-    def __init__(self) -> None:
-        self.n, self.confidence, self.hits = np.zeros((3, N_BINS))
-
-    def add(self, confidence: np.ndarray, hit: np.ndarray) -> None:
-        """Take in probabilities, float64 [sample], and whether what they were given for was true: bool [sample]."""
-        places = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
-        for total, weights in ((self.n, None), (self.confidence, confidence), (self.hits, hit)):
-            total += np.bincount(places, weights=weights, minlength=N_BINS)
-
-    def error(self) -> float:
-        """The expected calibration error: the mean distance of confidence and share of hits, over samples."""
-        return float(np.abs(self.confidence - self.hits).sum() / max(self.n.sum(), 1))
-
-    def bins(self) -> list[dict[str, float]]:
-        """Of each bin that is not empty: from, to, samples, mean confidence, share of hits."""
-        rows = zip(np.arange(N_BINS) / N_BINS, self.n, self.confidence, self.hits, strict=True)
-        return [
-            {"from": low, "to": low + 1 / N_BINS, "n": n, "confidence": sure / n, "hits": hits / n}
-            for low, n, sure, hits in rows
-            if n
+    def named(self, classes: Sequence[str]) -> dict[str, Any]:
+        """The confusion matrix with its names, and the rates of each class; the last is for what is none of them."""
+        found, matrix = self._found(), self.matrix()
+        known = [*classes, None] if len(matrix) > len(classes) and any(matrix[-1]) else list(classes)
+        rates = {name: found[name].tolist() for name in ("f1", "precision", "recall")}
+        per_class = [
+            {"class": name, **{rate: values[at] for rate, values in rates.items()}, "n": sum(matrix[at])}
+            for at, name in enumerate(known)
         ]
+        return {
+            "classes": known,
+            "confusion": [row[: len(known)] for row in matrix[: len(known)]],
+            "per_class": per_class,
+        }
+
+    def _found(self) -> dict[str, Tensor]:
+        with _quietly():
+            found: dict[str, Tensor] = self.counts.compute()
+        return found
+
+
+class Sampled:
+    """Rows, in bounded memory: all of up to `most`; of more a random half, of still more a quarter, and so on.
+
+    Each row is as likely to be kept as any other, in whatever order a store has them; each rank keeps the same.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.n, self.share = most, 0, 1.0
+        self.kept: list[tuple[Tensor, ...]] = []
+        self.chance = torch.Generator().manual_seed(0)
+
+    def add(self, *columns: Tensor) -> None:
+        """Take in [sample, ...] of each column."""
+        self._keep(columns, self.share)
+        while self.n > self.most:
+            whole, self.kept, self.n, self.share = self.columns(), [], 0, self.share / 2
+            self._keep(whole, 0.5)
+
+    def columns(self) -> tuple[Tensor, ...]:
+        """What is kept of each column; there are none before the first `add`."""
+        return tuple(torch.cat(pieces) for pieces in zip(*self.kept, strict=True))
+
+    def _keep(self, columns: tuple[Tensor, ...], share: float) -> None:
+        if share < 1:
+            chosen = torch.rand(len(columns[0]), generator=self.chance) < share
+            columns = tuple(column[chosen] for column in columns)
+        self.kept.append(columns)
+        self.n += len(columns[0])
+
+
+def areas(probabilities: Tensor, hits: Tensor) -> tuple[float, float]:
+    """Areas under the ROC curve, and under that of precision and recall (the average precision, not interpolated).
+
+    Each class stands against the rest. Both are means over the classes that some samples are of and some are not.
+
+    Args:
+        probabilities: float64 [sample, class]; float32 would make sure answers equal.
+        hits: which are true: bool, the same form.
+    """
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+    counts = hits.sum(dim=0)
+    mixed = (counts > 0) & (counts < len(hits))
+    pairs = list(zip(probabilities.T[mixed].contiguous(), hits.T[mixed].long(), strict=True))
+    roc = [float(binary_auroc(*pair, validate_args=False)) for pair in pairs]
+    precision_recall = [float(binary_average_precision(*pair, validate_args=False)) for pair in pairs]
+    return sum(roc) / max(len(roc), 1), sum(precision_recall) / max(len(roc), 1)
+
+
+def calibration_error(confidence: Tensor, hit: Tensor) -> float:
+    """The mean distance of confidence and share of hits, by bins of confidence, over samples (Guo et al., 2017).
+
+    Args:
+        confidence: probabilities, float64 [sample].
+        hit: whether what they were given for was true: bool [sample].
+    """
+    from torchmetrics.functional.classification import binary_calibration_error
+
+    inside = confidence.clamp(max=math.nextafter(1, 0))  # torchmetrics has a bin for 1 alone, past the last
+    return defined(binary_calibration_error(inside, hit.long(), n_bins=N_BINS, validate_args=False))
+
+
+def reliability(confidence: Tensor, hit: Tensor) -> list[dict[str, float]]:
+    """Of each bin of `calibration_error` that is not empty: from, to, samples, mean confidence, share of hits."""
+    edges = torch.linspace(0, 1, N_BINS + 1, dtype=confidence.dtype)
+    places = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=N_BINS - 1)
+    return [
+        {
+            "from": float(edges[at]),
+            "to": float(edges[at + 1]),
+            "n": int((places == at).sum()),
+            "confidence": float(confidence[places == at].mean()),
+            "hits": float(hit[places == at].double().mean()),
+        }
+        for at in np.unique(places.numpy()).tolist()
+    ]
+
+
+def squared_error() -> Metric:
+    """A counter of mean squared errors."""
+    from torchmetrics import MeanSquaredError
+
+    return MeanSquaredError(**OWN).set_dtype(torch.float64)
+
+
+def score_of(metric: Metric) -> float:
+    """What a counter comes to; 0 where that has no meaning, as of no samples."""
+    with _quietly():
+        return defined(metric.compute())
+
+
+def defined(value: Tensor) -> float:
+    """A score as a number: 0 where it has no meaning."""
+    number = float(value)
+    return 0.0 if math.isnan(number) else number
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without torchmetrics' warnings of scores that have no meaning: they are 0, as `Metrics` says."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 class Agreement:
-    """How numbers that were found go with those that are true: errors and correlations in one pass.
+    """How numbers that were found go with those that are true: errors and correlations.
 
-    Sums of squares by Chan, Golub and LeVeque (1979). Ranks need all numbers at once: every one of up to `most` is
-    kept, every second of up to twice as many, and so on.
+    Args:
+        scale: of one unit of what is added, in the scores' own. What is added is to be near 1, as standardised numbers
+            are: torchmetrics' R2 takes a sum of squares below 1e-4 for 0.
     """
 
-    def __init__(self, *, most: int = 1 << 20) -> None:
-        self.n, self.absolute, self.squared, self.most, self.every = 0, 0.0, 0.0, most, 1
-        self.mean, self.squares = np.zeros(2), np.zeros((2, 2))
-        self.kept: list[np.ndarray] = []
+    def __init__(self, *, scale: float = 1.0) -> None:
+        from torchmetrics import MetricCollection, regression
 
-    def add(self, found: np.ndarray, true: np.ndarray) -> None:
+        self.scale, self.ranked = scale, Sampled(MOST_RANKED)
+        self.sums = MetricCollection(
+            {
+                "rmse": regression.MeanSquaredError(squared=False, **OWN),
+                "mae": regression.MeanAbsoluteError(**OWN),
+                "r2": regression.R2Score(**OWN),
+                "pearson": regression.PearsonCorrCoef(**OWN),
+            }
+        ).set_dtype(torch.float64)
+
+    def add(self, found: Tensor, true: Tensor) -> None:
         """Take in float64 [sample], twice."""
-        pairs = np.stack([found, true], axis=1)
-        if not len(pairs):
-            return
-        self.kept.append(pairs[-self.n % self.every :: self.every])
-        mean, total = pairs.mean(axis=0), self.n + len(pairs)
-        off, step = pairs - mean, mean - self.mean
-        self.squares += off.T @ off + np.outer(step, step) * (self.n * len(pairs) / total)
-        self.mean += step * (len(pairs) / total)
-        self.absolute += float(np.abs(found - true).sum())
-        self.squared += float(np.square(found - true).sum())
-        self.n = total
-        while sum(map(len, self.kept)) > self.most:
-            self.kept, self.every = [np.concatenate(self.kept)[::2]], 2 * self.every
+        if len(found):
+            self.sums.update(found, true)
+            self.ranked.add(found, true)
 
     def scores(self) -> dict[str, float]:
-        """Of all that was added. A correlation is 0 where one side never changes."""
-        n, spread = max(self.n, 1), float(self.squares[1, 1])
-        pairs = np.concatenate(self.kept) if self.kept else np.zeros((0, 2))
-        found, true = (ranks(pairs[:, side]) for side in (0, 1))
-        return {
-            "rmse": (self.squared / n) ** 0.5,
-            "mae": self.absolute / n,
-            "r2": 1 - self.squared / spread if spread > 0 else 0.0,
-            "pearson": _correlation(self.squares),
-            "spearman": _correlation(np.cov(found, true)) if len(pairs) > 1 else 0.0,
-        }
+        """Of all that was added. R2 is 0 where the truth never changes, a correlation where one side does not."""
+        from torchmetrics.functional.regression import spearman_corrcoef
 
-
-def _correlation(squares: np.ndarray) -> float:
-    scale = float(np.sqrt(squares[0, 0]) * np.sqrt(squares[1, 1]))
-    return float(np.clip(squares[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Places of numbers in their order, from 0; equal ones share the mean of theirs: float64 [number].
-
-    >>> ranks(np.array([3.0, 1.0, 3.0])).tolist()
-    [1.5, 0.0, 1.5]
-    """
-    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[where]
+        scores = {name: score_of(self.sums[name]) * self.scale for name in ("rmse", "mae")}
+        scores |= dict.fromkeys(("r2", "pearson", "spearman"), 0.0)
+        if self.ranked.n > 1:
+            found, true = self.ranked.columns()
+            scores["pearson"] = score_of(self.sums["pearson"])
+            scores["spearman"] = defined(spearman_corrcoef(found, true))
+            scores["r2"] = score_of(self.sums["r2"]) if bool((true != true[0]).any()) else 0.0
+        return scores
 
 
 class Retrieval:
     """How high its own partner ranks for each sample, among those of up to `pool` samples that come one after another.
 
+    torchmetrics takes one sample's candidates at a time, leaves out those of likeness 0 and below, and has no ranks.
     A partner that is no better than others ranks last among them, so that vectors that are all alike find nothing. A
     last pool that is not full is left out where there was a full one, as finding is easier in it.
     """
@@ -280,13 +333,3 @@ def partner_ranks(asking: np.ndarray, asked: np.ndarray, *, block: int = 512) ->
         own = likeness[np.arange(len(likeness)), start + np.arange(len(likeness))]
         found.append((likeness >= own[:, None]).sum(axis=1))
     return np.concatenate(found) if found else np.zeros(0, np.int64)
-
-
-def named(classes: Sequence[str], matrix: np.ndarray) -> dict[str, Any]:
-    """A confusion matrix with its names, and the rates of each class; the last is for classes that are not known."""
-    known = [*classes, None] if len(matrix) > len(classes) and matrix[-1].any() else list(classes)
-    rates = of_classes(matrix)
-    per_class = [
-        {"class": name, **{rate: values[at].item() for rate, values in rates.items()}} for at, name in enumerate(known)
-    ]
-    return {"classes": known, "confusion": matrix[: len(known), : len(known)].tolist(), "per_class": per_class}

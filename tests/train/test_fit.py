@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
-from mmdata.errors import ConfigError, Incomplete, SchemaMismatch, StoreError
+from mmdata.errors import ConfigError, Incomplete, MissingExtra, SchemaMismatch, StoreError
 from mmdata.select.selection import select
 from mmdata.store import Store, selections
 from mmdata.store.files import Files
@@ -245,6 +245,15 @@ def test_an_unknown_selection_is_refused(store: Store, config: TrainConfig) -> N
 def test_an_input_that_nobody_has_is_refused(build_store: Build, config: TrainConfig) -> None:
     with pytest.raises(ConfigError, match=r"inputs.image: no sample of split 'train' .* has 'image.embedding'"):
         train(build_store(n=30, missing=1.0), config, out=None)
+
+
+def test_without_what_counts_the_scores_nothing_is_begun(
+    store: Store, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    with pytest.raises(MissingExtra, match=r"mmdata\[train\]"):
+        train(store, config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_device_is_refused(store: Store, config: TrainConfig) -> None:
