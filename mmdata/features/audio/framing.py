@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -19,6 +20,7 @@ from mmdata.kernels.audio import mono, power_of, power_spectra, resample, spectr
 KEPT_BYTES = 256_000_000  # of waves and spectra that wait for another feature of the same sound
 GROUP_BYTES = 16_000_000  # of spectra of sounds that go through one FFT side by side
 WHOLE_BYTES = 128_000_000  # a longer sound's spectrum is never held whole
+N_TRIED = 128  # so many sounds' arrays are kept before it shows that none is asked for twice
 
 
 class Shared:
@@ -26,12 +28,15 @@ class Shared:
 
     Sounds are immutable, so what is kept is what would be computed. Once `limit_bytes` are held, nothing more is
     taken in: features are computed step by step over a chunk of samples, and casting out what came first would lose
-    all of it.
+    all of it. What is kept without being asked for again, as there is no second feature with the same frames, would
+    cost new memory for each sound: after `n_tried` sounds it no longer is, until a key is asked for twice of one.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._held: WeakKeyDictionary[Audio, dict[Hashable, np.ndarray]] = WeakKeyDictionary()
+    def __init__(self, limit_bytes: int, n_tried: int = N_TRIED) -> None:
+        self._limit_bytes, self._n_tried = limit_bytes, n_tried
+        self._held: WeakKeyDictionary[Audio, dict[Hashable, np.ndarray | None]] = WeakKeyDictionary()  # None: let go
+        self._n_once: Counter[Hashable] = Counter()  # by key, of how many sounds it was asked for
+        self._several: set[Hashable] = set()  # keys that were asked for twice of one sound
         self._n_bytes = 0
         self._lock = threading.RLock()  # a sound may be let go of while this very thread holds it
 
@@ -45,32 +50,38 @@ class Shared:
         """The array of each of several sounds; those that are not held are made together. Don't write to them."""
         found, lacking = {}, {}
         for audio in audios:
-            held = self._held.get(audio)
-            if held is not None and key in held:
-                found[id(audio)] = held[key]
-            else:
+            held = self._held.get(audio, {})
+            if key in held:
+                self._several.add(key)
+            array = held.get(key)
+            if array is None:
                 lacking[id(audio)] = audio
+            else:
+                found[id(audio)] = array
         if lacking:
             made = make(list(lacking.values()))
             for audio, array in zip(lacking.values(), made, strict=True):
                 found[id(audio)] = array
                 with self._lock:
-                    if self._n_bytes + array.nbytes <= self._limit_bytes:
-                        self._keep(audio, key, array)
+                    self._keep(audio, key, array)
         return [found[id(audio)] for audio in audios]
 
     def _keep(self, audio: Audio, key: Hashable, array: np.ndarray) -> None:
         if audio not in self._held:
-            arrays: dict[Hashable, np.ndarray] = {}
+            arrays: dict[Hashable, np.ndarray | None] = {}
             self._held[audio] = arrays
             finalize(audio, self._let_go, arrays).atexit = False
-        if key not in self._held[audio]:  # another thread may have been first
-            self._held[audio][key] = array
-            self._n_bytes += array.nbytes
+        if self._held[audio].get(key) is not None:
+            return  # another thread was first
+        self._n_once[key] += 1
+        is_worth_it = key in self._several or self._n_once[key] <= self._n_tried
+        is_kept = is_worth_it and self._n_bytes + array.nbytes <= self._limit_bytes
+        self._held[audio][key] = array if is_kept else None
+        self._n_bytes += array.nbytes if is_kept else 0
 
-    def _let_go(self, arrays: dict[Hashable, np.ndarray]) -> None:
+    def _let_go(self, arrays: dict[Hashable, np.ndarray | None]) -> None:
         with self._lock:
-            self._n_bytes -= sum(array.nbytes for array in arrays.values())
+            self._n_bytes -= sum(array.nbytes for array in arrays.values() if array is not None)
 
     @property
     def n_bytes(self) -> int:

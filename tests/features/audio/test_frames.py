@@ -185,6 +185,25 @@ def test_what_is_shared_goes_with_its_sound_and_never_passes_the_limit() -> None
     assert shared.n_bytes == 400
 
 
+def test_what_nobody_asks_for_twice_is_no_longer_kept_until_somebody_does() -> None:
+    shared, sounds = Shared(1000, n_tried=3), [silence(0.01) for _ in range(5)]
+    for sound in sounds:
+        shared.get(sound, "a", lambda: np.zeros(10, np.float32))
+    assert shared.n_bytes == 3 * 40
+    assert shared.get(sounds[0], "b", lambda: np.zeros(10, np.float32)).size == 10  # each key by itself
+    assert shared.n_bytes == 4 * 40
+    again = shared.get(sounds[4], "a", lambda: np.ones(10, np.float32))  # was not kept, so is made again
+    assert again.all()
+    assert shared.get(sounds[4], "a", lambda: np.zeros(10, np.float32)) is again
+    late = [silence(0.01) for _ in range(4)]
+    for sound in late:
+        shared.get(sound, "a", lambda: np.zeros(10, np.float32))
+    assert shared.n_bytes == 4 * 40 + 40 + 4 * 40
+    del sounds, late, sound
+    gc.collect()
+    assert shared.n_bytes == 0
+
+
 @pytest.mark.parametrize(
     ("step", "given_settings", "fault"),
     [
