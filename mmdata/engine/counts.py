@@ -80,7 +80,8 @@ class Counts:
         read: entries of the source. made: children minus the parents that were split. stored: rows.
         dropped: by STEP:reason. rejected: by kind. missing: feature rows that are null because the feature failed,
             by family. computed, gathered: feature rows computed, and taken over from an older file, by family.
-        decoded: of films: different "streams", "passes" over them, and "frames" that the decoder gave out.
+        decoded: of films: different "streams" of pictures, "passes" over them, and "frames" that the decoder gave out;
+            different "sounds", and "sound_passes" over them.
     """
 
     read: int = 0

@@ -19,7 +19,7 @@ import pytest
 
 from mmdata.align.sync import SoundOffset
 from mmdata.clean.audio import KeepDuration
-from mmdata.clean.video import KeepEventful, KeepResolution
+from mmdata.clean.video import CutPassages, KeepEventful, KeepResolution
 from mmdata.codec.video import DecodeSound, OpenVideo, tally
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Family, Pipeline, Placed, RunSettings
@@ -223,6 +223,12 @@ def test_a_film_that_is_dropped_for_its_sound_is_never_shown(tmp_path: Path) -> 
     report, _ = ran(tmp_path, steps, (VideoDifference(), SoundOffset()))
     assert report.counts.dropped == {f"{steps[1].name}:too_short": 1}
     assert report.counts.to_json()["decoded"] == {"sound_passes": 1, "sounds": 1}
+
+
+def test_what_is_heard_to_encode_clips_is_counted_too(tmp_path: Path) -> None:
+    report, _ = ran(tmp_path, [CutPassages(kinds=("silent",), min_s=0.5, cut="encode")])
+    assert report.counts.stored == 2
+    assert sounds(report) == (1, 1 + 2)
 
 
 def test_samples_that_share_a_film_share_its_sound(tmp_path: Path) -> None:

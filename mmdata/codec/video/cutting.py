@@ -217,6 +217,7 @@ def _encoded(video: Video, span: Span, crf: int) -> bytes:
             if heard is not None and sound is not None:
                 for heard_frame in _heard(sounds, heard, span, start, sound):
                     made.mux(sound.encode(heard_frame))
+                tally.count_sound(video.blob, sounds.streams.audio.index(heard))
                 made.mux(sound.encode(None))
     return file.getvalue()
 
