@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, cast
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from mmdata.codec.limits import within
 from mmdata.codec.video import seen
 from mmdata.codec.video.hearing import Gapless
 from mmdata.core.arrays import ArraySpec
@@ -23,6 +24,7 @@ from mmdata.kernels.audio import Resampler, mono
 from mmdata.kernels.video.flow import Flow, flow_method
 
 HEARD_HZ, BLOCK_SAMPLES = 16_000, 1 << 20
+MOST_S = 12 * 3600  # of a film's sound: 690 MB of mels; only a damaged clock leads further
 SEEN = View(size_px=160, grey=True)
 
 
@@ -62,6 +64,7 @@ class SoundOffset(Watch):
         motion, sound, gapless = Motion(), Onsets(), Gapless()
         while (sent := (yield)) is not None:
             if isinstance(sent, Heard):
+                within("seconds of sound", float(sent.time_s), "the most that is compared", MOST_S)
                 for samples in gapless.of(sent):
                     sound.hear(samples, sent.rate_hz)
             else:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-MOST_SAMPLES = 1 << 29  # of all channels together: two gigabytes
 _LENIENCY_S = Fraction(1, 4)  # a codec's padding at both ends, and a container's rounding of its length
 _JITTER_S = 0.03  # clocks of containers tick in milliseconds, and encoders pad by a block
 _Timed = tuple[Fraction | None, np.ndarray]
@@ -74,10 +73,10 @@ class Gapless:
     """A track's samples without a break, silence where it has gaps.
 
     Args:
-        max_samples: refuse more of all channels together. n_samples: of a channel, so far.
+        max_samples: refuse more of all channels together; None is no bound. n_samples: of a channel, so far.
     """
 
-    max_samples: int = MOST_SAMPLES
+    max_samples: int | None = None
     n_samples: int = 0
 
     def of(self, heard: Heard) -> Iterator[np.ndarray]:
@@ -88,7 +87,8 @@ class Gapless:
         """
         n_channels = len(heard.samples)
         if heard.samples.shape[1]:
-            within("samples", heard.end * n_channels, "max_samples", self.max_samples)
+            if self.max_samples is not None:
+                within("samples", heard.end * n_channels, "max_samples", self.max_samples)
             while (gap := heard.first - self.n_samples) > 0:
                 self.n_samples += min(gap, heard.rate_hz)
                 yield np.zeros((n_channels, min(gap, heard.rate_hz)), np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from mmdata.codec.limits import within
-from mmdata.codec.video.hearing import MOST_SAMPLES, Gapless
+from mmdata.codec.video.hearing import Gapless
 from mmdata.codec.video.passing import seen
 from mmdata.core.sample import Audio, Video
 from mmdata.core.step import Drop, Map
@@ -54,7 +54,7 @@ class DecodeSound(WatchFirst[Track | None], Map[Video, Audio]):
     into: str | None = "audio"
     track: Annotated[int, Ge(0)] = 0
     silent: bool = False
-    max_samples: Annotated[int, Gt(0)] = MOST_SAMPLES
+    max_samples: Annotated[int, Gt(0)] = 1 << 29
     strict: bool = True
 
     def map(self, video: Video) -> Audio | Drop:
