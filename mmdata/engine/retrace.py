@@ -46,6 +46,11 @@ def retrace(store: Store, key: str, pipeline: Pipeline) -> Iterator[Tried]:
         As `source_sample`. ConfigError: the pipeline is wrong.
     """
     entry, sample = source_sample(store, key, pipeline)
+    yield from retraced(key, entry, sample, pipeline)
+
+
+def retraced(key: str, entry: Entry, sample: Sample, pipeline: Pipeline) -> Iterator[Tried]:
+    """The same of what `source_sample` gave, whose bytes are read once."""
     compiled = compile_pipeline(pipeline, CODECS, where="the recorded pipeline")
     for tried in carried(replace(compiled, families=()), entry, sample):
         if tried.key == key or key.startswith(f"{tried.key}@"):

@@ -12,12 +12,14 @@ from mmdata.codec.decoders import decode
 from mmdata.codec.image import DecodeImage
 from mmdata.codec.image.encode import webp_bytes
 from mmdata.codec.mp3 import RATES_HZ, mp3_bytes
+from mmdata.codec.sniff import extension
 from mmdata.codec.video.passing import decoded
 from mmdata.core.sample import Audio, Blob, Captions, Frames, Image, Text, Video
 from mmdata.core.watch import View
 from mmdata.errors import ConfigError, DataError
 from mmdata.kernels.audio import mono, resample
 from mmdata.kernels.image import shrink
+from mmdata.report.facts.parts import kind_shown
 from mmdata.store.read import StoredBlob
 
 SHORT_FILM_S = 30.0  # all of such a film's time is looked at; of a longer one only what the codec stored whole
@@ -54,7 +56,7 @@ class Preview:
     """What is shown of a part.
 
     Args:
-        name, kind: the part's, as the store has them. about: its extent, in a few words.
+        name, kind: the part's; the kind also where no step looked into its bytes. about: its extent, in a few words.
         stills: of a picture one, of a film several. sound: MP3. sound_s: its length, that of the whole is in `about`.
         envelope: float32 [bin, 2], least and greatest level of the whole sound. duration_s: of sound and film.
         text: the beginning of a text; `cut` when there is more. cues: captions as start, end (seconds) and text.
@@ -112,7 +114,7 @@ def previews(blobs: Mapping[str, StoredBlob], size: Size, films: Films | None = 
 
 def preview(name: str, blob: StoredBlob, size: Size, films: Films | None = None) -> Preview:
     """A part in small; arguments as of `previews`."""
-    shown = Preview(name, blob.kind, f"{blob.size:,} bytes")
+    shown = Preview(name, kind_shown(blob.kind, extension(blob.name)), f"{blob.size:,} bytes")
     if blob.size > size.max_bytes:
         return replace(shown, fault=f"not shown, as it has more than {size.max_bytes // MIB} MiB")
     try:
@@ -124,12 +126,12 @@ def preview(name: str, blob: StoredBlob, size: Size, films: Films | None = None)
 
 
 def _shown(shown: Preview, blob: StoredBlob, size: Size, films: Films) -> Preview:
-    if blob.kind == "image":
+    if shown.kind == "image":
         return _picture(shown, blob, size)
     kinds: Mapping[str, type] = {"audio": Audio, "video": Video, "captions": Captions, "frames": Frames, "text": Text}
-    if blob.kind not in kinds:
+    if shown.kind not in kinds:
         return shown
-    part = decode(blob, kinds[blob.kind])
+    part = decode(blob, kinds[shown.kind])
     if isinstance(part, Audio):
         return _sound(shown, part, size)
     if isinstance(part, Video):

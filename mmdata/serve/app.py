@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from threading import Thread
 
 import uvicorn
@@ -23,8 +24,9 @@ from mmdata.codec.captions import vtt_bytes
 from mmdata.codec.sniff import extension
 from mmdata.core.sample import Captions, Pointer
 from mmdata.errors import ConfigError, DataError, Incomplete, MMDataError
+from mmdata.report.facts.parts import kind_shown
 from mmdata.serve.captions import cues
-from mmdata.serve.catalog import Catalog, Shelf, kind_shown
+from mmdata.serve.catalog import Catalog, Shelf
 from mmdata.serve.doors import Doors, is_loopback
 from mmdata.serve.media import MEDIA_POLICY, Held, Read, answer
 from mmdata.serve.pages import HERE, Pages
@@ -115,8 +117,8 @@ class Bytes:
 
     def shown(self, request: Request) -> Response:
         """The picture or sound before or after a step that was done again."""
-        key, at, side = (request.query_params.get(name, "") for name in ("key", "at", "side"))
-        steps = self._replay.steps(key)
+        key, at, side, told = (request.query_params.get(name, "") for name in ("key", "at", "side", "told"))
+        steps = self._replay.as_told(key, told).steps
         step = dict(enumerate(steps)).get(int(at) if at.isascii() and at.isdigit() and len(at) < 9 else -1)
         found = None if step is None else step.before if side == "before" else step.after
         data = b"" if found is None else found.picture or found.sound
@@ -169,7 +171,10 @@ def application(store: Store, *, recorded: Recorded | None = None, token: str | 
     def explained(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
             title = "Not found" if error.status_code == 404 else "Not possible"
-            return pages.error(error.status_code, title, error.detail)
+            is_told = error.detail != HTTPStatus.NOT_FOUND.phrase
+            return pages.error(
+                error.status_code, title, error.detail if is_told else f"there is no page {request.url.path!r}"
+            )
         if isinstance(error, MMDataError | OSError):
             return pages.error(502 if isinstance(error, OSError) else 400, "Not possible", str(error))
         log.error("path=%s", request.url.path, exc_info=error)

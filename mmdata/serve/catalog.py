@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmdata.codec.sniff import modality_of_name
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import MMDataError
 from mmdata.report.facts import rows as facts
-from mmdata.report.facts.parts import PartFacts, parts
+from mmdata.report.facts.parts import PartFacts, kind_shown, parts
 from mmdata.report.facts.rows import StoreRows
 from mmdata.report.facts.runs import RunFacts, runs
 from mmdata.report.facts.scalars import Distribution, distributions
@@ -84,11 +83,6 @@ class Part:
             row["map"],
         )
         return cls(row["name"], *about)
-
-
-def kind_shown(kind: str, extension: str) -> str:
-    """What a part is shown as: bytes that no step looked into by what they are stored under, which was told by them."""
-    return (modality_of_name(f"part.{extension}") or kind) if kind == "blob" else kind
 
 
 @dataclass(frozen=True)

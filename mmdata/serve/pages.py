@@ -14,7 +14,9 @@ from starlette.responses import HTMLResponse, Response
 
 from mmdata import __version__
 from mmdata.errors import Incomplete, MMDataError, StoreError
+from mmdata.report.draw.wording import number
 from mmdata.report.facts.funnel import Funnel, funnel
+from mmdata.report.facts.parts import PartFacts, kind_shown
 from mmdata.report.facts.runs import newest_pipeline
 from mmdata.report.words import form, n_bytes
 from mmdata.serve.about import about
@@ -33,9 +35,15 @@ def environment() -> Environment:
     """Templates that escape whatever is put into them."""
     made = Environment(autoescape=True, undefined=StrictUndefined, loader=FileSystemLoader(HERE / "templates"),
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    made.filters |= {"n_bytes": n_bytes, "form": form, "query": urlencode, "short": _short}
+    made.filters |= {"n_bytes": n_bytes, "form": form, "query": urlencode, "short": _short, "number": number}
+    made.filters |= {"kinds": _kinds}
     made.globals["version"] = __version__
     return made
+
+
+def _kinds(part: PartFacts) -> str:
+    """What a part is shown as."""
+    return ", ".join(dict.fromkeys(kind_shown(part.kind, extension) for extension in part.extensions)) or part.kind
 
 
 def _short(text: str, most: int = SNIPPET) -> str:
@@ -130,10 +138,10 @@ class Pages:
         """One sample's steps, done again."""
         key = request.query_params.get("key", "")
         try:
-            told, error = self._replay.steps(key), ""
+            told = self._replay.steps(key)
         except (MMDataError, OSError) as problem:
-            told, error = [], str(problem)
-        return self._page("steps.html", key=key, steps=list(enumerate(told)), error=error)
+            return self._page("steps.html", key=key, steps=[], told="", error=str(problem))
+        return self._page("steps.html", key=key, steps=list(enumerate(told.steps)), told=told.version, error="")
 
     def lost(self, request: Request) -> Response:
         """What is not stored, and why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from mmdata.codec.image.encode import jpeg_bytes
 from mmdata.core.pipeline import Pipeline
+from mmdata.core.ports import Entry
 from mmdata.core.sample import Audio, Blob, Captions, Part, Text
-from mmdata.engine.retrace import retrace, source_sample
+from mmdata.engine.retrace import retraced, source_sample
+from mmdata.engine.trace import planned
 from mmdata.errors import DataError, StoreError
 from mmdata.report.words import described
 from mmdata.serve.media import Held
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from mmdata.engine.trial import Tried
 
 KEPT = 4  # samples
-Stamp = tuple[str, ...]  # equal for as long as the same files go through the same steps
 MOST_SOURCE_BYTES = 128 << 20
 MOST_CHARACTERS = 2_000
 Recorded = Callable[[], Pipeline]  # the pipeline of the store's last run, with its source
@@ -58,6 +59,20 @@ class StepShown:
     after: Side | None
 
 
+@dataclass(frozen=True)
+class Told:
+    """What steps did to a sample.
+
+    Args:
+        record: the run and the entry of the plan. version: equal for as long as the same bytes go through the same
+            steps. steps: of ingest, in order.
+    """
+
+    record: tuple[str, str]
+    version: str
+    steps: Sequence[StepShown]
+
+
 class Replay:
     """Does the steps of samples again, one sample at a time, and remembers the last few.
 
@@ -69,7 +84,7 @@ class Replay:
     def __init__(self, store: Store, recorded: Recorded | None) -> None:
         self._store, self._recorded = store, recorded
         self._lock = Lock()
-        self._told: OrderedDict[str, tuple[Stamp, list[StepShown]]] = OrderedDict()
+        self._told: OrderedDict[str, Told] = OrderedDict()
         self._pipeline: Pipeline | None = None
         self._run = ""
 
@@ -78,8 +93,8 @@ class Replay:
         """Whether the source may be read at all."""
         return self._recorded is not None
 
-    def steps(self, key: str) -> list[StepShown]:
-        """What each step of ingest does to a key's sample.
+    def steps(self, key: str) -> Told:
+        """What each step of ingest does to a key's sample. Its source is read, once.
 
         Raises:
             StoreError: the source may not be read, or nothing is recorded of how the store was made.
@@ -89,13 +104,29 @@ class Replay:
             known = self._told.pop(key, None)  # what was forgotten since is not kept either
             pipeline = self._of_record()
             entry, sample = source_sample(self._store, key, pipeline)
-            stamp = (self._run, json.dumps(entry.to_json(), sort_keys=True), *map(_content, sample.parts.values()))
-            if known is None or known[0] != stamp:
-                known = stamp, [_shown(tried) for tried in retrace(self._store, key, pipeline)]
+            record = self._run, _as_text(entry)
+            version = _digest([*record, *map(_content, sample.parts.values())])
+            if known is None or known.version != version:
+                known = Told(record, version, [_shown(tried) for tried in retraced(key, entry, sample, pipeline)])
             self._told[key] = known
             while len(self._told) > KEPT:
                 self._told.popitem(last=False)
-            return known[1]
+            return known
+
+    def as_told(self, key: str, version: str) -> Told:
+        """The same as it was told before, which takes no reading of the source; anew where that is another by now.
+
+        Raises:
+            As `steps`.
+        """
+        with self._lock:
+            known = self._told.get(key)
+            if known is not None and known.version == version:
+                self._of_record()
+                entry, _ = planned(self._store, key)
+                if entry is not None and known.record == (self._run, _as_text(entry)):
+                    return known
+        return self.steps(key)
 
     def member(self, key: str, part: str) -> Held:
         """A file of a key's, as the source has it now.
@@ -123,6 +154,14 @@ class Replay:
             self._pipeline, self._run = None, run
             self._pipeline = self._recorded()
         return self._pipeline
+
+
+def _as_text(entry: Entry) -> str:
+    return json.dumps(entry.to_json(), sort_keys=True)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return blake2b(json.dumps(texts).encode(), digest_size=12).hexdigest()
 
 
 def _content(part: Part) -> str:

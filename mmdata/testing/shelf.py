@@ -140,7 +140,7 @@ def _units(film: bytes) -> list[int]:
     """The types of the NAL units of the first packet of H.264 in MP4."""
     import av
 
-    with av.open(io.BytesIO(film)) as container:
+    with av.open(io.BytesIO(film), "r") as container:
         packet = bytes(next(packet for packet in container.demux(container.streams.video[0]) if packet.size))
     found, at = [], 0
     while at + 4 < len(packet):

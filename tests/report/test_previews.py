@@ -114,3 +114,13 @@ def test_what_is_far_too_large_or_elsewhere_is_not_read() -> None:
     found = preview("film", StoredBlob(Pointer("x"), 1 << 40, unread, "x", kind="video"), Size())
     assert "64 MiB" in found.fault
     assert [each.name for each in previews({"a": blob(b"1", "blob"), "b": blob(b"2", "array")}, Size())] == ["a", "b"]
+
+
+def test_bytes_that_no_step_looked_into_are_shown_as_what_they_are() -> None:
+    sound = preview("speech", blob(flac_bytes(tone(seconds=1)), "blob", "key.speech.flac"), Size())
+    assert (sound.kind, sound.fault, sound.duration_s) == ("audio", "", 1.0)
+    assert sound.sound
+    shown = preview("image", blob(jpeg_bytes(picture(40, 20)), "blob", "key.image.jpg"), Size())
+    assert (shown.kind, len(shown.stills)) == ("image", 1)
+    unknown = preview("page", blob(b"<html>", "blob", "key.page.html"), Size())
+    assert (unknown.kind, unknown.text, unknown.stills, unknown.fault) == ("blob", "", (), "")

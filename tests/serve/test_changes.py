@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,41 @@ def test_a_file_that_changed_since_it_was_shown_is_not_shown_as_it_was(living: L
     assert "changed since" in page
     living.run()
     assert "it says something else" in ask("steps", key=key).text
+
+
+class Counted:
+    """A source that counts how often each part is read."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.reads = source, Counter[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.source, name)
+
+    def read(self, entries: Any) -> Iterator[Any]:
+        for sample in self.source.read(entries):
+            parts = {name: replace(blob, load=partial(self.load, name, blob), open=None)
+                     for name, blob in sample.parts.items()}  # fmt: skip
+            yield replace(sample, parts=parts)
+
+    def load(self, name: str, blob: Any) -> bytes:
+        self.reads[name] += 1
+        data: bytes = blob.load()
+        return data
+
+
+def test_a_source_is_read_once_for_a_page_of_steps_and_not_again_for_what_it_shows(living: Living, ask_at: Any) -> None:
+    pipeline = api.recorded(living.store)[0].pipeline
+    counted: Any = Counted(pipeline.source)
+    with serving(Store.open(living.store), recorded=lambda: replace(pipeline, source=counted)) as url:
+        ask = ask_at(url)
+        page = ask("steps", key=living.keys[0])
+        shown = [html.unescape(each) for each in re.findall(r'src="(shown\?.*?)"', page.text)]
+        assert len(shown) == 1
+        assert {ask(each).status for each in shown * 3} == {200}
+        assert counted.reads == {"image": 1, "text": 1}
+        assert ask(re.sub("told=[0-9a-f]+", "told=0", shown[0])).status == 200  # it looks anew
+        assert counted.reads == {"image": 2, "text": 2}
 
 
 def test_steps_are_those_of_the_newest_run(living: Living) -> None:

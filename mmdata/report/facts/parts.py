@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmdata.codec.sniff import modality_of_name
+
 
 @dataclass(frozen=True)
 class PartFacts:
@@ -26,6 +28,11 @@ class PartFacts:
     n_bytes: int
     extensions: Sequence[str]
     n_elsewhere: int = 0
+
+
+def kind_shown(kind: str, extension: str) -> str:
+    """What a part is shown as: bytes that no step looked into by what they are stored under, which was told by them."""
+    return (modality_of_name(f"part.{extension}") or kind) if kind == "blob" else kind
 
 
 def parts(samples: pa.Table) -> list[PartFacts]:
