@@ -57,13 +57,18 @@ def main() -> None:
         values = originals(asked.n)
         edits = mild if asked.mild else {**mild, **hard}
         for name, recall, precision, n in judged(values, steps, rule, edits, alike(values)):
-            print(f"| {kind} | {name} | {'yes' if name in mild else 'no'} | {recall:.3f} | {precision:.3f} | {n} |")
+            print(f"| {kind} | {name} | {'yes' if name in mild else 'no'} | {recall:.3f} | {said(precision)} | {n} |")
+
+
+def said(precision: float | None) -> str:
+    """A share, or that there is none, as nothing was joined."""
+    return "none joined" if precision is None else f"{precision:.3f}"
 
 
 def judged(
     values: list[Any], steps: tuple[Any, ...], rule: Rule, edits: dict[str, Edit], alike: np.ndarray
-) -> Iterator[tuple[str, float, float, int]]:
-    """Each edit's name, recall, precision and number of copies."""
+) -> Iterator[tuple[str, float, float | None, int]]:
+    """Each edit's name, recall, precision (None where nothing was joined) and number of copies."""
     n, random = len(values), np.random.default_rng(7)
     for name, edit in edits.items():
         copies = [edit(value, random) for value in values]
@@ -74,7 +79,8 @@ def judged(
         clusters = np.array([-1 - row if label is None else label for row, label in enumerate(found)])
         together = clusters[n:, None] == clusters[None, :n]
         right = together & (alike | np.eye(n, dtype=bool))
-        yield name, float(np.diag(together).mean()), float(right.sum() / max(1, together.sum())), n
+        precision = float(right.sum() / together.sum()) if together.any() else None
+        yield name, float(np.diag(together).mean()), precision, n
 
 
 def stored(place: Path, values: list[Any], steps: tuple[Any, ...]) -> Store:

@@ -18,7 +18,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from dedup import judged
+from dedup import judged, said
 from films import bunny, camera
 
 from mmdata.clean.video import SplitEvery
@@ -130,7 +130,7 @@ def main() -> None:
     steps, itself = (Fingerprints(),), np.eye(len(originals), dtype=bool)
     for name, recall, precision, n in judged(originals, steps, NearVideo(), {**MILD, **HARD}, itself):
         mild = "yes" if name in MILD else "no"
-        sys.stdout.write(f"| video | {name} | {mild} | {recall:.3f} | {precision:.3f} | {n} |\n")
+        sys.stdout.write(f"| video | {name} | {mild} | {recall:.3f} | {said(precision)} | {n} |\n")
         sys.stdout.flush()
 
 
