@@ -229,26 +229,29 @@ def test_a_truncated_file_is_a_fault_and_the_others_are_read(tmp_path: Path) -> 
     assert [fault.kind for fault in scan.faults] == ["bad_table"]
 
 
-@pytest.mark.parametrize("name", ["nobody/nothing", "nothing-here", "/no/such/folder", "./nothing"])
-def test_without_a_network_a_name_is_refused_at_once(name: str) -> None:
+def test_without_a_network_a_name_is_refused_at_once() -> None:
     """In a process of its own: the hub's address is read when its client is imported, and here nobody answers."""
+    names = ["nobody/nothing", "nothing-here", "/no/such/folder", "./nothing"]
     code = f"""
-import time
 from mmdata.errors import ConfigError
 from mmdata.source.huggingface import HuggingFace
-import huggingface_hub
-began = time.monotonic()
-try:
-    HuggingFace({name!r}).scan()
-except ConfigError as error:
-    print(time.monotonic() - began < 60, str(error).splitlines()[1])
+for name in {names!r}:
+    try:
+        HuggingFace(name).scan()
+    except ConfigError as error:
+        print(str(error).splitlines()[1])
 """
     from os import environ
 
     nowhere = {**environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=nowhere, check=True)
-    assert done.stdout.startswith("True   - there is no such folder"), done.stderr
-    assert ("hub can't be reached" in done.stdout) is not name.startswith(("/", "."))
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=nowhere, check=True, timeout=240
+    )
+    lines = told.stdout.splitlines()
+    assert len(lines) == len(names), told.stderr
+    for name, line in zip(names, lines, strict=True):
+        assert line.startswith("  - there is no such folder")
+        assert ("hub can't be reached" in line) is not name.startswith(("/", "."))
 
 
 def test_media_go_all_the_way_and_keep_their_own_bytes(tmp_path: Path) -> None:
