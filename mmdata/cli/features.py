@@ -19,7 +19,6 @@ from mmdata.cli.options import (
     Timeout,
     Wait,
     Workers,
-    storage_options,
 )
 
 
@@ -40,16 +39,12 @@ def features(
     as_json: Json = False,
 ) -> None:
     """Compute the features that STORE lacks, without looking at the source for new or changed files."""
-    from mmdata.api import reaching, recorded_location
-    from mmdata.cli.progress import progress
-    from mmdata.cli.screen import finish
+    from mmdata.api import recorded_location
+    from mmdata.cli.again import work_again
     from mmdata.config.load import load
     from mmdata.core.pipeline import guess
     from mmdata.core.step import Feature
-    from mmdata.engine.devices import usual_workers
-    from mmdata.engine.executors import executor as executor_
     from mmdata.engine.options import RunOptions
-    from mmdata.engine.runner import run
     from mmdata.errors import ConfigError
 
     location = source or recorded_location(store)
@@ -58,23 +53,7 @@ def features(
     if faults := [f"no feature {name!r}{guess(name, known)}" for name in only or () if name not in known]:
         raise ConfigError("--only", faults)
     settings = file.limited(None, device, timeout, memory_limit)
-    with progress(quiet=as_json) as watch:
-        options = RunOptions(
-            settings=settings,
-            executor=executor_(
-                executor.value,
-                workers or usual_workers(file.pipeline.features, settings),
-                scheduler=scheduler,
-                wait_s=wait,
-            ),
-            families=only or None,
-            look_at_source=False,
-            watch=watch,
-            command="features",
-            text=file.text,
-            location=location,
-            where=file.where,
-            storage_options=storage_options(),
-        )
-        report = run(reaching(file.pipeline, storage_options()), store, options)
-    finish(report, as_json=as_json)
+    asked = RunOptions(
+        settings=settings, families=only or None, look_at_source=False, command="features", location=location
+    )
+    work_again(file, store, asked, executor=executor, workers=workers, scheduler=scheduler, wait=wait, as_json=as_json)

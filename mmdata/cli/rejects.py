@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,13 +18,7 @@ from mmdata.cli.options import (
     Timeout,
     Wait,
     Workers,
-    storage_options,
 )
-
-if TYPE_CHECKING:
-    from mmdata.config.load import PipelineFile
-    from mmdata.core import ports
-    from mmdata.core.pipeline import RunSettings
 
 
 def rejects(
@@ -47,17 +41,18 @@ def rejects(
 ) -> None:
     """List the samples that failed, with step, reason and source; with --replay, try them again as they are now."""
     from mmdata import api
+    from mmdata.cli.again import work_again
     from mmdata.cli.screen import print_json, print_table, say
-    from mmdata.engine.devices import usual_workers
-    from mmdata.engine.executors import executor as executor_
+    from mmdata.engine.options import RunOptions
 
     opened = api.open(store)
     if replay:
         file, location = api.recorded(store, source=source)
         settings = file.limited(1.0, device, timeout, memory_limit)
-        n_workers = workers or usual_workers(file.pipeline.features, settings)
-        chosen = executor_(executor.value, n_workers, scheduler=scheduler, wait_s=wait)
-        _replay(store, file, location, settings, chosen, as_json=as_json)
+        asked = RunOptions(settings=settings, replay=True, command="rejects --replay", location=location)
+        work_again(
+            file, store, asked, executor=executor, workers=workers, scheduler=scheduler, wait=wait, as_json=as_json
+        )
         return
     if missing and dropped:
         raise typer.BadParameter("--missing and --dropped are two lists: ask for one")
@@ -81,34 +76,3 @@ def rejects(
     for row in rows if traceback else ():
         if row["traceback"]:
             say(f"\n{row['key']}\n{row['traceback']}")
-
-
-def _replay(
-    store: str,
-    file: PipelineFile,
-    location: str | None,
-    settings: RunSettings,
-    executor: ports.Executor,
-    *,
-    as_json: bool,
-) -> None:
-    from mmdata.api import reaching
-    from mmdata.cli.progress import progress
-    from mmdata.cli.screen import finish
-    from mmdata.engine.options import RunOptions
-    from mmdata.engine.runner import run
-
-    with progress(quiet=as_json) as watch:
-        options = RunOptions(
-            settings=settings,
-            executor=executor,
-            replay=True,
-            watch=watch,
-            command="rejects --replay",
-            text=file.text,
-            location=location,
-            where=file.where,
-            storage_options=storage_options(),
-        )
-        report = run(reaching(file.pipeline, storage_options()), store, options)
-    finish(report, as_json=as_json)

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Iterator
 
 from mmdata.doctor.finding import FAULT, GOOD, NOTE, Finding
-from mmdata.engine.devices import cuda_fault, gpus, host_memory, n_cores
+from mmdata.engine.cores import n_cores
+from mmdata.engine.devices import cuda_fault, gpus, host_memory
 
 _OLDEST_PYTHON = (3, 11)
 _MEMORY_BYTES = 1_500_000_000  # what a worker with films may take

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from mmdata.core.pipeline import RunSettings
 from mmdata.core.step import BatchExtract, Step
+from mmdata.engine.cores import n_cores
 from mmdata.engine.guard import held_bytes
 from mmdata.errors import StepError
 
@@ -66,13 +67,6 @@ def gpus() -> list[str]:
 def n_slots(gpus_per_worker: float) -> int:
     """How many workers this machine's GPUs take at that share of a GPU each."""
     return len(gpus()) * max(1, int(1 / gpus_per_worker + 1e-9))
-
-
-def n_cores() -> int:
-    """How many cores this process may use, where the system tells; all of the machine's elsewhere."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13
-        return int(os.process_cpu_count() or 1)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usual_workers(features: Iterable[Step], settings: RunSettings) -> int:

@@ -149,17 +149,6 @@ def test_a_process_has_the_threads_that_its_environment_says(
     assert n_preparers("cpu", 1.0) == min(4, n_threads())
 
 
-def test_cores_are_those_that_this_process_may_use_or_else_the_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(os, "process_cpu_count", lambda: 3, raising=False)
-    assert devices.n_cores() == 3
-    monkeypatch.delattr(os, "process_cpu_count")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
-    assert devices.n_cores() == 12
-    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
-    assert devices.n_cores() == 64
-
-
 @pytest.mark.usefixtures("two_gpus")
 def test_a_worker_on_a_gpu_prepares_with_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "n_cores", lambda: 12)
