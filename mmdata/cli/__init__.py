@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from mmdata.cli.app import main
 
-__all__ = ["main"]
+def main() -> None:
+    """The console script. Workers of the pool load it, too, and need none of the commands."""
+    from mmdata.cli.app import main as console
+
+    console()

@@ -37,21 +37,20 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Ingest, compute features, select, and train where the file says so. Run again, it does only what is left."""
-    from mmdata import api
-    from mmdata.cli.progress import progress
     from mmdata.cli.screen import finish, print_json, summary
-    from mmdata.cli.train import train_from
-    from mmdata.config.load import load
-    from mmdata.engine.devices import n_cores
-    from mmdata.engine.report import RunReport
+    from mmdata.engine.cores import n_cores
     from mmdata.engine.starting import early
     from mmdata.errors import MMDataError
-    from mmdata.store.without_pandas import leave_pandas_alone
 
-    file = load(pipeline, source=source)
     workers_begun = (workers or n_cores()) if executor is ExecutorName.pool else 0
     try:
-        with early(workers_begun):
+        with early(workers_begun):  # before the rest is loaded, as they load what they need meanwhile
+            from mmdata import api
+            from mmdata.cli.progress import progress
+            from mmdata.config.load import load
+            from mmdata.store.without_pandas import leave_pandas_alone
+
+            file = load(pipeline, source=source)
             leave_pandas_alone()
             with progress(quiet=as_json) as watch:
                 report = api.run(
@@ -71,6 +70,8 @@ def run(
                     storage_options=storage_options(),
                 )
     except MMDataError as error:
+        from mmdata.engine.report import RunReport
+
         if isinstance(error.report, RunReport):  # the store is up to date, and the selection failed
             if as_json:
                 print_json(error.report.to_json())
@@ -81,6 +82,8 @@ def run(
         if not as_json:
             summary(report)
             print()
+        from mmdata.cli.train import train_from
+
         report.training = train_from(file, store, quiet=as_json)
         if not as_json:
             return

@@ -45,6 +45,12 @@ def test_help_loads_neither_numpy_nor_pyarrow() -> None:
     assert {"numpy", "pyarrow", "pydantic", "yaml", "torch", "rich.table"}.isdisjoint(loaded)
 
 
+def test_workers_which_load_the_console_script_load_no_command() -> None:
+    code = "import sys; from mmdata.cli import main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"mmdata.cli.app", "typer"}.isdisjoint(loaded)
+
+
 def test_every_command_has_a_help_of_its_own() -> None:
     listed = subprocess.run([*MMDATA, "--help"], capture_output=True, text=True, check=True).stdout
     commands = [line.split()[0] for line in listed.partition("Commands:")[2].splitlines() if line.strip()]
