@@ -16,8 +16,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# --no-compile: modules are compiled when first imported, which most never are; it halves the time of the installation
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# --no-compile: modules are compiled when first imported, which most never are; it halves the time of the installation.
+# Of warnings there is one, which is setuptools' general one of editable installations
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+  --constraint constraints.txt
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,11 +72,12 @@ clean:  ## remove what the targets made: .venv, out and caches
 	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# a new pip takes half as long as the one of Python 3.11
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "mmdata needs Python 3.11 or newer, this is $$($(PYTHON) --version); say which by PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PIP) 'pip>=26'  # which takes half as long as the one of Python 3.11
+	$(PIP) 'pip>=26'
 
 .venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[demo]'
