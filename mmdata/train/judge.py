@@ -20,11 +20,10 @@ from mmdata.train.metrics import (
     Rates,
     Retrieval,
     Sampled,
+    SquaredError,
     areas,
     calibration_error,
     reliability,
-    score_of,
-    squared_error,
 )
 from mmdata.train.model import FusionModel
 from mmdata.train.objectives import Supervised, Truth, likely
@@ -100,7 +99,7 @@ class ClassTally(Tally):
     def __init__(self, head: Head, at: int, columns: slice) -> None:
         self.head, self.at, self.columns, self.n_classes = head, at, columns, len(head.classes)
         self.width = 1 if head.objective == "binary" else self.n_classes
-        self.rates, self.squared = Rates(self.n_classes + 1), squared_error()
+        self.rates, self.squared = Rates(self.n_classes + 1), SquaredError()
         self.given, self.sure = Sampled(max(MOST_CELLS // self.width, 1)), Sampled(MOST_SURE)
 
     def add(self, output: Tensor, truth: Truth) -> None:
@@ -118,7 +117,7 @@ class ClassTally(Tally):
             self.sure.add(given[:, 0], hits[:, 0])
         else:
             self.sure.add(confidence, best == true)
-        self.squared.update(given.flatten(), hits.double().flatten())
+        self.squared.add(given, hits.double())
         self.given.add(given, hits)
 
     def scores(self) -> dict[str, float]:
@@ -128,7 +127,7 @@ class ClassTally(Tally):
             "roc_auc": roc,
             "pr_auc": precision_recall,
             "ece": calibration_error(*self.sure.columns()) if self.n else 0.0,
-            "brier": score_of(self.squared) * self.width,  # a sum over classes (Brier, 1950)
+            "brier": self.squared.score() * self.width,  # a sum over classes (Brier, 1950)
         }
         if self.head.objective == "binary":
             one = self.rates.named(self.head.classes)["per_class"][1]
@@ -183,7 +182,7 @@ class FeatureTally(Tally):
         self.objective = objective
         self.kl = 0.0
         self.names = {at: item.name for at, item in objective.items}
-        self.seen, self.filled = ({at: squared_error() for at in (*self.names, EVERY)} for _ in range(2))
+        self.seen, self.filled = ({at: SquaredError() for at in (*self.names, EVERY)} for _ in range(2))
         self.values: Tensor | None = None
 
     def add(self, output: Tensor, truth: Truth) -> None:
@@ -194,7 +193,7 @@ class FeatureTally(Tally):
         self.kl += float(self.objective.divergence(output)[known].sum())
         for at, rows, found, true in self._pieces(output, there):
             for one in (at, EVERY):
-                self.seen[one].update(found[rows].flatten(), true[rows].flatten())
+                self.seen[one].add(found[rows], true[rows])
 
     def fills(self, parts: Sequence[Part]) -> Sequence[int]:
         """As `Tally`: each that is decoded, where there is another to tell it by."""
@@ -205,7 +204,7 @@ class FeatureTally(Tally):
         for place, _, found, true in self._pieces(output, there[:, None].expand(-1, sum(self.objective.sizes))):
             if place == at:
                 for one in (at, EVERY):
-                    self.filled[one].update(found[there].flatten(), true[there].flatten())
+                    self.filled[one].add(found[there], true[there])
 
     def _pieces(self, output: Tensor, there: Tensor) -> Iterable[tuple[int, Tensor, Tensor, Tensor]]:
         sizes, start = self.objective.sizes, 0
@@ -217,13 +216,13 @@ class FeatureTally(Tally):
 
     def scores(self) -> dict[str, float]:
         """As `Tally`: means over all numbers of all inputs."""
-        mse, filled = score_of(self.seen[EVERY]), score_of(self.filled[EVERY])
+        mse, filled = (found[EVERY].score() for found in (self.seen, self.filled))
         return {"mse": mse, "filled_mse": filled, "kl": self.kl / max(self.n, 1)}
 
     def details(self) -> dict[str, Any]:
         """As `Tally`: the same for each input."""
         kinds = (("mse", self.seen), ("filled_mse", self.filled))
-        return {kind: {name: score_of(found[at]) for at, name in self.names.items()} for kind, found in kinds}
+        return {kind: {name: found[at].score() for at, name in self.names.items()} for kind, found in kinds}
 
 
 def _tallies(model: FusionModel) -> list[Tally]:

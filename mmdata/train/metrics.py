@@ -14,14 +14,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from torchmetrics import Metric
 
 N_BINS = 15  # of confidence (Guo et al., 2017)
 MOST_CELLS = 1 << 22  # probabilities that are kept for areas under curves
@@ -204,21 +201,26 @@ def reliability(confidence: Tensor, hit: Tensor) -> list[dict[str, float]]:
     ]
 
 
-def squared_error() -> Metric:
-    """A counter of mean squared errors."""
-    from torchmetrics import MeanSquaredError
+class SquaredError:
+    """The mean of squared errors; 0 of no numbers, NaN where one is."""
 
-    return MeanSquaredError(**OWN).set_dtype(torch.float64)
+    def __init__(self) -> None:
+        from torchmetrics import MeanSquaredError
 
+        self.sums = MeanSquaredError(**OWN).set_dtype(torch.float64)
 
-def score_of(metric: Metric) -> float:
-    """What a counter comes to; 0 where that has no meaning, as of no samples."""
-    with _quietly():
-        return defined(metric.compute())
+    def add(self, found: Tensor, true: Tensor) -> None:
+        """Take in numbers of one form, twice."""
+        if found.numel():
+            self.sums.update(found.flatten(), true.flatten())
+
+    def score(self) -> float:
+        """Of all that was added."""
+        return float(self.sums.compute()) if self.sums.update_called else 0.0
 
 
 def defined(value: Tensor) -> float:
-    """A score as a number: 0 where it has no meaning."""
+    """A score that is NaN where it has no meaning, and 0 then."""
     number = float(value)
     return 0.0 if math.isnan(number) else number
 
@@ -262,13 +264,15 @@ class Agreement:
         """Of all that was added. R2 is 0 where the truth never changes, a correlation where one side does not."""
         from torchmetrics.functional.regression import spearman_corrcoef
 
-        scores = {name: score_of(self.sums[name]) * self.scale for name in ("rmse", "mae")}
-        scores |= dict.fromkeys(("r2", "pearson", "spearman"), 0.0)
+        scores = dict.fromkeys(("rmse", "mae", "r2", "pearson", "spearman"), 0.0)
+        if self.ranked.n:
+            scores |= {name: float(self.sums[name].compute()) * self.scale for name in ("rmse", "mae")}
         if self.ranked.n > 1:
             found, true = self.ranked.columns()
-            scores["pearson"] = score_of(self.sums["pearson"])
+            with _quietly():
+                scores["pearson"] = defined(self.sums["pearson"].compute())
             scores["spearman"] = defined(spearman_corrcoef(found, true))
-            scores["r2"] = score_of(self.sums["r2"]) if bool((true != true[0]).any()) else 0.0
+            scores["r2"] = float(self.sums["r2"].compute()) if bool((true != true[0]).any()) else 0.0
         return scores
 
 

@@ -21,7 +21,17 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from mmdata.train.metrics import N_BINS, Agreement, Rates, Retrieval, Sampled, areas, calibration_error, reliability
+from mmdata.train.metrics import (
+    N_BINS,
+    Agreement,
+    Rates,
+    Retrieval,
+    Sampled,
+    SquaredError,
+    areas,
+    calibration_error,
+    reliability,
+)
 
 PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 
@@ -68,7 +78,7 @@ def test_nothing_judged_scores_zero() -> None:
     assert set(rated(np.zeros((0, 2), np.int64), 3).scores().values()) == {0.0}
     nothing = torch.zeros(0, dtype=torch.float64)
     assert (calibration_error(nothing, nothing.bool()), reliability(nothing, nothing.bool())) == (0.0, [])
-    assert set(Agreement().scores().values()) == {0.0}
+    assert {*Agreement().scores().values(), SquaredError().score()} == {0.0}
 
 
 @pytest.mark.filterwarnings("error")
@@ -81,6 +91,14 @@ def test_scores_that_have_no_meaning_say_so_by_zero_alone() -> None:
     alone.add(torch.tensor([2.0]).double(), torch.tensor([1.0]).double())
     assert alone.scores() == {"rmse": 1.0, "mae": 1.0, "r2": 0.0, "pearson": 0.0, "spearman": 0.0}
     assert areas(torch.tensor([[1.0, 0.0]]), torch.tensor([[True, False]])) == (0.0, 0.0)  # nobody to tell it from
+
+
+def test_an_answer_that_is_no_number_is_no_perfect_score() -> None:
+    numbers, true = torch.tensor([0.5, torch.nan, 2.0]).double(), torch.tensor([0.5, 1.0, 2.0]).double()
+    agreement, squared = Agreement(), SquaredError()
+    agreement.add(numbers, true)
+    squared.add(numbers, true)
+    assert all(np.isnan(value) for value in (agreement.scores()["rmse"], agreement.scores()["mae"], squared.score()))
 
 
 @st.composite
