@@ -99,6 +99,7 @@ _ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 # a bare H.264 or HEVC stream: a start code, and the parameters or the delimiter that a decoder needs first
 _AVC = re.compile(rb"\0?\0\0\x01(?:[\x27\x47\x67]|\x09[\x10\x30\x50\x70\x90\xb0\xd0\xf0]\0)")
 _HEVC = re.compile(rb"\0?\0\0\x01(?:\x40\x01\x0c|\x46\x01)")
+_BARE: Mapping[str, str] = {"video/h264": "H.264", "video/h265": "HEVC", "video/x-m4v": "MPEG-4"}
 _OGG_PICTURES = re.compile(rb"\x80theora|\x01video\0|OVP80|BBCD")
 _BRANDS = {
     b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"mif1": "image/heic",
@@ -202,6 +203,8 @@ def _in_words(head: bytes, kind: str) -> str:
         begin = " ".join(head.decode("utf-8", "replace").split())
         label = {"text/plain": "text", "application/json": "JSON", "text/html": "HTML"}[kind]
         return f'{label} ("{begin[:24].rstrip()}...")' if len(begin) > 24 else f'{label} ("{begin}")'
+    if kind in _BARE:
+        return f"a bare {_BARE[kind]} stream, which does not say when a frame is shown"
     if kind == UNKNOWN:
         return f"bytes of no known kind ({head[:8].hex(' ')})"
     return kind
