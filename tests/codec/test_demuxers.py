@@ -345,7 +345,7 @@ def test_demuxers_that_open_others_are_never_chosen(name: str) -> None:
 
 
 @given(data=st.binary(max_size=3000), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_numbers_and_noise_are_nothing(data: bytes, seed: int) -> None:
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(size=5000))
