@@ -16,7 +16,6 @@ from mmdata import __version__
 from mmdata.errors import Incomplete, MMDataError, StoreError
 from mmdata.report.draw.wording import number
 from mmdata.report.facts.funnel import Funnel, funnel
-from mmdata.report.facts.parts import PartFacts, kind_shown
 from mmdata.report.facts.runs import newest_pipeline
 from mmdata.report.words import form, n_bytes
 from mmdata.serve.about import about
@@ -36,14 +35,8 @@ def environment() -> Environment:
     made = Environment(autoescape=True, undefined=StrictUndefined, loader=FileSystemLoader(HERE / "templates"),
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     made.filters |= {"n_bytes": n_bytes, "form": form, "query": urlencode, "short": _short, "number": number}
-    made.filters |= {"kinds": _kinds}
     made.globals["version"] = __version__
     return made
-
-
-def _kinds(part: PartFacts) -> str:
-    """What a part is shown as."""
-    return ", ".join(dict.fromkeys(kind_shown(part.kind, extension) for extension in part.extensions)) or part.kind
 
 
 def _short(text: str, most: int = SNIPPET) -> str:

@@ -45,6 +45,8 @@ def test_the_overview_has_the_balance_the_numbers_and_the_runs(ask: Ask) -> None
     assert "image.sharpness" in said
     assert "train" in said
     assert "float32 time ? x mel 80" in said
+    assert "speech audio " in said  # which no step decoded into the store
+    assert "page blob 1" in said
 
 
 def test_samples_come_in_pages_that_hold_each_once(ask: Ask, shown: Shown) -> None:
@@ -147,6 +149,8 @@ def test_an_overview_of_no_selection_and_captions_that_are_none_are_told(ask: As
     assert (page.status, "no selection &#39;bogus&#39;" in page.text) == (400, True)
     assert ask("", selection="v1").status == 200
     assert ask("captions", key=shown.film, part="image").status == 404
+    nowhere = ask("nowhere")
+    assert (nowhere.status, "there is no page &#39;/nowhere&#39;" in nowhere.text) == (404, True)
 
 
 def test_long_bits_and_huge_numbers_are_drawn() -> None:

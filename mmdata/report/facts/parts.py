@@ -29,6 +29,11 @@ class PartFacts:
     extensions: Sequence[str]
     n_elsewhere: int = 0
 
+    @property
+    def shown(self) -> str:
+        """The kinds that it is shown as."""
+        return ", ".join(dict.fromkeys(kind_shown(self.kind, extension) for extension in self.extensions)) or self.kind
+
 
 def kind_shown(kind: str, extension: str) -> str:
     """What a part is shown as: bytes that no step looked into by what they are stored under, which was told by them."""
