@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from mmdata.cli.options import Json, StoreArg
 
 
-def verify(store: StoreArg, as_json: Json = False) -> None:
+def verify(
+    store: StoreArg,
+    drop_damaged: Annotated[
+        bool, typer.Option("--drop-damaged", help="Take damaged files out of the log: the next run makes them again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check every file of STORE against its size and digest, and that everything in it fits together."""
     from mmdata import api
     from mmdata.cli.screen import FAILED, print_json, say
+    from mmdata.store.verify import forget
     from mmdata.store.verify import verify as verify_
 
-    report = verify_(api.open(store))
+    opened = api.open(store)
+    report = verify_(opened)
+    live = {file.path for file in opened.view().files()} if drop_damaged else set()
+    dropped = [file.path for file in report.damaged if file.path in live]  # a snapshot's own stay in its list
+    if dropped:
+        forget(opened, report)
     if as_json:
         faults = [{"path": fault.path, "error": fault.error} for fault in report.faults]
-        print_json({"store": store, "files": report.n_files, "bytes": report.n_bytes, "faults": faults})
+        found = {"store": store, "files": report.n_files, "bytes": report.n_bytes, "faults": faults}
+        print_json(found | {"dropped": dropped})
     else:
         for fault in report.faults:
             say(f"{fault.path}: {fault.error}")
         say(f"{report.n_files} files, {report.n_bytes:,} bytes, {len(report.faults)} faults")
+        if dropped:
+            say(f"{len(dropped)} are out of the log: `mmdata run` makes them again, as far as the source is there")
     if report.faults:
         raise typer.Exit(FAILED)

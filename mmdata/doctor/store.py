@@ -13,7 +13,7 @@ from mmdata.store.store import Store
 
 def store(url: str, options: Mapping[str, str] | None = None) -> Iterator[Finding]:
     """Nothing where no store lies. Reads the log and a file of each feature; `verify` reads all."""
-    verify = f"mmdata verify {url} checks every file"
+    verify = f"mmdata verify {url} checks every file; with --drop-damaged, the next run makes these again"
     try:
         if not Files.at(url, options).exists(MARKER):
             return

@@ -212,6 +212,20 @@ def test_a_damaged_family_costs_itself_and_is_named_by_all_who_look(mmdata: Mmda
     assert "image.phash" in refused.err
 
 
+def test_what_is_damaged_is_dropped_and_made_again_by_the_next_run(mmdata: Mmdata, own: Any) -> None:
+    again = ("run", own.pipeline, "--source", own.source, "--store", own.store, "--executor", "inline")
+    assert mmdata(*again).code == 0
+    for path in (own.store / "features" / "image.phash").glob("*.parquet"):
+        os.truncate(path, 10)
+    told = mmdata("verify", own.store, "--drop-damaged", "--json")
+    assert told.code == 1
+    assert {Path(path).parent.name for path in told.json["dropped"]} == {"image.phash"}
+    assert mmdata("verify", own.store, "--json").json["faults"] == []
+    assert mmdata(*again).code == 0
+    assert "image.phash" in mmdata("show", own.store, "--json").json["features"]
+    assert mmdata("verify", own.store).code == 0
+
+
 def test_gc_says_what_would_go_and_then_deletes_that(mmdata: Mmdata, copied: Path) -> None:
     stray = copied / "media" / "stray.tar"
     stray.write_bytes(b"left behind")
