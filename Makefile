@@ -28,10 +28,10 @@ demo: .venv/.demo  ## ingest the Tux Paint stamps, make features, train a fusion
 	$(BIN)/mmdata demo --out out/demo
 
 # Beside mypy, which has one core, all that the tests import is compiled once, not by four workers at a time; whether
-# they can be collected, pytest says afterwards.
+# they can be collected, pytest says afterwards. A worker that has done its part takes over of what others have left.
 test: lint  ## lint, types, then the tests
 	$(BIN)/python -m pytest --collect-only -qq > /dev/null 2>&1 & $(BIN)/mypy; wait
-	$(BIN)/python -m pytest -n 4 --durations 10 $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal --durations 10 $(ARGS)
 
 lint: .venv/.dev  ## formatting and ruff
 	$(BIN)/ruff format --check .
