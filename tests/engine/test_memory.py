@@ -75,10 +75,11 @@ def test_the_peak_does_not_grow_with_the_number_of_samples(corpora: dict[int, Pa
 
 def test_the_stream_peak_does_not_grow_with_the_number_of_samples(corpora: dict[int, Path]) -> None:
     script = """
-import resource, sys, mmdata
+import sys, mmdata
+from mmdata.testing.peaks import peak_bytes
 columns = ["image.sharpness", "text.length.words"]
 n = sum(len(batch["key"]) for batch in mmdata.stream(sys.argv[1], columns, batch_size=16))
-print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(n, peak_bytes())
 """
     peaks = {}
     for n, folder in corpora.items():
@@ -87,9 +88,9 @@ print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         done = subprocess.run(
             [sys.executable, "-c", script, str(folder / "store")], check=True, capture_output=True, text=True
         )
-        read, peak_kb = map(int, done.stdout.split())
+        read, peak = map(int, done.stdout.split())
         assert read >= n - 15
-        peaks[n] = peak_kb / 1024
+        peaks[n] = peak / 1e6
     assert peaks[400] < peaks[40] + 25
 
 

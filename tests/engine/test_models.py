@@ -190,6 +190,7 @@ from mmdata.engine.counts import Counts
 from mmdata.engine.extract import Extraction
 from mmdata.engine.notes import Notes
 from mmdata.engine.rows import FamilyWork
+from mmdata.testing.peaks import peak_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Large(BatchExtract[Text]):
@@ -217,18 +218,16 @@ extraction = Extraction([FamilyWork(Family(Large(), "f"), table)], Counts(), Not
 for at in range(int(sys.argv[1])):
     extraction.add(f"s/{at}", Sample(f"s/{at}", {"text": Text("x" * 100)}))
 extraction.flush()
-# of this process alone: what getrusage says begins with the peak of the process that started it
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(table.n, peak.split()[1])
+print(table.n, peak_bytes())
 """
     peaks = {}
     for n in (300, 3000):
         done = subprocess.run(
             [sys.executable, "-c", script, str(n)], check=True, capture_output=True, text=True, timeout=120
         )
-        made, peak_kb = map(int, done.stdout.split())
+        made, peak = map(int, done.stdout.split())
         assert made == n
-        peaks[n] = peak_kb / 1024
+        peaks[n] = peak / 1e6
     assert peaks[3000] < peaks[300] + 80  # what the allocator leaves over, of 1.8 GB that go through
     assert peaks[3000] < 330
 

@@ -219,10 +219,11 @@ def test_names_of_two_columns_are_refused_and_quotes_in_names_do_no_harm() -> No
 @pytest.mark.slow
 def test_memory_is_bounded_however_many_rows_there_are(tmp_path: Path) -> None:
     code = """
-        import resource, sys
+        import sys
         import numpy as np
         import pyarrow as pa
         from mmdata.select import as_of
+        from mmdata.testing.peaks import peak_bytes
 
         rng = np.random.default_rng(0)
         schema = pa.schema({"user": pa.int64(), "event_time": pa.int64(), **{f"c{n}": pa.float64() for n in range(8)}})
@@ -235,7 +236,7 @@ def test_memory_is_bounded_however_many_rows_there_are(tmp_path: Path) -> None:
         found = as_of(samples, rows, entity={"who": "user"}, time="when", created_time=None, memory_bytes=64_000_000,
                       folder=sys.argv[2]).read_all()
         assert found["c7"].null_count < 10
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+        print(peak_bytes() // 1_000_000)
     """
     used = []
     for n in (1, 25):  # 4 MB and 100 MB of rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mmdata.errors import DataError
 from mmdata.features.text import fit_vocabulary
 from mmdata.features.tokens import fit_tokenizer
 from mmdata.testing.build import caption
+from mmdata.testing.peaks import forget_peak, peak_bytes
 
 PLACES = ("clean.text.", "augment.text.", "features.text.", "features.tokens.")
 CLASSES = sorted({address(cls): cls for cls in steps() if address(cls).startswith(PLACES)}.items())
@@ -162,6 +162,6 @@ def test_no_step_takes_the_square_of_a_lines_length(name: str, cls: type[Step], 
 )
 def test_ten_megabytes_of_one_line_come_to_an_end_in_bounded_memory(name: str, cls: type[Step], folder: Path) -> None:
     step, unit = made(name, cls, folder), UNITS["words"]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = forget_peak()
     check(step, unit * (10_000_000 // len(unit)))
-    assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 2_000_000_000
+    assert peak_bytes() - before < 2_000_000_000
