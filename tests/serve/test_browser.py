@@ -85,6 +85,7 @@ def test_a_sample_is_found_by_text_and_its_film_and_sound_play(page: Page, seen:
     page.get_by_role("searchbox", name="Words in texts, keys or labels").fill("lone zebra")
     page.keyboard.press("Enter")
     page.get_by_role("link", name=seen.film).click()
+    page.wait_for_url("**/sample?*")
     until(page, "document.querySelector('video').readyState >= 1")
     page.evaluate("document.querySelector('video').play()")
     until(page, "document.querySelector('video').currentTime > 0.2")
@@ -140,7 +141,9 @@ def test_why_a_file_is_missing_is_told_by_its_name(page: Page) -> None:
     page.goto("lost")
     page.get_by_label("Part of a key or of a file's name").fill("short.txt")
     page.get_by_role("button", name="Why is it missing?").click()
+    page.wait_for_url("**/lost?q=*")
     page.get_by_role("link", name="media/disc/short").click()
+    page.wait_for_url("**/sample?*")
     assert "Dropped by clean.text.KeepLength: too_short" in page.locator("main").inner_text()
 
 
