@@ -92,6 +92,8 @@ def summary(report: RunReport) -> None:
     _listed("features missing", counts.missing)
     _listed("features computed", counts.computed)
     _listed("features taken over", counts.gathered)
+    if tracks := _decoded(counts.decoded):
+        say(f"  decoded: {tracks}")
     if report.unmatched:
         kinds = Counter(Path(name).suffix or "without extension" for name in report.unmatched)
         shown = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(4)) + (", ..." if len(kinds) > 4 else "")
@@ -121,6 +123,16 @@ def summary(report: RunReport) -> None:
     if report.state == "stopped":
         above = f"more than {report.rejects_limit:.1%} of {report.samples_todo} samples were rejected"
         say(f"stopped: {above}; --max-rejects allows more")
+
+
+def _decoded(counts: Mapping[str, int]) -> str:
+    """How much of films was decoded, in words; empty where nothing was."""
+    told = []
+    if passes := counts.get("passes", 0):
+        told.append(f"picture tracks {counts['streams']}, passes {passes}, frames {counts['frames']}")
+    if passes := counts.get("sound_passes", 0):
+        told.append(f"sound tracks {counts['sounds']}, passes {passes}")
+    return "; ".join(told)
 
 
 def _listed(what: str, counter: Mapping[str, int]) -> None:
