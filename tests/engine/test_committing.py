@@ -59,7 +59,7 @@ class Looking:
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> Generator[Any, None, None]:
         first, *others = list(items)
         yield from map(work, others)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while self.seen < self.n_others and time.monotonic() < until:
             time.sleep(0.05)
             self.seen = len(Store.open(self.url)) if os.path.exists(self.url) else 0

@@ -253,14 +253,14 @@ def test_what_a_dead_coordinator_had_asked_for_ends(loopback: Loopback, tmp_path
     )
     coordinator = subprocess.Popen([sys.executable, "-c", code, loopback.address, str(tmp_path)])
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not list(tmp_path.iterdir()) and time.monotonic() < until:
             time.sleep(0.1)
         assert list(tmp_path.iterdir()), "it began"
     finally:
         coordinator.kill()
         coordinator.wait()
-    until = time.monotonic() + 25
+    until = time.monotonic() + 120
     while not still(tmp_path) and time.monotonic() < until:
         time.sleep(0.5)
     assert still(tmp_path)

@@ -6,10 +6,8 @@ import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -94,19 +92,27 @@ def test_the_same_export_again_does_nothing(known: Known, tmp_path: Path) -> Non
 
 KILLED = """
 import time, mmdata
-mmdata.export({store!r}, {dest!r}, format="files", shard_bytes=9_000, watch=lambda *_: time.sleep(0.3))
+told = []
+def watch(*progress):
+    told.append(progress)
+    if len(told) == 4:
+        print("in the midst of it", flush=True)
+        time.sleep(3600)
+mmdata.export({store!r}, {dest!r}, format="files", shard_bytes=9_000, watch=watch)
 """
 
 
 def test_a_killed_export_goes_on_to_the_same_bytes(known: Known, tmp_path: Path) -> None:
     dest = tmp_path / "out"
     program = KILLED.format(store=known.store.url, dest=str(dest))
-    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while len(list((tmp_path / "out.part" / "tmp").glob("*.jsonl"))) < 3 and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in the midst of it\n"
+    finally:
+        process.kill()
+        process.communicate()
+    assert len(list((tmp_path / "out.part" / "tmp").glob("*.jsonl"))) >= 3
     assert not dest.exists()
     mmdata.export(known.store, dest, format="files", shard_bytes=9_000)
     mmdata.export(known.store, tmp_path / "whole", format="files", shard_bytes=9_000)
