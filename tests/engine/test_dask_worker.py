@@ -45,7 +45,7 @@ def test_work_that_nobody_wants_ends_and_no_import_is_broken_off(
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(20)
+    thread.join(120)
     assert (found, ended) == ([7], [True])
     import a_slow_package
 
@@ -75,5 +75,5 @@ def test_an_end_that_a_library_swallowed_comes_at_the_next_step(monkeypatch: pyt
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(20)
+    thread.join(120)
     assert ended == ["ended", "next"]

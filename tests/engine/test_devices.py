@@ -238,7 +238,7 @@ for at in range(9):
 extraction.flush()
 print(len(rows), "torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["9", "False"]
 
 

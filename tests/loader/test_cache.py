@@ -329,7 +329,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path: Path) -> None:
 
 def keys_of(made: Any, ended: Any, found: Any) -> None:
     found.put([batch["key"] for batch in made])
-    ended.wait(20)
+    ended.wait(120)
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
@@ -341,10 +341,10 @@ def test_a_stream_that_is_under_way_can_be_taken_to_another_process(small: Store
     found, ended = context.Queue(), context.Event()
     other = context.Process(target=keys_of, args=(made, ended, found))
     other.start()
-    there = found.get(timeout=60)
+    there = found.get(timeout=120)
     ended.set()
     rest = [batch["key"] for batch in going]
-    other.join(20)
+    other.join(120)
     assert other.exitcode == 0
     assert there == rest
     assert [first, *rest] == [batch["key"] for batch in batches(small, None)]
@@ -394,9 +394,9 @@ def test_a_bucket_is_read_once_by_all_processes_of_a_machine(
     ended.set()
     other = context.Process(target=keys_of, args=(made, ended, found))
     other.start()
-    there = found.get(timeout=60)
+    there = found.get(timeout=120)
     assert_same(list(made), expected)
-    other.join(20)
+    other.join(120)
     assert there == [batch["key"] for batch in expected]
     assert opened >= before
     if s3.log is not None:

@@ -152,7 +152,7 @@ def test_threads_end_when_the_reader_does(tmp_path: Path, web: Web) -> None:
     samples.close()  # type: ignore[attr-defined]
     for thread in threading.enumerate():
         if thread.name.endswith("(_work)"):
-            thread.join(5)
+            thread.join(120)
     assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_work)")]
     assert len(web.asked) < 600
     assert before
