@@ -174,3 +174,22 @@ def clicks_of(audio: Audio) -> list[float]:
     loud = np.flatnonzero(np.abs(audio.samples).max(axis=0) > 0.25)
     firsts = loud[np.diff(loud, prepend=-(10**9)) > audio.rate_hz // 50] if loud.size else loud
     return [float(first / audio.rate_hz) for first in firsts]
+
+
+def looped(data: bytes, times: int) -> bytes:
+    """A film's pictures so many times over, by copying packets. Pictures are a fixed time apart."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), "r") as film, av.open(file, "w", format="mp4") as made:
+        pictures = film.streams.video[0]
+        stream = made.add_stream_from_template(pictures)
+        packets = [packet for packet in film.demux(pictures) if packet.dts is not None]
+        ticks = [(packet.pts or 0, packet.dts or 0) for packet in packets]
+        step = ticks[1][1] - ticks[0][1]
+        for turn in range(times):
+            for packet, (pts, dts) in zip(packets, ticks, strict=True):
+                packet.stream = stream
+                packet.pts, packet.dts = (tick + turn * len(packets) * step for tick in (pts, dts))
+                made.mux(packet)
+    return file.getvalue()

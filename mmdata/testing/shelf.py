@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,7 +18,6 @@ CUE = "b onclick=alert(1)"
 TOLD = "A shape that drifts, heard as a lone zebra"
 N_FILMS = 40
 CLIP_S = 8
-_IDR = 5
 PARTS = """{text: "{stem}.txt", image: "{stem}.png", speech: "{stem}_desc_fr.ogg", sound: "{stem}.wav",
           film: "{stem}.mp4", page: "{stem}.html", said: "{stem}.vtt"}"""
 
@@ -119,11 +117,7 @@ def _prompts() -> Iterator[tuple[Path, str, str]]:
 
 
 def _clips(film: Path) -> Iterator[bytes]:
-    """Stretches of a film from key frame to key frame, packets copied; of H.264, those that begin anew.
-
-    Where an I-frame that is no IDR stands first, FFmpeg plays the rest, and Chromium gives up: later frames let go of
-    references that never were (`mmco: unref short failure`).
-    """
+    """Stretches of a film from key frame to key frame, packets copied."""
     from mmdata.codec.video import OpenVideo
     from mmdata.codec.video.cutting import clip, key_times
 
@@ -131,22 +125,7 @@ def _clips(film: Path) -> Iterator[bytes]:
     keys = key_times(whole)
     for start in sorted({next(time for time in keys if time >= CLIP_S * number) for number in range(N_FILMS)}):
         end = next((time for time in keys if time >= start + CLIP_S), Fraction(whole.duration_s))
-        data = clip(whole, Span.of(start, end), method="copy").blob.data()
-        if _IDR in _units(data):
-            yield data
-
-
-def _units(film: bytes) -> list[int]:
-    """The types of the NAL units of the first packet of H.264 in MP4."""
-    import av
-
-    with av.open(io.BytesIO(film), "r") as container:
-        packet = bytes(next(packet for packet in container.demux(container.streams.video[0]) if packet.size))
-    found, at = [], 0
-    while at + 4 < len(packet):
-        found.append(packet[at + 4] & 31)
-        at += 4 + int.from_bytes(packet[at : at + 4], "big")
-    return found
+        yield clip(whole, Span.of(start, end), method="copy").blob.data()
 
 
 def _put(file: Path, place: Path) -> None:

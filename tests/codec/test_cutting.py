@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -10,6 +11,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ from mmdata.codec.video.cutting import Method, _with_dts, clip, is_copied, key_t
 from mmdata.core.sample import Blob, Frames, Video
 from mmdata.core.spans import Span, TimeMap
 from mmdata.errors import DecodeError
-from mmdata.testing.films import clicks, clicks_of, film_bytes, moving_shapes, numbered, numbers_of
+from mmdata.testing.films import clicks, clicks_of, film_bytes, looped, moving_shapes, numbered, numbers_of
 
 CLICKS = [0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75]
 FILMS: dict[str, dict[str, Any]] = {
@@ -129,6 +131,31 @@ def test_frames_that_need_the_next_key_frame_are_in_no_clip() -> None:
     cut = clip(video, Span.of(*key_times(video)[:2]), method="copy")
     numbers, _ = shown(cut)  # which is strict: what it says of its length holds
     assert numbers == list(range(6))  # the four before the key frame are made from it
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
+def test_copies_begin_where_nothing_before_is_needed(form: str) -> None:
+    """H.264 in open groups: only the first I-frame is an IDR, so that a film of two such has one in its middle."""
+    options = {"bf": "2", "x264-params": "open-gop=1:keyint=8:min-keyint=8:scenecut=0:bframes=2"}
+    once = OpenVideo().map(Blob.of(film_bytes(numbered(48), options=options)))
+    assert key_times(once) == [Fraction(number, 3) for number in range(6)]  # there are no others
+    data = looped(once.blob.data(), 2)
+    twice = OpenVideo().map(Blob.of(data if form == "mp4" else remuxed(data, form)))
+    assert [round(float(time_s), 2) for time_s in key_times(twice)] == [0, 2]
+    for span in (Span.of(0, 2), Span.of(key_times(twice)[1], 4)):
+        assert shown(clip(twice, span, method="copy"))[0] == list(range(48))
+
+
+def remuxed(film: bytes, form: str) -> bytes:
+    """The pictures of a film in another container."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(film), "r") as read, av.open(file, "w", format=form) as made:
+        stream = made.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(read.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                made.mux(packet)
+    return file.getvalue()
 
 
 @given(st.integers(0, 94), st.integers(1, 96))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from mmdata.features.video import FrameDifference, VideoDifference, VideoKeyfram
 from mmdata.source.files import Files
 from mmdata.store.store import Store
 from mmdata.store.write_features import FeatureWriter
-from mmdata.testing.films import moving_shapes
+from mmdata.testing.films import looped, moving_shapes
 from mmdata.testing.media import film_bytes, mp4_bytes
 
 
@@ -287,22 +286,3 @@ print(len(watchers[1].found[""]), peak_bytes() - before)
     n_pairs, grown = map(int, done.stdout.split())
     assert n_pairs == 1199
     assert grown < 120_000_000
-
-
-def looped(data: bytes, times: int) -> bytes:
-    """A film so many times over, by copying its packets."""
-    import av
-
-    file = io.BytesIO()
-    with av.open(io.BytesIO(data), "r") as film, av.open(file, "w", format="mp4") as made:
-        pictures = film.streams.video[0]
-        stream = made.add_stream_from_template(pictures)
-        packets = [packet for packet in film.demux(pictures) if packet.dts is not None]
-        ticks = [(packet.pts or 0, packet.dts or 0) for packet in packets]
-        step = ticks[1][0] - ticks[0][0]
-        for turn in range(times):
-            for packet, (pts, dts) in zip(packets, ticks, strict=True):
-                packet.stream = stream
-                packet.pts, packet.dts = (tick + turn * len(packets) * step for tick in (pts, dts))
-                made.mux(packet)
-    return file.getvalue()

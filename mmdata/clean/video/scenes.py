@@ -47,6 +47,7 @@ class SplitScenes(ClipSettings, WatchFirst[Cuts], Split[Video]):
     """
 
     extra: ClassVar[str | None] = "video"
+    version: ClassVar[int] = 2
 
     on: str = "video"
     detector: Literal["content", "adaptive"] = "content"
@@ -111,6 +112,7 @@ class SplitEvery(ClipSettings, WatchFirst[Fraction], Split[Video]):
     """
 
     extra: ClassVar[str | None] = "video"
+    version: ClassVar[int] = 2
 
     on: str = "video"
     length_s: Annotated[float, Ge(0.04)] = 10.0

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmdata.codec.containers import ffmpeg_errors
 from mmdata.codec.video import tally
+from mmdata.codec.video.h264 import is_idr
 from mmdata.codec.video.opening import TIMED, average_rate, kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler
 from mmdata.codec.video.showing import Showing
@@ -56,12 +57,22 @@ _ENCODER = {"preset": "veryfast", "mbtree": "0"}
 
 
 def key_times(video: Video) -> list[Fraction]:
-    """When the film's key frames are shown, rising: where copying may begin. Nothing is decoded."""
+    """When the film's key frames are shown, rising: where copying may begin. Nothing is decoded.
+
+    Of H.264 these are IDR pictures, as long as there is one after the first frame: at other I-frames some players, and
+    browsers among them, give up, as later frames let go of references that are not there.
+    """
     with opened(video) as container:
         stream = picture_track(container)
         start = start_s(container, stream)
-        times = [_time_s(packet, start) for packet in container.demux(stream) if packet.is_keyframe]
-    return sorted({max(time, Fraction(0)) for time in times if time is not None})
+        told = (stream.codec_context.extradata or b"") if stream.codec_context.name == "h264" else None
+        named = [
+            (max(time, Fraction(0)), told is not None and is_idr(bytes(packet), told))
+            for packet in container.demux(stream)
+            if packet.is_keyframe and (time := _time_s(packet, start)) is not None
+        ]
+    anew = {time for time, is_new in named if is_new}
+    return sorted(anew if len(anew) > 1 else {time for time, _ in named})
 
 
 def is_copied(video: Video) -> bool:

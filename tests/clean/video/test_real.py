@@ -31,10 +31,10 @@ def film() -> Video:
 
 @cache
 def excerpt() -> Video:
-    """Twenty seconds from key frame to key frame, copied."""
+    """Some forty seconds from key frame to key frame, copied."""
     keys = key_times(film())
     start = min(keys, key=lambda time_s: abs(time_s - 150))
-    end = min(keys, key=lambda time_s: abs(time_s - 170))
+    end = min(keys, key=lambda time_s: abs(time_s - 190))
     return OpenVideo().map(clip(film(), Span.of(start, end), method="copy").blob)
 
 
