@@ -106,6 +106,11 @@ class ShardReader:
                 for _, held in rest:
                     held.put(part, first, table)
 
+    def check(self, file: DataFile) -> None:
+        """Open a file, which checks it as far as is asked. Raises as `read` does."""
+        with self._opened(file):
+            pass
+
     @contextmanager
     def _opened(self, file: DataFile) -> Iterator[OpenFile]:
         import pyarrow as pa
@@ -168,7 +173,8 @@ class ShardReader:
             if digest != file.digest:
                 raise StoreError(
                     f"{self._files.url}/{file.path} has the digest {digest}, the log says {file.digest}: its bytes "
-                    f"changed; `mmdata verify {self._files.url}` checks all files"
+                    f"changed; `mmdata verify {self._files.url} --drop-damaged` checks all files, and takes damaged "
+                    "ones out of the store, for the next run to make again"
                 )
             self._checked.add(file.path)
         return open_file(self._files, file)

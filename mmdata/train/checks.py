@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, DataError
+from mmdata.loader.reader import ShardReader
+from mmdata.loader.stream import Stream
 from mmdata.train.config import TrainConfig, guess
 from mmdata.train.inputs import Batch, Input, numbers_of, parts_of
 from mmdata.train.statistics import Statistics, Target, gather
@@ -39,6 +41,33 @@ def check_form(inputs: Sequence[Input], config: TrainConfig, specs: Mapping[str,
         faults.append("inputs: there are only tokens, which a reconstruction can't give back: add one of numbers")
     if faults:
         raise ConfigError("train", faults)
+
+
+def check_files(streams: Iterable[Stream], *, rank: int = 0, world: int = 1) -> None:
+    """Compare each file that streams read with the log, once, whatever several of them share; of a local store.
+
+    Damage that can still be decoded gives other numbers, and is found by nothing else. Of `world` ranks each compares
+    a part of the files.
+
+    Raises:
+        StoreError: a file's bytes changed, or it is gone; says which, and what to do.
+        SchemaMismatch: it holds arrays of another form than the rest of its family.
+    """
+    parts = [part for stream in streams for part in stream.parts]
+    if not parts or not parts[0].files.is_local:
+        return
+    wanted = {
+        file.path: file
+        for part in parts
+        for family in {column.family for column in part.columns}
+        for file in (chunk.files[family] for chunk in part.chunks)
+    }
+    reader = ShardReader(parts[0].files, parts[0].columns, check_digests=True)
+    try:
+        for path in sorted(wanted)[rank::world]:
+            reader.check(wanted[path])
+    finally:
+        reader.close()
 
 
 def check_split(found: Statistics, config: TrainConfig) -> None:

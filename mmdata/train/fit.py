@@ -20,7 +20,7 @@ from mmdata.errors import ConfigError, MissingExtra, SchemaMismatch, StoreError
 from mmdata.loader.follow import FollowingStream
 from mmdata.loader.stream import Stream, stream
 from mmdata.train.checkpoint import check_config, load, save
-from mmdata.train.checks import check_form, check_judge, check_split
+from mmdata.train.checks import check_files, check_form, check_judge, check_split
 from mmdata.train.config import TrainConfig
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.held import HELD_BYTES, HeldStream, held
@@ -51,6 +51,12 @@ class Splits:
     val: Split | None
     test: Split | None
     content: Store
+
+    @property
+    def streams(self) -> list[Stream]:
+        """What is read of the splits, of each once."""
+        judges = [each.stream if isinstance(each, HeldStream) else each for each in (self.val, self.test) if each]
+        return [self.stored, *judges]
 
 
 def train(
@@ -89,7 +95,7 @@ def train(
             can't learn.
         Incomplete: a shard with samples of a split lacks a column.
         SchemaMismatch: the checkpoint is damaged, or of other settings or another content of the store; says which.
-        StoreError: another training is writing to `out`.
+        StoreError: a file that is read is damaged, by its digest; or another training is writing to `out`.
         DataError: an input of any split holds NaN or infinity, a target no number. RunStopped: the loss is NaN.
         MissingExtra: torchmetrics is not installed.
     """
@@ -103,6 +109,7 @@ def train(
     check_encoders(inputs, config)
     check_form(inputs, config, store.families)
     splits = open_splits(store, config, held_bytes=held_bytes, world=world)
+    check_files(splits.streams, rank=world.rank, world=world.size)
     path = None if out is None else Path(out) / CHECKPOINT
     device = world.device if world.size > 1 else device
     mine = nullcontext() if path is None or not world.is_first else _locked(path.parent)
@@ -181,7 +188,7 @@ def open_splits(store: Store, config: TrainConfig, *, held_bytes: int = HELD_BYT
         if weights is not None and (weights.values == weights.values[0]).all():
             log.warning("weighted: all samples of %r weigh alike: give the selection a balance", config.train_split)
     else:
-        train = FollowingStream(store, columns, name=config.follow, **shuffled)
+        train = FollowingStream(store, columns, name=config.follow, check_digests=True, **shuffled)
         train.at(0)
         content = type(store).open(
             store.url, snapshot=f"{config.follow}.0", storage_options=dict(store.storage_options)

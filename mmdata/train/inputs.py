@@ -169,7 +169,10 @@ def _refuse_nonfinite(values: Tensor, batch: Batch, item: Input) -> None:
         return
     row = int((~torch.isfinite(values.flatten(1)).all(dim=1)).nonzero()[0, 0])
     key = batch["key"][row] if "key" in batch else f"row {row} of a batch"
-    raise DataError(f"{item.column!r} of {key!r} holds NaN or infinity: leave the sample out by a selection")
+    raise DataError(
+        f"{item.column!r} of {key!r} holds NaN or infinity: leave the sample out by a selection; `mmdata verify STORE` "
+        "says whether its file is damaged"
+    )
 
 
 def labels_of(batch: Batch, target: str) -> list[str | None]:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from mmdata.errors import ConfigError, DataError, Incomplete, SchemaMismatch
+from mmdata.errors import ConfigError, DataError, Incomplete, SchemaMismatch, StoreError
 from mmdata.select.selection import select
 from mmdata.store import Store, selections
 from mmdata.store.files import Files
 from mmdata.train.checkpoint import load, load_model, save
-from mmdata.train.checks import check_judge, check_split
+from mmdata.train.checks import check_files, check_judge, check_split
 from mmdata.train.config import Task, TrainConfig
-from mmdata.train.fit import train
+from mmdata.train.fit import open_splits, train
 from mmdata.train.inputs import Batch, Input
 from mmdata.train.judge import examine
 from mmdata.train.model import FusionModel
@@ -306,3 +306,49 @@ def test_sizes_that_disagree_are_refused_by_name(store: Store, config: TrainConf
     with pytest.raises(DataError, match=r"'image\.embedding' has 5 numbers a row, and the model takes 4"):
         examine(model, [batch])
     assert SPECS["image.embedding"].shape == (4,)
+
+
+@pytest.mark.parametrize("family", ["image.embedding", "samples"])
+def test_a_file_whose_bytes_changed_is_told_before_anything_is_learned(
+    build_store: Callable[..., Store], config: TrainConfig, tmp_path: Path, family: str
+) -> None:
+    store = build_store(n=48)
+    shard = store.view().shards[-1]
+    file = shard.samples if family == "samples" else shard.features[family]
+    path = Path(store.url) / file.path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4] ^= 1  # a number that is a little different: it is read without an error
+    path.write_bytes(data)
+    config = replace(config, selection="v1", epochs=1)
+    told = rf"{file.path} has the digest .*: its bytes changed; `mmdata verify {store.url} --drop-damaged`"
+    for follow in (None, "nightly"):
+        with pytest.raises(StoreError, match=told):
+            train(store, replace(config, follow=follow), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    other = replace(config, inputs={"speech": "speech.mfcc"})
+    if family != "samples":
+        assert train(store, other, out=None).n_train  # of what is not read, nothing is asked
+
+
+def test_each_file_is_compared_once_whatever_reads_it_and_each_rank_compares_its_part(
+    store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+    measure = Files.measure
+
+    def counted(self: Files, path: str) -> tuple[int, str]:
+        measured.append(path)
+        return measure(self, path)
+
+    monkeypatch.setattr(Files, "measure", counted)
+    streams = open_splits(store, replace(config, selection="v1")).streams
+    wanted = sorted(file.path for shard in store.view().shards for file in (shard.samples, *shard.features.values()))
+    check_files(streams)
+    assert measured == wanted
+    shares = []
+    for rank in range(3):
+        measured.clear()
+        check_files(streams, rank=rank, world=3)
+        shares.append(list(measured))
+    assert sorted(path for share in shares for path in share) == wanted
+    assert max(map(len, shares)) <= -(-len(wanted) // 3)

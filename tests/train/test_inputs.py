@@ -96,7 +96,9 @@ def test_an_empty_sequence_counts_as_missing_and_keeps_a_step() -> None:
 def test_a_number_that_is_none_is_refused_with_its_key(number: float) -> None:
     values = np.ones((3, 2), dtype=np.float32)
     values[1, 1] = number
-    with pytest.raises(DataError, match=r"'image.v' of 'corpus/b.png' holds NaN or infinity"):
+    with pytest.raises(
+        DataError, match=r"'image.v' of 'corpus/b.png' holds NaN or infinity: .*; `mmdata verify STORE` says"
+    ):
         parts_of({"image.v": values, "key": ["corpus/a.png", "corpus/b.png", "corpus/c.png"]}, [VECTOR])
 
 
