@@ -23,12 +23,13 @@ def ls(
 ) -> None:
     """List samples with their labels and scalar features."""
     from mmdata import api
-    from mmdata.cli.screen import print_json, print_table
+    from mmdata.cli.screen import print_json, print_table, warn_of_damage
 
     opened = api.open(store, snapshot=snapshot)
     wanted = [name.strip() for name in columns.split(",")] if columns else None
     table = opened.table(wanted, where=where, incomplete=True)
     rows = table.slice(0, limit or table.num_rows).to_pylist()
+    warn_of_damage(store, lambda: opened.damaged)
     if as_json:
         print_json({"store": store, "total": table.num_rows, "samples": rows})
         return

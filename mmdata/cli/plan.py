@@ -30,7 +30,7 @@ def plan(
 ) -> None:
     """Say what `mmdata run` would do with this file, store and source, and why. Writes nothing."""
     from mmdata import api
-    from mmdata.cli.screen import print_json, print_table, say
+    from mmdata.cli.screen import print_json, print_table, say, warn_of_gone
     from mmdata.config.load import load
     from mmdata.engine.estimate import planned
     from mmdata.engine.options import RunOptions
@@ -47,6 +47,7 @@ def plan(
         storage_options=storage_options(),
     )
     todo, estimate = planned(file.pipeline, store, options, workers=workers, n=measure)
+    warn_of_gone(store)
     if as_json:
         names = {"unmatched_files": todo.unmatched} if unmatched else {}
         print_json({"store": store, **todo.to_json(), **names, "estimate": estimate.to_json() if estimate else None})

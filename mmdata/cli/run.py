@@ -37,7 +37,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Ingest, compute features, select, and train where the file says so. Run again, it does only what is left."""
-    from mmdata.cli.screen import finish, print_json, summary
+    from mmdata.cli.screen import finish, print_json, summary, warn_of_gone
     from mmdata.engine.cores import n_cores
     from mmdata.engine.starting import early
     from mmdata.errors import MMDataError
@@ -79,6 +79,7 @@ def run(
                 summary(error.report)
         raise
     if file.train and report.state == "done" and not report.above_limit:
+        warn_of_gone(store)
         if not as_json:
             summary(report)
             print()

@@ -6,14 +6,16 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import typer
 
 from mmdata.cli.logs import is_json
-from mmdata.errors import ConfigError
+from mmdata.cli.options import storage_options
+from mmdata.errors import ConfigError, MMDataError
 from mmdata.report.words import duration
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def _printable(text: str) -> str:
 
 def finish(report: RunReport, *, as_json: bool) -> None:
     """Print what a run came to, and end with its exit code."""
+    warn_of_gone(report.store)
     if as_json:
         print_json(report.to_json())
     else:
@@ -123,6 +126,30 @@ def summary(report: RunReport) -> None:
     if report.state == "stopped":
         above = f"more than {report.rejects_limit:.1%} of {report.samples_todo} samples were rejected"
         say(f"stopped: {above}; --max-rejects allows more")
+
+
+def warn_of_damage(store: str, look: Callable[[], Mapping[str, str]]) -> None:
+    """Say on stderr what is damaged, once a command; nothing where that can't be told."""
+    from mmdata.store.damage import mending
+
+    with suppress(MMDataError, OSError):  # the command itself says what it can't read
+        if damaged := look():
+            first, fault = next(iter(damaged.items()))
+            more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+            say(f"damaged: {first}: {fault}{more}; {mending(store)}", to=sys.stderr)
+
+
+def warn_of_gone(store: str) -> None:
+    """Say on stderr which files are gone or of another size: a run counts what the log lists as done."""
+    from mmdata.api import open as open_store
+    from mmdata.store.damage import damage
+    from mmdata.store.files import Files
+
+    def look() -> Mapping[str, str]:
+        opened = open_store(store, storage_options=storage_options())
+        return damage(Files.at(opened.url, opened.storage_options), opened.view(), footers=False)
+
+    warn_of_damage(store, look)
 
 
 def _decoded(counts: Mapping[str, int]) -> str:

@@ -23,6 +23,7 @@ def show(
     """Show what STORE holds: samples by source and label, features, drops, rejects, snapshots, runs."""
     from mmdata import api
     from mmdata.cli.screen import print_json, print_table, say
+    from mmdata.store.damage import mending
 
     opened = api.open(store, snapshot=snapshot)
     found = _overview(opened)
@@ -41,6 +42,8 @@ def show(
         print_table(rows, ["feature", "form", "shards", "missing rows"])
     for family, fault in found["damaged"].items():
         say(f"damaged: {family}: {fault}")
+    if found["damaged"]:
+        say(f"  {mending(store)}")
     if found["snapshots"]:
         say("snapshots: " + ", ".join(found["snapshots"]))
     say(f"{found['runs']} runs")
@@ -83,6 +86,7 @@ def _overview(store: Store) -> dict[str, Any]:
             try:
                 missing[family] += store.missing([shard.only(family)]).num_rows
             except StoreError as error:
+                missing[family] += shard.rows
                 damaged.setdefault(family, str(error))
     features = {}
     for column, spec in store.families.items():

@@ -1,4 +1,4 @@
-"""Whether a store that lies at a place can be read: its log, and of each feature what it promises."""
+"""Whether a store that lies at a place can be read: its log, and each file as far as its ends tell."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Iterator, Mapping
 
 from mmdata.doctor.finding import FAULT, GOOD, Finding
 from mmdata.errors import MMDataError
+from mmdata.store.damage import mending
 from mmdata.store.files import Files
-from mmdata.store.layout import MARKER
+from mmdata.store.layout import DROPS, MARKER, REJECTS, SAMPLES
 from mmdata.store.store import Store
 
 
 def store(url: str, options: Mapping[str, str] | None = None) -> Iterator[Finding]:
-    """Nothing where no store lies. Reads the log and a file of each feature; `verify` reads all."""
-    verify = f"mmdata verify {url} checks every file; with --drop-damaged, the next run makes these again"
+    """Nothing where no store lies. Reads the log, sizes and footers; `verify` reads all."""
     try:
         if not Files.at(url, options).exists(MARKER):
             return
         opened = Store.open(url, storage_options=options)
         damaged, n = opened.damaged, len(opened)
     except (MMDataError, OSError) as error:
-        yield Finding("store", FAULT, str(error), verify)
+        yield Finding("store", FAULT, str(error), mending(url))
         return
     yield Finding("store", GOOD, f"{n:,} samples, {len(opened.families)} feature columns")
     for family, fault in damaged.items():
-        yield Finding(f"feature {family}", FAULT, fault, verify)
+        what = family if family in (SAMPLES, DROPS, REJECTS) else f"feature {family}"
+        yield Finding(what, FAULT, fault, mending(url))

@@ -161,7 +161,7 @@ def _features(store: Store, key: str) -> Iterator[tuple[str, str]]:
             yield column, errors.get(key, "none: the sample has no such part")
         except StoreError as error:
             yield column, str(error)
-    yield from store.damaged.items()
+    yield from store.unreadable.items()
 
 
 def _alike(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -130,7 +130,7 @@ def _faults(store: Store, seen: Seen, unknown: Sequence[str], features: Sequence
         else:
             guess = f", did you mean {near[0]!r}?" if near else ";"
             yield f"{start}{guess} there are {there}"
-    for family, fault in store.damaged.items():
+    for family, fault in store.unreadable.items():
         yield f"columns: of {family!r} {fault}"
 
 

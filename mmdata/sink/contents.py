@@ -153,9 +153,9 @@ def contents_of(
     used = {piece.shard.shard: piece.shard for pieces in by_split.values() for piece in pieces}
     parts, part_bytes = _parts(files, list(used.values()))
     specs = {column: (store.family_of(column), spec) for column, spec in store.families.items()}
-    if columns is None and store.damaged:
+    if columns is None and store.unreadable:
         faults = [
-            f"{family}: {fault}; `columns` says what goes out without it" for family, fault in store.damaged.items()
+            f"{family}: {fault}; `columns` says what goes out without it" for family, fault in store.unreadable.items()
         ]
         raise ConfigError("export", faults)
     parts, specs = _wanted(store.url, columns, parts, specs)

@@ -14,6 +14,7 @@ from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Sample
 from mmdata.errors import Incomplete, SchemaMismatch, StoreError
 from mmdata.store import read, runs, selections
+from mmdata.store.damage import damage
 from mmdata.store.files import Files
 from mmdata.store.layout import DROPS, FEATURES, LOG, REJECTS, RUNS, SAMPLES, SELECTIONS, DataFile
 from mmdata.store.log import FamilyLog, Log
@@ -40,7 +41,8 @@ class Reading:
         self._recipes: list[Recipe] = []
         self._specs: dict[tuple[str, str], dict[str, ArraySpec]] = {}
         self._promised: dict[str, dict[str, ArraySpec]] = {}
-        self._damaged: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
+        self._damaged: dict[str, str] | None = None
         self._places: dict[str, tuple[ShardView, int]] | None = None
 
     @property
@@ -75,7 +77,7 @@ class Reading:
         own = FileTable.live(SAMPLES, samples.live())
         self._picture = join_tables(own, features, self._recipes, drops=others[DROPS], rejects=others[REJECTS])
         self._places = None
-        self._promised, self._damaged = {}, {}
+        self._promised, self._unreadable, self._damaged = {}, {}, None
         return self._picture
 
     refresh = view
@@ -113,15 +115,26 @@ class Reading:
     def families(self) -> Mapping[str, ArraySpec]:
         """The feature columns and what they promise: while a setting is being replaced, by the newest run.
 
-        Those of `damaged` are not among them.
+        Those of `unreadable` are not among them.
         """
         return {column: spec for _, column, spec in self._columns()}
 
     @property
     def damaged(self) -> Mapping[str, str]:
+        """What is wrong with the files, by family ("samples" and "drops", too): see `store.damage.damage`.
+
+        Files of an object store are listed, and those that promise for their family are read. What is not seen here,
+        `verify` finds.
+        """
+        if self._damaged is None:
+            self._damaged = damage(self._files, self._now)
+        return {**self._damaged, **self.unreadable}
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
         """The feature families of which no file can be read, and why; where one can, the others' shards alone fail."""
         list(self._columns())
-        return dict(self._damaged)
+        return dict(self._unreadable)
 
     def _columns(self) -> Iterator[tuple[str, str, ArraySpec]]:
         """Family, column and spec of every feature of a family that can be read."""
@@ -140,8 +153,8 @@ class Reading:
                 return self._file_specs(file)
             except StoreError as error:
                 faults.append(str(error))
-        self._damaged[family] = f"none of its files can be read: {faults[0]}"
-        log.warning("family=%s is left out: %s", family, self._damaged[family])
+        self._unreadable[family] = f"none of its files can be read: {faults[0]}"
+        log.warning("family=%s is left out: %s", family, self._unreadable[family])
         return {}
 
     def _file_specs(self, file: DataFile) -> dict[str, ArraySpec]:
@@ -156,7 +169,7 @@ class Reading:
             if name == column:
                 return family
         there = f"there are {', '.join(self.families) or 'none'}"
-        for family, fault in self._damaged.items():
+        for family, fault in self._unreadable.items():
             there += f"; of {family!r} {fault}"
         raise StoreError(f"no feature {column!r} in {self.url!r}; {there}")
 

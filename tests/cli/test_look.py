@@ -212,6 +212,50 @@ def test_a_damaged_family_costs_itself_and_is_named_by_all_who_look(mmdata: Mmda
     assert "image.phash" in refused.err
 
 
+@pytest.mark.parametrize("how", ["gone", "cut", "head"])
+def test_one_damaged_file_of_a_family_is_named_by_all_who_look(mmdata: Mmdata, copied: Path, how: str) -> None:
+    path = min((copied / "features" / "image.phash").glob("*.parquet"))
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] if how == "cut" else bytes(64) + path.read_bytes()[64:])
+    fault = f"1 of 3 files can't be read: features/image.phash/{path.name}"
+    mend = f"`mmdata verify {copied}` reads every byte; with --drop-damaged"
+    doctor = mmdata("doctor", copied)
+    assert doctor.code == 1
+    assert f"! feature image.phash: {fault}" in doctor.out
+    assert mend in doctor.out
+    listed = mmdata("ls", copied)
+    assert (listed.code, listed.err.count(fault), listed.err.count(mend)) == (0, 1, 1)
+    shown = mmdata("show", copied)
+    assert f"damaged: image.phash: {fault}" in shown.out
+    assert mend in shown.out
+    found = mmdata("show", copied, "--json").json
+    assert found["features"]["image.phash"]["missing"] in (2, 4)  # the rows of its shard
+    assert list(found["damaged"]) == ["image.phash"]
+    told = mmdata("report", copied, "-o", copied.parent / "page.html", "--json").json["faults"]
+    assert any(one.startswith(f"features/image.phash: {fault}") and mend in one for one in told)
+
+
+def test_a_sound_store_is_warned_of_by_nobody(mmdata: Mmdata, made: Any) -> None:
+    assert mmdata("ls", made.store).err == ""
+    assert "damaged" not in mmdata("show", made.store).out
+    assert "0 faults" in mmdata("doctor", made.store).out
+
+
+def test_run_and_plan_say_that_a_file_of_what_is_done_is_gone(mmdata: Mmdata, own: Any) -> None:
+    again = ("run", own.pipeline, "--source", own.source, "--store", own.store, "--executor", "inline")
+    assert "damaged" not in mmdata(*again).err
+    min((own.store / "features" / "image.phash").glob("*.parquet")).unlink()
+    for command in (again, ("plan", *again[1:-2])):
+        told = mmdata(*command)
+        assert told.code == 0
+        assert "damaged: image.phash: 1 of 3 files can't be read" in told.err
+        assert f"mmdata verify {own.store}" in told.err
+    mmdata("verify", own.store, "--drop-damaged")
+    assert "damaged" not in mmdata(*again).err
+
+
 def test_what_is_damaged_is_dropped_and_made_again_by_the_next_run(mmdata: Mmdata, own: Any) -> None:
     again = ("run", own.pipeline, "--source", own.source, "--store", own.store, "--executor", "inline")
     assert mmdata(*again).code == 0

@@ -148,6 +148,15 @@ def test_more_than_a_few_slow_questions_are_put_off(living: Living, monkeypatch:
     assert living.ask("samples", where="label = 'x'").status == 200
 
 
+def test_a_file_whose_head_is_damaged_is_told_at_a_glance(living: Living, ask_at: Any) -> None:
+    path = min((living.store / "features" / "image.phash").glob("*.parquet"))
+    path.write_bytes(bytes(64) + path.read_bytes()[64:])
+    with serving(Store.open(living.store)) as url:
+        text = ask_at(url)("").text
+    assert f"features/image.phash/{path.name}" in text
+    assert "--drop-damaged" in text
+
+
 def test_one_damaged_family_costs_itself_only(living: Living, ask_at: Any) -> None:
     for file in (living.store / "features" / "image.phash").glob("*.parquet"):
         os.truncate(file, 10)

@@ -409,7 +409,8 @@ def test_where_one_file_of_a_family_is_damaged_another_says_what_it_promises(fil
         if file.shard == shard:
             (Path(filled.url) / file.path).write_bytes(b"PAR1 and no more")
     store = Store.open(filled.url)
-    assert (dict(store.families), dict(store.damaged)) == (families, {})
+    assert (dict(store.families), dict(store.unreadable)) == (families, {})
+    assert store.damaged["image.phash"].startswith("1 of 3 files can't be read: features/image.phash/")
     assert store.arrays("image.phash.score", filled.keys[rest])[0] is not None
     with pytest.raises(SchemaMismatch, match="is damaged or can't be read"):
         store.arrays("image.phash.score", filled.keys[shard])

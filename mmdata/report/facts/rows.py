@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import DataError, StoreError
 from mmdata.store import read
+from mmdata.store.damage import mending
 from mmdata.store.files import Files
-from mmdata.store.layout import DROPS, REJECTS, SAMPLES, DataFile
+from mmdata.store.layout import DROPS, REJECTS, SAMPLES, DataFile, folder
 from mmdata.store.store import Store
 from mmdata.store.tables import FILES, error_column, is_scalar
 from mmdata.store.view import ShardView
@@ -182,7 +183,8 @@ def _features(
 
 def _families(store: Store, faults: list[Fault]) -> dict[str, dict[str, ArraySpec]]:
     """The columns of each family."""
-    faults += [Fault(f"features/{family}", fault) for family, fault in store.damaged.items()]
+    damaged = tried(faults, store.url, lambda: store.damaged) or {}
+    faults += [Fault(folder(family), f"{fault}; {mending(store.url)}") for family, fault in damaged.items()]
     found: dict[str, dict[str, ArraySpec]] = {}
     for column, spec in store.families.items():
         found.setdefault(store.family_of(column), {})[column] = spec
