@@ -160,7 +160,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 FIRST_STEPS = """
 import pkgutil, importlib, sys
 from mmdata.cli.app import main
-from mmdata.config.names import EXTRAS, known_names, missing_extra, resolve
+from mmdata.config.names import known_names, missing_extra, resolve
 extra = sys.argv.pop(1)
 for name in known_names():
     fault = missing_extra(resolve(name))
@@ -226,7 +226,7 @@ def test_what_make_starts_keeps_what_it_compiles() -> None:
     print_it = f"{sys.executable} -c 'import sys; print(sys.dont_write_bytecode)'"
     rules = f"include {ROOT / 'Makefile'}\nprobe:\n\t@{print_it}\n"
     told = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    make = ["make", "-f", "-", "probe"]
+    make = ["make", "--no-print-directory", "-f", "-", "probe"]  # make itself may have started this
     made = subprocess.run(make, input=rules, env=told, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.stdout == "False\n", made.stderr
 
