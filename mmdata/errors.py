@@ -53,7 +53,9 @@ class ConfigError(MMDataError):
 
 
 class MissingExtra(ConfigError):
-    """A step needs packages that are not installed."""
+    """A step needs packages that are not installed; raised for one sample, that sample is rejected."""
+
+    kind = "missing_extra"
 
 
 class DataError(MMDataError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import mmdata
 from mmdata import api
+from mmdata.codec.image import DecodeImage
 from mmdata.config.load import parse
 from mmdata.core.pipeline import Pipeline
 from mmdata.errors import ConfigError, StoreError
@@ -92,3 +94,59 @@ def test_a_selection_without_a_split_takes_all(source: Path, tmp_path: Path) -> 
 def test_a_store_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store at"):
         mmdata.open(tmp_path / "nope")
+
+
+DECODED = "needs {}; install it with: pip install 'mmdata[{}]'"
+PUT_IN = "{}, which mmdata puts in to decode {!r}, "
+
+
+@pytest.mark.parametrize(
+    ("lacks", "text", "told"),
+    [
+        ("soundfile", "ingest: [clean.audio.MixDown]", PUT_IN.format("codec.audio.DecodeAudio", "audio")),
+        ("soundfile", "features: [features.audio.AudioDuration]", PUT_IN.format("codec.audio.DecodeAudio", "audio")),
+        ("cv2", "features: [features.image.ImageSize]", PUT_IN.format("codec.image.DecodeImage", "image")),
+        ("av", "ingest: [clean.video.KeepDuration]", PUT_IN.format("codec.video.OpenVideo", "video")),
+        ("av", "features: [features.video.VideoSize]", PUT_IN.format("codec.video.OpenVideo", "video")),
+        (
+            "soundfile",
+            "ingest: [{use: codec.video.DecodeSound, into: audio}]\nstore: {audio: flac}",
+            "store.audio: 'flac' ",
+        ),
+        ("duckdb", "select: {name: v1, where: 'key > 1'}", "select.where: "),
+        ("duckdb", "select: {name: v1, balance: {by: key, cap: 2}}", "select.balance.by: "),
+    ],
+)
+def test_packages_that_lack_are_told_before_any_work(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str, text: str, told: str
+) -> None:
+    file = parse(f"source: {{use: source.files.Files}}\n{text}", source=str(source))
+    api.check(file)
+    extra = {"soundfile": "audio", "cv2": "image", "av": "video", "duckdb": "select"}[lacks]
+    monkeypatch.setitem(sys.modules, lacks, None)
+    fault = f"{told}{DECODED.format(lacks, extra)}"
+    with pytest.raises(ConfigError) as checked:
+        api.check(file)
+    assert checked.value.faults == (fault,)
+    with pytest.raises(ConfigError) as ran:
+        mmdata.run(file, store=tmp_path / "store")
+    assert ran.value.faults == (fault,)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_step_made_in_python_says_what_it_lacks(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ConfigError) as ran:
+        mmdata.run(Pipeline(source=Files(str(source)), ingest=(DecodeImage(),)), store=tmp_path / "store")
+    assert ran.value.faults == (f"codec.image.DecodeImage {DECODED.format('cv2', 'image')}",)
+
+
+def test_a_selection_without_conditions_needs_no_duckdb(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    report = mmdata.run(parse(TEXT, source=str(source)), store=tmp_path / "store")
+    assert report.selection is not None
+    assert sum(report.selection["splits"].values()) == 6

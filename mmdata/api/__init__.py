@@ -130,11 +130,13 @@ def check(
 ) -> Compiled:
     """Check a pipeline file as a whole, reading nothing: steps and types, and its `select` and `train` sections.
 
-    Also whether what is installed and set can reach the places of the source and of a store.
+    Also whether the packages are installed that steps, decoders put before them and encodings need, and whether what is
+    installed and set can reach the places of the source and of a store.
 
     Raises:
         ConfigError: with every fault.
     """
+    from mmdata.api.packages import package_faults
     from mmdata.engine.check import check as check_
     from mmdata.errors import ConfigError
 
@@ -143,7 +145,7 @@ def check(
         compiled = check_(file.pipeline, where=file.where)
     except ConfigError as error:
         raise ConfigError(file.where, [*error.faults, *faults]) from None
-    if faults:
+    if faults := [*package_faults(compiled), *faults]:
         raise ConfigError(file.where, faults)
     return compiled
 
@@ -167,7 +169,7 @@ def _place_faults(
 
 
 def _train_faults(file: PipelineFile) -> list[str]:
-    from mmdata.config.names import missing_packages
+    from mmdata.core.packages import missing_packages
     from mmdata.core.pipeline import guess
     from mmdata.core.step import Feature
     from mmdata.errors import ConfigError

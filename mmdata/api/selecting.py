@@ -92,7 +92,7 @@ def _name_faults(name: Any) -> list[str]:
 
 
 def _where_faults(where: Any) -> list[str]:
-    from mmdata.config.names import missing_packages
+    from mmdata.core.packages import missing_packages
     from mmdata.errors import ConfigError
     from mmdata.select.conditions import condition_faults, conditions
 
@@ -106,7 +106,7 @@ def _where_faults(where: Any) -> list[str]:
 
 
 def _expression_faults(setting: str, text: str | None) -> list[str]:
-    from mmdata.config.names import missing_packages
+    from mmdata.core.packages import missing_packages
     from mmdata.store import expressions
 
     if text is None:

@@ -55,8 +55,9 @@ from mmdata.cli import (
 )
 from mmdata.cli.options import StorageOption, given
 from mmdata.cli.screen import CONFIGURATION, DONE, FAILED, INTERRUPTED, complain
+from mmdata.core.packages import missing_package
 from mmdata.core.storage import parse_options
-from mmdata.errors import ConfigError, MMDataError
+from mmdata.errors import ConfigError, MissingExtra, MMDataError
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,13 @@ def ended(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            lacking = missing_package(error)
+            if lacking is None:
+                raise
+            log.info("where it failed:", exc_info=True)
+            complain(MissingExtra("mmdata", [lacking]))
+            raise typer.Exit(CONFIGURATION) from None
         except (MMDataError, OSError) as error:
             log.info("where it failed:", exc_info=True)
             complain(error)

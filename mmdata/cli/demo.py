@@ -51,7 +51,7 @@ def demo(
 
 def _pipeline() -> Path:
     """The demo's pipeline; one without models where they are not installed, and that is said first."""
-    from mmdata.config.names import missing_packages
+    from mmdata.core.packages import missing_packages
 
     if (lacking := missing_packages("pretrained")) is None:
         return Path(__file__).with_name("demo.yaml")

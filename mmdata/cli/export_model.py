@@ -31,7 +31,7 @@ def export_model(
     """
     from mmdata import api
     from mmdata.cli.screen import print_json
-    from mmdata.config.names import missing_packages
+    from mmdata.core.packages import missing_packages
     from mmdata.errors import ConfigError, MissingExtra
 
     if (lacking := missing_packages("export")) is not None:

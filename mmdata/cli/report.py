@@ -33,7 +33,7 @@ def report(
     """Write a page about STORE: what it holds, where samples went and why, what is odd."""
     from mmdata import api
     from mmdata.cli.screen import print_json, say
-    from mmdata.config.names import missing_packages
+    from mmdata.core.packages import missing_packages
     from mmdata.errors import ConfigError
     from mmdata.report.contents import Settings, gather
     from mmdata.report.page import page

@@ -34,7 +34,7 @@ def serve(
     """Show STORE in a browser: browse, search and filter samples, and trace each back to its source. Writes nothing."""
     from mmdata import api
     from mmdata.cli.screen import say
-    from mmdata.config.names import missing_packages
+    from mmdata.core.packages import missing_packages
     from mmdata.errors import MissingExtra
 
     if lacking := missing_packages("serve"):

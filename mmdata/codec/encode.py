@@ -75,6 +75,7 @@ class _Coder:
         usual: the quality when none is given; None where one must be. lossless_at: qualities that lose nothing.
         write: bytes of (part, quality).
         read: what decoding gives, of (part, quality, bytes), where that is known without doing it.
+        extra: of mmdata, that writing and reading need.
     """
 
     takes: type[Part]
@@ -84,6 +85,7 @@ class _Coder:
     usual: int | None = 0
     lossless_at: tuple[int, ...] = ()
     read: Callable[[Any, int, Blob], Part] | None = None
+    extra: str = ""
 
 
 def encode(part: Part, encoding: str) -> Encoded:
@@ -134,6 +136,12 @@ def encodes(encoding: str) -> type[Part] | None:
     """The kind of part that an encoding is for; None for those that are for any. Raises ConfigError for none such."""
     coder = _CODERS.get(_parsed(encoding)[0])
     return None if coder is None else coder.takes
+
+
+def extra_of(encoding: str) -> str:
+    """The extra of mmdata that an encoding needs; "" for none. Raises ConfigError for no such encoding."""
+    coder = _CODERS.get(_parsed(encoding)[0])
+    return "" if coder is None else coder.extra
 
 
 def is_lossy(encoding: str) -> bool:
@@ -262,13 +270,15 @@ def _pcm_read(audio: Audio, bits: int, blob: Blob) -> Audio:
 
 
 _CODERS: Mapping[str, _Coder] = {
-    "png": _Coder(Image, "png", lambda part, _: png_bytes(part), lossless_at=(0,), read=_png_read),
-    "jpeg": _Coder(Image, "jpg", jpeg_bytes, range(1, 101), usual=None, read=_jpeg_read),
-    "webp": _Coder(Image, "webp", webp_bytes, range(1, 101), usual=None),
+    "png": _Coder(Image, "png", lambda part, _: png_bytes(part), lossless_at=(0,), read=_png_read, extra="image"),
+    "jpeg": _Coder(Image, "jpg", jpeg_bytes, range(1, 101), usual=None, read=_jpeg_read, extra="image"),
+    "webp": _Coder(Image, "webp", webp_bytes, range(1, 101), usual=None, extra="image"),
     "wav": _Coder(Audio, "wav", _wav_bytes, (16, 32), usual=32, lossless_at=(32,), read=_pcm_read),
-    "flac": _Coder(Audio, "flac", _flac_bytes, (16, 24), usual=16, read=_pcm_read),
-    "ffv1": _Coder(Frames, "mkv", lambda part, _: ffv1_bytes(part), lossless_at=(0,), read=lambda part, *_: part),
-    "h264": _Coder(Frames, "mp4", h264_bytes, range(52), usual=None),
+    "flac": _Coder(Audio, "flac", _flac_bytes, (16, 24), usual=16, read=_pcm_read, extra="audio"),
+    "ffv1": _Coder(
+        Frames, "mkv", lambda part, _: ffv1_bytes(part), lossless_at=(0,), read=lambda part, *_: part, extra="video"
+    ),
+    "h264": _Coder(Frames, "mp4", h264_bytes, range(52), usual=None, extra="video"),
     "txt": _Coder(Text, "txt", lambda part, _: part.text.encode(), lossless_at=(0,)),
     "vtt": _Coder(Captions, "vtt", lambda part, _: vtt_bytes(part), lossless_at=(0,)),
 }

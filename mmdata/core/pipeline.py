@@ -128,10 +128,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Family:
-    """A feature in its place: its step, and the fingerprint of its data files. What it reads is decoded by default."""
+    """A feature in its place: its step, and the fingerprint of its data files. What it reads is decoded by default.
+
+    Args:
+        decoder: what decodes the part that it reads, where that is not decoded before it is stored.
+    """
 
     step: Feature[Any]
     fp: str
+    decoder: Step | None = None
 
     @property
     def name(self) -> str:
@@ -337,7 +342,7 @@ class _Compiler:
                         self.faults.append(f"{place}: another feature makes {column!r} too; give one of them into:")
                 if decoder is not False:
                     found = decoder if isinstance(decoder, Step) else None
-                    families.append(Family(step, self._family_print(step, kept, found)))
+                    families.append(Family(step, self._family_print(step, kept, found), found))
             except ConfigError as error:  # a step looks at its model's files: they are part of its settings
                 self.faults += [f"{place}: {fault}" for fault in error.faults]
         return tuple(families)

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 from importlib import metadata
 
-from mmdata.config.names import EXTRAS
+from mmdata.core.packages import EXTRAS
 from mmdata.doctor.finding import GOOD, NOTE, Finding
 
 _ALWAYS = ("numpy", "pyarrow", "deltalake", "fsspec", "pydantic")

@@ -19,7 +19,7 @@ from mmdata.engine.films import Company, Films, companies
 from mmdata.engine.locked import read_only
 from mmdata.engine.notes import Notes
 from mmdata.engine.reading import SOURCE, seconds_read
-from mmdata.errors import DataError, StepError, Unreachable
+from mmdata.errors import DataError, MissingExtra, StepError, Unreachable
 
 Outcome = Sample | Drop | Sequence[Sample]
 Work = Callable[[Any, Sample], Any]
@@ -62,6 +62,8 @@ def rejection(step: str, error: Exception) -> Rejection:
     lines = "".join(traceback.format_exception(error))
     if isinstance(error, DataError | StepError):
         kind, text = error.kind, str(error)
+    elif isinstance(error, MissingExtra):
+        kind, text = error.kind, "; ".join(error.faults)
     elif isinstance(error, MemoryError):
         kind, text = "out_of_memory", f"there was not enough memory: {error}".rstrip(": ")
     else:

@@ -14,6 +14,7 @@ from mmdata.codec.image.encode import webp_bytes
 from mmdata.codec.mp3 import RATES_HZ, mp3_bytes
 from mmdata.codec.sniff import extension
 from mmdata.codec.video.passing import decoded
+from mmdata.core.packages import missing_package
 from mmdata.core.sample import Audio, Blob, Captions, Frames, Image, Text, Video
 from mmdata.core.watch import View
 from mmdata.errors import ConfigError, DataError
@@ -120,7 +121,8 @@ def preview(name: str, blob: StoredBlob, size: Size, films: Films | None = None)
     try:
         return _shown(shown, blob, size, {} if films is None else films)
     except ImportError as error:
-        return replace(shown, fault=f"not shown, as a package is missing: {error}")
+        why = missing_package(error) or f"a package is missing: {error}"
+        return replace(shown, fault=f"not shown: {why}")
     except (DataError, ConfigError, OSError, ValueError) as error:
         return replace(shown, fault=f"{type(error).__name__}: {error}"[:300])
 

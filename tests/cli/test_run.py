@@ -352,11 +352,11 @@ def test_demo_on_generated_media_goes_the_whole_way(
     mmdata: Mmdata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, inputs: set[str]
 ) -> None:
     from mmdata.cli import demo
-    from mmdata.config import names
+    from mmdata.core import packages
 
     monkeypatch.setattr(demo, "GENERATED_SAMPLES", 40)
     if name != "demo.yaml":
-        monkeypatch.setitem(names.EXTRAS, "pretrained", ("a_package_that_nobody_has",))
+        monkeypatch.setitem(packages.EXTRAS, "pretrained", ("a_package_that_nobody_has",))
     text = Path(demo.__file__).with_name(name).read_text()
     brief = (
         text.replace("epochs: 40", "epochs: 1").replace("folds: 5", "folds: 3").replace("label in (", "label not in (")

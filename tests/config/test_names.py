@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdata.config.names import UnknownName, known_names, missing_packages, resolve, sources, steps
+from mmdata.config.names import UnknownName, known_names, resolve, sources, steps
 from mmdata.core.step import Step, address, is_abstract
 
 
@@ -23,8 +23,3 @@ def test_steps_are_concrete_and_sources_can_list_and_read() -> None:
 def test_odd_names_are_unknown_and_nothing_worse(name: str) -> None:
     with pytest.raises(UnknownName):
         resolve(name)
-
-
-def test_an_extra_that_is_all_there_lacks_nothing() -> None:
-    assert missing_packages("image") is None
-    assert missing_packages("no such extra") is None

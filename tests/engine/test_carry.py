@@ -15,7 +15,7 @@ from mmdata.core.step import Drop, Filter, Map, RandomMap, Split, Step
 from mmdata.engine.carry import ALWAYS_FAILS, Carrier, rejection
 from mmdata.engine.counts import Counts
 from mmdata.engine.notes import FEATURES, INGEST, SIZE, Note, Notes, read_count, read_note
-from mmdata.errors import DataError, DecodeError, StepError
+from mmdata.errors import DataError, DecodeError, MissingExtra, StepError
 
 
 @dataclass
@@ -242,3 +242,8 @@ def test_the_last_note_survives_its_writer(tmp_path: Path) -> None:
         notes.close()
         assert read_note(file.fileno()) == Note("s/ü", "features.text.Some", FEATURES)
         assert read_count(file.fileno()) == notes.count == 2
+
+
+def test_a_sample_that_needs_another_extra_is_no_bug_of_a_step() -> None:
+    why = rejection("codec.audio.DecodeAudio", MissingExtra("codec", ["it needs FFmpeg", "and more"]))
+    assert (why.kind, why.error) == ("missing_extra", "it needs FFmpeg; and more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -124,3 +125,10 @@ def test_bytes_that_no_step_looked_into_are_shown_as_what_they_are() -> None:
     assert (shown.kind, len(shown.stills)) == ("image", 1)
     unknown = preview("page", blob(b"<html>", "blob", "key.page.html"), Size())
     assert (unknown.kind, unknown.text, unknown.stills, unknown.fault) == ("blob", "", (), "")
+
+
+def test_what_needs_a_package_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = blob(flac_bytes(tone(0.1)), "audio")
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    fault = "not shown: needs soundfile; install it with: pip install 'mmdata[audio]'"
+    assert preview("audio", shown, Size()).fault == fault

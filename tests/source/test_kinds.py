@@ -10,7 +10,7 @@ from typing import get_args
 
 import mmdata
 from mmdata.engine.isolation import NO_MEMORY, TIMED_OUT, WORKER_DIED
-from mmdata.errors import DataError, DecodeError, DoesNotFit, StepError, Unreadable
+from mmdata.errors import DataError, DecodeError, DoesNotFit, MissingExtra, StepError, Unreadable
 from mmdata.source.tarindex import Kind
 from mmdata.source.urls.manners import HTTP_KINDS
 from mmdata.source.urls.manners import Kind as FetchKind
@@ -70,7 +70,7 @@ def made() -> set[str]:
     of_tars = {f"tar_{kind}" for kind in get_args(Kind) if kind not in ("file", "folder")}
     of_urls = {*get_args(FetchKind), *(f"http_{status}" for status in HTTP_KINDS), "http_other"}
     found |= of_tars | of_urls | {NO_MEMORY, TIMED_OUT, WORKER_DIED}
-    return found | {error.kind for error in (DataError, DecodeError, DoesNotFit, Unreadable, StepError)}
+    return found | {error.kind for error in (DataError, DecodeError, DoesNotFit, MissingExtra, Unreadable, StepError)}
 
 
 def documented() -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from mmdata.align.speech import AlignSpeech
 from mmdata.align.speech.ctc import CtcVoice
-from mmdata.config.names import missing_packages
+from mmdata.core.packages import missing_packages
 from mmdata.core.sample import Audio, Sample, Text
 from mmdata.core.step import Drop
 from mmdata.errors import ConfigError

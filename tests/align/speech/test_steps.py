@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmdata.align.speech import AlignSpeech, WordTimes
-from mmdata.config.names import missing_packages
+from mmdata.core.packages import missing_packages
 from mmdata.core.sample import Audio, Sample, Text
 from mmdata.core.step import Drop
 from mmdata.errors import ConfigError

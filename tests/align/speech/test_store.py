@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mmdata
-from mmdata.config.names import missing_packages
+from mmdata.core.packages import missing_packages
 from tests.align.speech.conftest import DATA
 
 pytestmark = pytest.mark.skipif(bool(missing_packages("align")), reason="needs the extra align")

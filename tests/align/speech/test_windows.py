@@ -11,7 +11,7 @@ import pytest
 from mmdata.align.speech.sphinx import SphinxVoice
 from mmdata.align.speech.voice import NOTHING, Heard
 from mmdata.align.speech.windows import align
-from mmdata.config.names import missing_packages
+from mmdata.core.packages import missing_packages
 from mmdata.kernels.align.ctc import label_chain
 from mmdata.kernels.align.paths import best_path
 from mmdata.kernels.align.spoken import tokens
