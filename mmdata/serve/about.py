@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow.compute as pc
@@ -13,7 +13,7 @@ from mmdata.core.ports import Member
 from mmdata.engine.trace import planned
 from mmdata.report.words import form
 from mmdata.serve import captions
-from mmdata.serve.catalog import Catalog, Lost, Row
+from mmdata.serve.catalog import UNKNOWN, Catalog, Lost, Row
 from mmdata.serve.pictures import is_picture
 from mmdata.store.tables import is_scalar
 
@@ -91,6 +91,7 @@ def about(catalog: Catalog, key: str) -> Sample:
         row = catalog.read([number])[0]
         features = list(_features(catalog, number))
         choices, said = list(_choices(catalog, key)), dict(_captions(catalog, row))
+        row = replace(row, texts={**row.texts, **dict(_texts(catalog, row))})
         return Sample(key, "stored", row, lost, members, fault, children, features, choices, captions=said)
     if lost:
         outcome = lost[0].outcome
@@ -112,6 +113,14 @@ def _captions(catalog: Catalog, row: Row) -> Iterator[tuple[str, list[tuple[str,
             yield part.name, [(captions.clock(cue.start_ms), cue.text) for cue in shown]
 
 
+def _texts(catalog: Catalog, row: Row) -> Iterator[tuple[str, str]]:
+    """The texts that no step decoded."""
+    for part in row.parts:
+        blank = part.kind == "text" and part.name not in row.texts and part.encoding != "reference"
+        if blank and (blob := catalog.blob(row.row, part.name)) is not None:
+            yield part.name, captions.text(blob)
+
+
 def _children(catalog: Catalog, key: str) -> list[str]:
     known = catalog.known.samples
     stored = known.filter(pc.fill_null(pc.equal(known["parent"], key), False))["key"].to_pylist()
@@ -127,7 +136,9 @@ def _near(catalog: Catalog, key: str) -> list[str]:
 def _features(catalog: Catalog, number: int) -> Iterator[Shown]:
     for name, spec, array, error in catalog.arrays(number):
         if array is None:
-            yield Shown(name, form(spec), "none", error=error or "none: the sample has no such part")
+            yield Shown(
+                name, "" if spec is UNKNOWN else form(spec), "none", error=error or "none: the sample has no such part"
+            )
         elif is_scalar(spec):
             yield _number(catalog, name, spec, array)
         else:

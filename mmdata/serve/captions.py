@@ -1,4 +1,4 @@
-"""What is said when: captions with times, as text to be read and to be searched."""
+"""What is written and said in parts whose rows hold no text: captions, and texts that no step decoded."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmdata.codec.captions import DecodeCaptions
+from mmdata.codec.text import DecodeText
 from mmdata.core.sample import Blob, Cue
 from mmdata.errors import DataError
-from mmdata.report.facts.parts import flattened
+from mmdata.report.facts.parts import flattened, kind_shown
 
 if TYPE_CHECKING:
     from mmdata.serve.catalog import Catalog
 
 MOST_PARTS = 50_000  # that are searched: each is read once, the first time that words are looked for
 MOST_BYTES = 4 << 20  # of one
+MOST_ALL_BYTES = 256 << 20  # of all that are searched
 
 
 def cues(blob: Blob) -> tuple[Cue, ...]:
@@ -29,18 +31,41 @@ def cues(blob: Blob) -> tuple[Cue, ...]:
         return ()
 
 
+def text(blob: Blob) -> str:
+    """The text of a part; "" where it can't be read."""
+    if blob.size > MOST_BYTES:
+        return ""
+    try:
+        return DecodeText().map(blob).text
+    except DataError:
+        return ""
+
+
+def is_searched(kind: str, extension: str) -> bool:
+    """Whether a part of a row is read to be searched: captions, and text that the row itself does not hold."""
+    shown = kind_shown(kind, extension)
+    return shown == "captions" or (shown == "text" and kind != "text")
+
+
 def texts(catalog: Catalog) -> pa.ChunkedArray:
-    """All that is said in each sample's stored captions, a row a sample; null where there are none."""
+    """All that such stored parts of each sample say, a row a sample; null where there are none."""
     parts = flattened(catalog.known.samples)
-    parts = parts.filter(pc.and_(pc.equal(parts["kind"], "captions"), pc.is_valid(parts["offset"])))
+    kinds = parts.group_by(["kind", "extension"]).aggregate([]).to_pylist()
+    wanted = [f"{each['kind']}.{each['extension']}" for each in kinds if is_searched(each["kind"], each["extension"])]
+    named = pc.binary_join_element_wise(parts["kind"], parts["extension"], ".")
+    parts = parts.filter(pc.and_(pc.is_in(named, pa.array(wanted, pa.string())), pc.is_valid(parts["offset"])))
     found: list[str | None] = [None] * len(catalog)
-    for row, offset, length in zip(
-        *(parts[name].slice(0, MOST_PARTS).to_pylist() for name in ("row", "offset", "length")), strict=True
+    names = ("row", "offset", "length", "kind", "extension")
+    n_left = MOST_ALL_BYTES
+    for row, offset, length, kind, extension in zip(
+        *(parts[name].slice(0, MOST_PARTS).to_pylist() for name in names), strict=True
     ):
         media = catalog.known.place(row)[0].samples.media
-        if media is not None and length <= MOST_BYTES:
-            said = " ".join(" ".join(cue.text.split()) for cue in cues(_blob(catalog, media.path, offset, length)))
-            found[row] = f"{found[row] or ''} {said}".strip()
+        if media is not None and length <= min(MOST_BYTES, n_left):
+            n_left -= length
+            blob = _blob(catalog, media.path, offset, length)
+            said = [cue.text for cue in cues(blob)] if kind_shown(kind, extension) == "captions" else [text(blob)]
+            found[row] = " ".join([found[row] or "", *" ".join(said).split()]).strip()
     return pa.chunked_array([pa.array(found, pa.string())])
 
 

@@ -33,6 +33,7 @@ from mmdata.store.view import StoreView
 LOOK_AGAIN_S = 5.0
 LOOKS_SHARE = 20  # a look that took longer is not repeated for so many times its time
 KEEP_BYTES = 256 << 20  # of columns that conditions and searches read
+UNKNOWN = ArraySpec()  # of a feature of which no file can be read
 _ROW = ("key", "parent", "label", "meta", "text", "parts")
 
 
@@ -159,7 +160,7 @@ class Catalog:
                 found, error = few.arrays_at(self.files, file, at, specs)
             except (MMDataError, OSError) as problem:  # a damaged file costs what it holds
                 specs = {name: known.spec for name, known in self.known.columns.items() if known.family == family}
-                specs = specs or {family: ArraySpec()}
+                specs = specs or {family: UNKNOWN}
                 found, error = dict.fromkeys(specs), str(problem)
             yield from ((column, spec, found[column], error) for column, spec in specs.items())
 
@@ -211,13 +212,13 @@ class Catalog:
 
     @property
     def text_parts(self) -> list[str]:
-        """The names of parts that are text."""
+        """The names of parts whose text the rows hold."""
         return [part.name for part in self.part_facts if part.kind == "text"]
 
     @property
     def captions(self) -> pa.ChunkedArray | None:
-        """What is said in each sample's captions; None where no sample has any."""
-        if not any(part.kind == "captions" for part in self.part_facts):
+        """What is said in each sample's captions and in texts that no step decoded; None where no sample has any."""
+        if not any(captions.is_searched(part.kind, each) for part in self.part_facts for each in part.extensions):
             return None
         found: pa.ChunkedArray = self._pick("captions", lambda: captions.texts(self))
         return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from mmdata.errors import DataError, StoreError
 from mmdata.report.words import described
 from mmdata.serve.media import Held
 from mmdata.serve.pictures import QUALITY, heard, still
+from mmdata.source.table import Table
 from mmdata.store.store import Store
 
 if TYPE_CHECKING:
@@ -152,8 +155,24 @@ class Replay:
         run = max(self._store.runs()["run"].to_pylist(), default="")
         if self._pipeline is None or run != self._run:
             self._pipeline, self._run = None, run
-            self._pipeline = self._recorded()
+            pipeline = self._recorded()
+            _check_there(pipeline)
+            self._pipeline = pipeline
         return self._pipeline
+
+
+def _check_there(pipeline: Pipeline) -> None:
+    """Raise StoreError where the source is a folder by a relative path that leads nowhere from here."""
+    place = getattr(pipeline.source, "root", None)
+    if isinstance(pipeline.source, Table) or not isinstance(place, str) or "://" in place or os.path.isabs(place):
+        return
+    plain = re.split(r"[*?\[{]", place)[0]
+    folder = place if plain == place else os.path.dirname(plain)
+    if not os.path.exists(os.path.expanduser(folder or ".")):
+        raise StoreError(
+            f"the source {place!r} is not here: it was recorded relative to the folder of the run; "
+            "serve from there, or say where it is by --source"
+        )
 
 
 def _as_text(entry: Entry) -> str:

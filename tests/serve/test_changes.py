@@ -167,3 +167,6 @@ def test_one_damaged_family_costs_itself_only(living: Living, ask_at: Any) -> No
         page = ask("sample", key=living.keys[0])
         assert page.status == 200
         assert "data-cards" not in page.text  # like it by what can't be read
+        (told,) = re.findall(r'<tr><th scope="row">image[.<wbr>]*phash</th>.*?</tr>', page.text, re.DOTALL)
+        assert "damaged or can" in told
+        assert "scalar" not in told  # what it promised is not known

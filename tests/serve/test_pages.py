@@ -15,6 +15,7 @@ from mmdata import api
 from mmdata.core.arrays import ArraySpec
 from mmdata.serve.about import _drawn, polyline
 from mmdata.serve.app import serving
+from mmdata.serve.captions import MOST_BYTES
 from mmdata.serve.pictures import heat_map
 from mmdata.store.store import Store
 from mmdata.testing.build import corpus
@@ -215,6 +216,51 @@ def test_without_its_source_a_sample_is_not_traced_back(shown: Shown, ask_at: An
         assert "steps?" not in ask("sample", key=shown.film).text
         assert "see --source" in html.unescape(ask("steps", key=shown.film).text)
         assert ask("source", key=shown.film, part="film").status == 400
+
+
+def test_a_source_that_was_recorded_relative_to_another_folder_is_named(
+    tmp_path: Path, ask_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus(tmp_path / "media", n=1, seed=1)
+    (tmp_path / "p.yaml").write_text("source: {use: source.files.Files, parts: {image: '{stem}.png'}}")
+    monkeypatch.chdir(tmp_path)
+    api.run(Path("p.yaml"), store="store", source="media")
+    store = Store.open(tmp_path / "store")
+    (key,) = store.keys()
+    for folder, told in ((tmp_path, False), (tmp_path / "elsewhere", True)):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        with serving(store, recorded=lambda: api.recorded(store.url)[0].pipeline) as url:
+            ask = ask_at(url)
+            said = html.unescape(ask("steps", key=key).text)
+            assert ("the source 'media' is not here" in said and "--source" in said) is told
+            assert ask("source", key=key, part="image").status == (400 if told else 200)
+
+
+def test_texts_and_captions_that_no_step_decoded_are_shown_and_found(tmp_path: Path, ask_at: Any) -> None:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name, words in (
+        ("one", "A house\nby the lake"),
+        ("two", "nothing else"),
+        ("large", "a house " + "x" * MOST_BYTES),
+    ):
+        (folder / f"{name}.txt").write_text(words)
+    (folder / "latin.txt").write_bytes(b"a house in Z\xfcrich")  # it is no UTF-8
+    (folder / "two.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\n<b>a barn</b>\n")
+    parts = "text: '{stem}.txt', said: '{stem}.srt'"
+    (tmp_path / "p.yaml").write_text(
+        f"source: {{use: source.files.Files, parts: {{{parts}}}}}\nstore: {{text: copy, said: copy}}"
+    )
+    api.run(tmp_path / "p.yaml", store=tmp_path / "store", source=folder)
+    with serving(Store.open(tmp_path / "store")) as url:
+        ask = ask_at(url)
+        assert cards(ask("samples", q='"house by" LAKE').text) == ["media/one"]
+        assert cards(ask("samples", q="house").text) == ["media/one"]
+        assert cards(ask("samples", q='"a barn"').text) == ["media/two"]
+        assert "A house\nby the lake</blockquote>" in ask("sample", key="media/one").text
+        for key in ("media/large", "media/latin"):
+            assert ask("sample", key=key).status == 200
 
 
 def test_an_empty_store_has_pages(tmp_path: Path, ask_at: Any) -> None:
