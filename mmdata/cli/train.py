@@ -47,14 +47,15 @@ def train(
     `torchrun -m mmdata train ...` several processes train one model.
     """
     from mmdata import api
+    from mmdata.api.training import check_training
     from mmdata.cli.screen import print_json
     from mmdata.config.load import load
     from mmdata.errors import ConfigError
 
-    file = load(pipeline, otherwise=api.recorded_location(store) or "SOURCE")
+    file = load(pipeline, only=("plugins", "select", "train"))  # what made the store need not be installed
     if not file.train:
         raise ConfigError(file.where, ["there is no train section"])
-    api.check(file)
+    check_training(file, store)
     asked = Asked(ablate=ablate, fusions=fusions, seeds=seeds, importance=importance, tensorboard=tensorboard)
     if out is not None and asked.is_comparison:
         raise ConfigError("--out", ["a comparison keeps no model; train the best one without --ablate and the like"])

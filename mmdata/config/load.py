@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import importlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -71,13 +72,20 @@ class PipelineFile:
         return settings
 
 
-def load(path: str | Path, *, source: str | None = None, otherwise: str | None = None) -> PipelineFile:
+def load(
+    path: str | Path,
+    *,
+    source: str | None = None,
+    otherwise: str | None = None,
+    only: Collection[str] = SECTIONS,
+) -> PipelineFile:
     """Read a pipeline file.
 
     Args:
         path: a YAML file.
         source: a location that replaces the file's own.
         otherwise: a location for a file that has none.
+        only: the sections that are read; of the others nothing is looked at but their names.
 
     Raises:
         ConfigError: with all the faults of the file.
@@ -92,11 +100,16 @@ def load(path: str | Path, *, source: str | None = None, otherwise: str | None =
         raise ConfigError(where, ["is not UTF-8 text; a pipeline file is YAML"]) from error
     if len(raw) > MAX_BYTES:
         raise ConfigError(where, [f"is {len(raw):,} bytes long; a pipeline file is YAML of a few lines"])
-    return parse(text, where=where, source=source, otherwise=otherwise)
+    return parse(text, where=where, source=source, otherwise=otherwise, only=only)
 
 
 def parse(
-    text: str, *, where: str = "pipeline", source: str | None = None, otherwise: str | None = None
+    text: str,
+    *,
+    where: str = "pipeline",
+    source: str | None = None,
+    otherwise: str | None = None,
+    only: Collection[str] = SECTIONS,
 ) -> PipelineFile:
     """The same for a pipeline's text."""
     try:
@@ -107,7 +120,7 @@ def parse(
         raise ConfigError(where, [f"is not YAML{line}: {getattr(error, 'problem', None) or error}"]) from error
     if not isinstance(value, Mapping):
         raise ConfigError(where, [f"holds {_kind(value)}, expected sections: {', '.join(SECTIONS)}"])
-    return _Reader(where, source, otherwise).read(value, text)
+    return _Reader(where, source, otherwise).read(value, text, only)
 
 
 @dataclass
@@ -119,11 +132,14 @@ class _Reader:
     plugins: tuple[str, ...] = ()
     lost: frozenset[str] = frozenset()  # of the plugins, those that are not there
 
-    def read(self, value: Mapping[str, Any], text: str) -> PipelineFile:
+    def read(self, value: Mapping[str, Any], text: str, only: Collection[str]) -> PipelineFile:
         for name in value:
             if name not in SECTIONS:
                 self.faults.append(f"no section {name!r}{guess(str(name), SECTIONS)}")
+        value = {name: section for name, section in value.items() if name in only}
         self.plugins = self._plugins(value)
+        train = self._mapping(value, "train")
+        self._import_fusion(train.get("fusion"))
         pipeline = Pipeline(
             source=self._source(value.get("source")),
             ingest=tuple(self._steps(value, "ingest", Step)),
@@ -137,7 +153,7 @@ class _Reader:
             pipeline=pipeline,
             run=run or RunSettings(),
             select=self._mapping(value, "select"),
-            train=self._mapping(value, "train"),
+            train=train,
             where=self.where,
             text=text,
         )
@@ -156,6 +172,15 @@ class _Reader:
         self.faults += [f"plugins[{index}]: {lost[name]}" for index, name in enumerate(names) if name in lost]
         self.lost = frozenset(name.partition(".")[0] for name in lost)
         return names
+
+    def _import_fusion(self, name: Any) -> None:
+        """Import the module of a fusion that a plugin brings: training itself imports none."""
+        module = name.rpartition(".")[0] if isinstance(name, str) else ""
+        if module and module.partition(".")[0] in {*self.plugins} - self.lost:
+            try:
+                importlib.import_module(module)
+            except Exception as error:  # noqa: BLE001  code of a user's: whatever it raises, other faults count
+                self.faults.append(f"train.fusion: {module} can't be imported: {type(error).__name__}: {error}")
 
     def _seed(self, value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool):

@@ -25,7 +25,7 @@ from mmdata.train.config import TrainConfig
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.held import HELD_BYTES, HeldStream, held
 from mmdata.train.importance import Importance, importance
-from mmdata.train.inputs import Input, plan_inputs
+from mmdata.train.inputs import Input, inputs_of
 from mmdata.train.judge import examine
 from mmdata.train.logs import Recorder
 from mmdata.train.loop import Run, Watch, fit
@@ -105,7 +105,7 @@ def train(
     config = TrainConfig.of(config.to_json())
     if repeats and not (config.test_split or config.val_split):
         raise ConfigError("train", ["importance: inputs are shuffled in the test or validation split; there is none"])
-    inputs = plan_inputs(config.inputs, store.families, config.encoders)
+    inputs = inputs_of(store, config)
     check_encoders(inputs, config)
     check_form(inputs, config, store.families)
     splits = open_splits(store, config, held_bytes=held_bytes, world=world)

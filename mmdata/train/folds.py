@@ -14,7 +14,7 @@ from mmdata.train.config import TrainConfig, arrangement
 from mmdata.train.distributed import ALONE, World
 from mmdata.train.fit import train
 from mmdata.train.fusion import fusion_class
-from mmdata.train.inputs import plan_inputs
+from mmdata.train.inputs import inputs_of
 from mmdata.train.model import check_encoders
 from mmdata.train.report import FoldScore, FoldsReport, shown
 
@@ -108,7 +108,7 @@ def _evaluate(
         raise ConfigError("train", [f"fusions: there is but one input to fuse, {next(iter(config.inputs))!r}"])
     for _, variant in compare.models(config):  # what can't be is told before the first is trained
         fusion_class(variant.fusion)
-        inputs = plan_inputs(variant.inputs, store.families, variant.encoders)
+        inputs = inputs_of(store, variant)
         check_encoders(inputs, variant)
         check_form(inputs, variant, store.families)
     for name, settings in turns:

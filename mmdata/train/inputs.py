@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,10 @@ from torch import Tensor
 
 from mmdata.core.arrays import ArraySpec
 from mmdata.errors import ConfigError, DataError
-from mmdata.train.config import arrangement, guess
+from mmdata.train.config import TrainConfig, arrangement, guess
+
+if TYPE_CHECKING:
+    from mmdata.store import Store
 
 Values = Tensor | np.ndarray | Sequence[Any]
 Batch = Mapping[str, Values]
@@ -75,8 +78,16 @@ class Part:
     length: Tensor | None = None
 
 
+def inputs_of(store: Store, config: TrainConfig) -> tuple[Input, ...]:
+    """As `plan_inputs`, of a store's columns."""
+    return plan_inputs(config.inputs, store.families, config.encoders, store.unreadable)
+
+
 def plan_inputs(
-    columns: Mapping[str, str], specs: Mapping[str, ArraySpec], encoders: Mapping[str, str] | None = None
+    columns: Mapping[str, str],
+    specs: Mapping[str, ArraySpec],
+    encoders: Mapping[str, str] | None = None,
+    damaged: Mapping[str, str] | None = None,
 ) -> tuple[Input, ...]:
     """Say how each column is to be read, from its promised form.
 
@@ -84,6 +95,7 @@ def plan_inputs(
         columns: by input name.
         specs: by column.
         encoders: by input name; "image" reads rows, columns and channels as a picture.
+        damaged: families whose columns are not known, and why: told where a column is not there.
 
     Raises:
         ConfigError: a column is not there, or more than its first axis varies; all faults at once.
@@ -98,6 +110,9 @@ def plan_inputs(
             faults.append(f"inputs.{name}: of {column!r} {spec.dims} only the first axis may vary, not {spec.varying}")
         else:
             inputs.append(_input(name, column, spec, as_picture=arrangement(encoders.get(name, ""))[0] == "image"))
+    if faults and not set(columns.values()) <= set(specs):
+        mending = "`mmdata verify STORE --drop-damaged` lets the next run make them again"
+        faults += [f"inputs: of {family!r} {fault}; {mending}" for family, fault in (damaged or {}).items()]
     faults += [f"inputs.{item.name}: {item.column!r} holds no numbers" for item in inputs if item.size == 0]
     if faults:
         raise ConfigError("train", faults)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,48 @@ def test_train_needs_no_source_and_goes_on_where_it_was(mmdata: Mmdata, training
     assert "a comparison keeps no model" in refused.err
     refused = mmdata("train", training.pipeline, "--store", training.store, "--fusions", ",")
     assert (refused.code, "no way of fusing is named" in refused.err) == (2, True)
+
+
+UNNEEDED = ("av", "cv2", "duckdb", "ftfy", "soundfile", "soxr")  # others torchmetrics tries where they are installed
+
+
+@pytest.fixture
+def stored(mmdata: Mmdata, training: Any) -> Any:
+    """The store of a file whose training did not begin yet."""
+    text = training.pipeline.read_text()
+    training.pipeline.write_text(text.partition("\ntrain:")[0])
+    run(mmdata, training)
+    training.pipeline.write_text(text)
+    return training
+
+
+def test_train_needs_nothing_that_made_the_store(stored: Any) -> None:
+    begin = f"import sys; sys.modules.update(dict.fromkeys({UNNEEDED})); from mmdata.cli import main; main()"
+    command = [sys.executable, "-c", begin, "train", stored.pipeline, "--store", stored.store]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.returncode, "2 classes from" in ended.stdout) == (0, True), ended.stderr
+
+
+def test_train_asks_the_store_for_its_inputs_and_needs_no_other_section(mmdata: Mmdata, stored: Any) -> None:
+    alone = TRAINED + "  selection: v1\n"
+    stored.pipeline.write_text(alone)
+    assert mmdata("train", stored.pipeline, "--store", stored.store).code == 0
+    stored.pipeline.write_text(alone.replace("image.hog", "image.hogs"))
+    ended = mmdata("train", stored.pipeline, "--store", stored.store)
+    assert (ended.code, ended.out) == (2, "")
+    assert "train.inputs.hog: no column 'image.hogs', did you mean 'image.hog'?" in ended.err
+    stored.pipeline.write_text(TRAINED)
+    ended = mmdata("train", stored.pipeline, "--store", stored.store)
+    assert (ended.code, "train: there is no select section" in ended.err) == (2, True)
+
+
+def test_train_says_of_a_damaged_feature_that_it_is_damaged(mmdata: Mmdata, stored: Any) -> None:
+    for file in (stored.store / "features" / "image.hog").rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:-7])
+    ended = mmdata("train", stored.pipeline, "--store", stored.store)
+    assert (ended.code, ended.out) == (2, "")
+    assert "train.inputs: of 'image.hog' none of its files can be read: " in ended.err
+    assert "`mmdata verify STORE --drop-damaged`" in ended.err
 
 
 def test_predict_says_of_files_what_the_model_says_of_their_features_in_the_store(

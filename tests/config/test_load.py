@@ -231,6 +231,20 @@ def test_a_listed_package_brings_steps_by_their_full_path(plugin: str) -> None:
     assert (step.name, step.settings()) == ("own_steps.loud.Shout", {"marks": 2})
 
 
+def test_of_sections_that_are_not_asked_for_only_the_names_are_looked_at(plugin: str) -> None:
+    text = "source: {use: nope}\nfeatures: [nope]\nrun: 3\nselect: {name: v1}\ntrain: {epochs: 2}"
+    file = parse(text, only=("select", "train"))
+    assert (file.pipeline.source, file.pipeline.features) == (None, ())
+    assert (file.select, file.train, file.text) == ({"name": "v1"}, {"epochs": 2}, text)
+    assert "no section 'feature', did you mean 'features'?" in faults(f"feature: []\n{text}")[0]
+    parse(f"plugins: [{plugin}]\ntrain: {{fusion: {plugin}.loud.Fuse}}", only=("plugins", "train"))
+    assert f"{plugin}.loud" in sys.modules  # no step brings it now: what a fusion is in is imported for itself
+    assert (
+        "train.fusion: own_steps.raising can't be imported: ZeroDivisionError"
+        in (faults(f"plugins: [{plugin}]\ntrain: {{fusion: {plugin}.raising.Fuse}}")[0])
+    )
+
+
 def test_a_package_that_is_not_listed_is_not_even_imported(plugin: str) -> None:
     assert "list 'own_steps' under plugins" in faults(f"ingest: [{plugin}.loud.Shout]")[0]
     assert not any(name.startswith(plugin) for name in sys.modules)
