@@ -29,8 +29,6 @@ def test_a_condition_of_a_selection_needs_duckdb_and_nothing_is_read(
 ) -> None:
     own.pipeline.write_text(own.pipeline.read_text().replace("{name: v1,", "{name: v1, where: 'width > 1',"))
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    text = own.pipeline.read_text()
-    own.pipeline.write_text(text.replace("select: {", "select: {where: key > 'a', "))
     ended = mmdata("run", own.pipeline, "--source", own.source, "--store", own.store, "--executor", "inline")
     told = f"{own.pipeline}: 1 fault\n{said('duckdb', 'select').replace('needs', 'select.where: needs')}"
     assert (ended.code, ended.err) == (2, told)
