@@ -45,6 +45,7 @@ class SoundOffset(Watch):
     """
 
     extra: ClassVar[str | None] = "video"
+    version: ClassVar[int] = 2
 
     into: str = "video.sync"
     max_offset_s: Annotated[float, Gt(0), Le(10)] = 1.5

@@ -139,6 +139,8 @@ def _dsf(data: Sliced) -> str | None:
 
 def _au(data: Sliced) -> str | None:
     first, size = _unpacked(">II", data, 4)
+    if first > len(data):
+        return _lacking("its header", first, len(data))
     return None if size in _UNKNOWN_SIZES else _lacking("its data", size, len(data) - first)
 
 

@@ -60,6 +60,11 @@ def test_what_is_missing_is_counted() -> None:
     assert cut_short(b"\0\0\0\x04ftyp", "video/mp4") == "its box at byte 0 has a size of 4"
 
 
+def test_a_header_that_is_longer_than_the_file_is_cut_short() -> None:
+    head = b".snd" + (0xFFFFFFF0).to_bytes(4, "big") * 2 + bytes(12)
+    assert cut_short(head, "audio/basic") == "its header of 4,294,967,280 bytes has 24"
+
+
 def test_a_live_matroska_of_unknown_size_is_not_cut_short() -> None:
     head = b"\x1a\x45\xdf\xa3\x80"
     assert cut_short(head + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"abc", "video/webm") is None

@@ -164,7 +164,17 @@ def test_an_endless_gap_is_refused_by_who_would_fill_it() -> None:
             step.map(video)
     with pytest.raises(DecodeError, match="200,000 seconds of sound, and the most that is compared is 43,200"):
         watch_alone(SoundOffset(), video)
-    assert KeepEventful(max_silent=0.9, max_black=None, max_frozen=None).keep(video) == Drop("too_silent")
+    silent = KeepEventful(min_s=1.0, max_silent=0.7, max_black=None, max_frozen=None)
+    assert silent.keep(video) == Drop("too_silent")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_gap_that_leads_far_out_of_the_film_is_refused(strict: bool) -> None:
+    with pytest.raises(
+        DecodeError, match=r"leaves the film: a gap of 3,000 s leads to 3,000 s, and it ends at 2\.00 s"
+    ):
+        heard(film_with_pieces([(0.0, 0.5), (3000.0, 3000.5)]), strict=strict)
+    assert heard(film_with_pieces([(0.0, 0.5), (30.0, 30.5)]), strict=strict).duration_s == 30.5
 
 
 def test_pieces_are_of_a_second_and_say_where_they_lie() -> None:

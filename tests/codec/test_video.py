@@ -219,5 +219,7 @@ def test_an_edit_list_may_make_the_whole_shorter_than_its_track(
     own_s: int | None, whole_s: int | None, expected: int | None
 ) -> None:
     container: Any = SimpleNamespace(duration=None if whole_s is None else whole_s * 1_000_000)
-    stream: Any = SimpleNamespace(duration=None if own_s is None else own_s * 24, time_base=Fraction(1, 24))
+    stream: Any = SimpleNamespace(
+        duration=None if own_s is None else own_s * 24, time_base=Fraction(1, 24), metadata={}
+    )
     assert duration_s(container, stream) == expected

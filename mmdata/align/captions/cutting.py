@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
@@ -42,6 +42,8 @@ class CutAtCaptions(Split[Captions]):
     Reference:
         Of mmdata: clips lie where captions are shown.
     """
+
+    version: ClassVar[int] = 2
 
     on: str = "captions"
     audio: str | None = "audio"

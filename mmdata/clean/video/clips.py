@@ -41,7 +41,9 @@ class ClipSettings:
         if self.max_clip_s is not None and self.max_clip_s < 2 * self.min_clip_s:
             raise ValueError(f"max_clip_s must be at least twice min_clip_s: {self.max_clip_s}, {self.min_clip_s}")
 
-    def clips(self, sample: Sample, part: str, stretches: Sequence[Stretch]) -> Sequence[Sample] | Drop:
+    def clips(
+        self, sample: Sample, part: str, stretches: Sequence[Stretch], *, strict: bool = True
+    ) -> Sequence[Sample] | Drop:
         """A child for each stretch of a film's time, with the key `KEY@START-END`; itself where that is all of it."""
         video = sample.parts[part]
         if not isinstance(video, Video):
@@ -52,7 +54,7 @@ class ClipSettings:
         if len(spans) == 1 and spans[0].start_s <= 0 and spans[0].end_s >= exact(video.duration_s):
             return [sample]
         names = [f"{float(span.start_s):.3f}-{float(span.end_s):.3f}" for span in spans]
-        films = [clip(video, span, method=self.cut, crf=self.crf) for span in spans]
+        films = [clip(video, span, method=self.cut, crf=self.crf, strict=strict) for span in spans]
         return [sample.child(name, **{part: film}) for name, film in zip(names, films, strict=True)]
 
     def _spans(self, video: Video, stretches: Sequence[Stretch]) -> list[Span]:

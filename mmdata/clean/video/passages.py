@@ -149,7 +149,7 @@ class CutPassages(ClipSettings, PassageSettings, WatchFirst[Found], Split[Video]
 
     extra: ClassVar[str | None] = "video"
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     on: str = "video"
     kinds: Annotated[tuple[Kind, ...], Len(1)] = ("black", "frozen")
@@ -172,7 +172,7 @@ class CutPassages(ClipSettings, PassageSettings, WatchFirst[Found], Split[Video]
     def after(self, sample: Sample, found: Found) -> Sequence[Sample] | Drop:
         passages_of, over_s = found
         left = between(joined(*passages_of.values()), over_s)
-        return self.clips(sample, self.on, [(exact(start), exact(end)) for start, end in left])
+        return self.clips(sample, self.on, [(exact(start), exact(end)) for start, end in left], strict=self.strict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ class KeepEventful(PassageSettings, WatchFirst[Found], Filter[Video]):
 
     extra: ClassVar[str | None] = "video"
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     on: str = "video"
     max_black: Annotated[float, Ge(0), Le(1)] | None = 0.5

@@ -47,7 +47,7 @@ class SplitScenes(ClipSettings, WatchFirst[Cuts], Split[Video]):
     """
 
     extra: ClassVar[str | None] = "video"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     on: str = "video"
     detector: Literal["content", "adaptive"] = "content"
@@ -68,7 +68,7 @@ class SplitScenes(ClipSettings, WatchFirst[Cuts], Split[Video]):
     def after(self, sample: Sample, found: Cuts) -> Sequence[Sample] | Drop:
         video, (times_s, cuts) = cast(Video, sample.parts[self.on]), found
         edges = [Fraction(0), *(exact(time_s) for time_s in times_s[cuts].tolist()), end_s(video, times_s.tolist())]
-        return self.clips(sample, self.on, list(pairwise(edges)))
+        return self.clips(sample, self.on, list(pairwise(edges)), strict=self.strict)
 
     def view(self, video: Video) -> View:  # noqa: ARG002  every film alike
         return View()
@@ -112,7 +112,7 @@ class SplitEvery(ClipSettings, WatchFirst[Fraction], Split[Video]):
     """
 
     extra: ClassVar[str | None] = "video"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     on: str = "video"
     length_s: Annotated[float, Ge(0.04)] = 10.0
@@ -135,7 +135,7 @@ class SplitEvery(ClipSettings, WatchFirst[Fraction], Split[Video]):
         return exact(video.duration_s) if says_length(video) else exact(last_s + 1 / video.fps)
 
     def after(self, sample: Sample, whole_s: Fraction) -> Sequence[Sample] | Drop:
-        return self.clips(sample, self.on, self._stretches(whole_s))
+        return self.clips(sample, self.on, self._stretches(whole_s), strict=self.strict)
 
     def _stretches(self, whole: Fraction) -> list[Stretch]:
         length, step = exact(self.length_s), exact(self.length_s if self.step_s is None else self.step_s)

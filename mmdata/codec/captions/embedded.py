@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge
 
 from mmdata.codec.captions.cues import Cues
+from mmdata.codec.tracks import packets_of
 from mmdata.codec.video.opening import opened
 from mmdata.core.sample import Captions, Video
 from mmdata.core.step import Drop, Map
@@ -73,7 +74,7 @@ def _shown(
     codec = "unknown" if context is None else context.name
     if codec in _PICTURES or context is None:
         raise DecodeError(f"its subtitles are pictures or of no known kind ({codec}): only text is read")
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         tick_s = packet.time_base or stream.time_base or Fraction(0)
         if packet.pts is None or not packet.size:
             continue

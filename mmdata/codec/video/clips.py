@@ -13,6 +13,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from mmdata.codec.limits import MIB, within
+from mmdata.codec.tracks import packets_of
 from mmdata.codec.video import tally
 from mmdata.codec.video.opening import TIMED, average_rate, kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler, fitted
@@ -144,7 +145,7 @@ class _Reader:
         """How long the picture track is, by its packets, where the container does not say."""
         with opened(self._video) as container:
             stream = picture_track(container)
-            ends = (packet.pts for packet in container.demux(stream) if packet.pts is not None)
+            ends = (packet.pts for packet in packets_of(container, stream) if packet.pts is not None)
             return max(Fraction(0), max(ends, default=0) * self._tick_s - self._start_s + self._step_s)
 
     def at(self, times_s: Sequence[Fraction]) -> Iterator[tuple[bool, VideoFrame]]:
@@ -190,7 +191,8 @@ class _Reader:
         After seeking, from the first key frame on: what comes before it may lack what it is made from.
         """
         last: Timed | None = None
-        for frame in self._container.decode(self._stream):
+        packets = packets_of(self._container, self._stream)
+        for frame in (frame for packet in packets for frame in packet.decode()):
             self.n_frames += 1
             if after_seek and last is None and (not frame.key_frame or frame.pts is None):
                 continue
@@ -199,6 +201,8 @@ class _Reader:
             tick_s = frame.time_base or Fraction(0)
             unknown = last is not None and frame.pts is None
             time_s = last[0] + self._step_s if last and unknown else (frame.pts or 0) * tick_s - self._start_s
+            if self._strict and last and time_s < last[0] - 1:
+                raise DecodeError(f"its clock runs back at {float(last[0]):.2f} s, as where files were joined")
             if last is None or time_s > last[0]:
                 last = (time_s, bool(frame.key_frame), frame)
                 yield last

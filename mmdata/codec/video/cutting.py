@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from mmdata.codec.containers import ffmpeg_errors
+from mmdata.codec.tracks import packets_of, resampled, sound_frames
 from mmdata.codec.video import tally
 from mmdata.codec.video.h264 import is_idr
+from mmdata.codec.video.hearing import JITTER_S, broken
 from mmdata.codec.video.opening import TIMED, average_rate, kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler
 from mmdata.codec.video.showing import Showing
@@ -68,7 +70,7 @@ def key_times(video: Video) -> list[Fraction]:
         told = (stream.codec_context.extradata or b"") if stream.codec_context.name == "h264" else None
         named = [
             (max(time, Fraction(0)), told is not None and is_idr(bytes(packet), told))
-            for packet in container.demux(stream)
+            for packet in packets_of(container, stream)
             if packet.is_keyframe and (time := _time_s(packet, start)) is not None
         ]
     anew = {time for time, is_new in named if is_new}
@@ -80,7 +82,7 @@ def is_copied(video: Video) -> bool:
     return kind_of(video) in TIMED
 
 
-def clip(video: Video, span: Span, *, method: Method, crf: int = 18) -> Video:
+def clip(video: Video, span: Span, *, method: Method, crf: int = 18, strict: bool = True) -> Video:
     """A stretch of a film as a film of its own, cut when its bytes are first asked for.
 
     Args:
@@ -92,6 +94,7 @@ def clip(video: Video, span: Span, *, method: Method, crf: int = 18) -> Video:
             shown from `span.start_s` on, as H.264 in MP4 with 8 bits, at their own times, upright and with square
             pixels, and the sound as AAC.
         crf: of "encode", from 0 (best) to 51.
+        strict: refuse to encode damage within the span. Else pictures are as FFmpeg mends them, and sound is silent.
 
     Returns:
         The clip, whose time map leads back to the source. Its bytes raise DecodeError where they can't be made.
@@ -99,7 +102,7 @@ def clip(video: Video, span: Span, *, method: Method, crf: int = 18) -> Video:
     if not is_copied(video):
         method = "encode"
     share = float(span.length_s) / video.duration_s if video.duration_s > 0 else 1.0
-    make = partial(_copied, video, span) if method == "copy" else partial(_encoded, video, span, crf)
+    make = partial(_copied, video, span) if method == "copy" else partial(_encoded, video, span, crf, strict)
     pointer = Pointer(f"{video.blob.pointer}@{float(span.start_s):.3f}-{float(span.end_s):.3f}")
     blob = Blob(pointer, int(video.blob.size * min(share, 1.0)), make, video.blob.name)
     made = replace(
@@ -133,7 +136,7 @@ def _copied(video: Video, span: Span) -> bytes:
         with av.open(file, "w", format=form, options={"fflags": "+bitexact"}) as made:
             into = {track.index: made.add_stream_from_template(cast("VideoStream", track)) for track in tracks}
             early = form in ("mp4", "mov")  # whose edit lists hide the rest of a packet that began before
-            packets = _between(container.demux(tracks), span, start, picture.index, early=early)
+            packets = _between(packets_of(container, *tracks), span, start, picture.index, early=early)
             for packet in _with_dts(packets, picture):
                 shift = round((span.start_s + start) / packet.time_base)
                 packet.pts = (packet.dts if packet.pts is None else packet.pts) - shift
@@ -206,7 +209,7 @@ def _between(
         raise DecodeError(f"there is no key frame from {float(span.start_s):.3f} to {float(span.end_s):.3f} s")
 
 
-def _encoded(video: Video, span: Span, crf: int) -> bytes:
+def _encoded(video: Video, span: Span, crf: int, strict: bool) -> bytes:
     import av
 
     file = io.BytesIO()
@@ -219,14 +222,14 @@ def _encoded(video: Video, span: Span, crf: int) -> bytes:
             sound = None if heard is None else _sound_into(made, heard)
             start = start_s(pictures, source)
             n_frames = 0
-            for time_s, frame in _shown(pictures, source, span, video):
+            for time_s, frame in _shown(pictures, source, span, video, strict=strict):
                 n_frames += 1
                 made.mux(picture.encode(_timed(_pictured(frame, video, str(picture.pix_fmt)), time_s, source)))
             if not n_frames:
                 raise DecodeError(f"no frame is shown from {float(span.start_s):.3f} to {float(span.end_s):.3f} s")
             made.mux(picture.encode(None))
             if heard is not None and sound is not None:
-                for heard_frame in _heard(sounds, heard, span, start, sound):
+                for heard_frame in _heard(sounds, heard, span, start, sound, strict=strict):
                     made.mux(sound.encode(heard_frame))
                 tally.count_sound(video.blob, sounds.streams.audio.index(heard))
                 made.mux(sound.encode(None))
@@ -259,7 +262,7 @@ def _sound_into(made: OutputContainer, heard: AudioStream) -> AudioStream:
     context = heard.codec_context
     rate_hz = context.sample_rate if context.sample_rate in _AAC_HZ else 48_000
     stream = made.add_stream("aac", rate=rate_hz, layout="mono" if context.channels == 1 else "stereo")
-    stream.bit_rate = 80_000 * min(2, context.channels)
+    stream.bit_rate = 80_000 * stream.codec_context.channels
     stream.codec_context.flags |= Flags.bitexact
     return stream
 
@@ -270,14 +273,14 @@ def _seek(container: InputContainer, stream: Stream, at_s: Fraction) -> None:
 
 
 def _shown(
-    container: InputContainer, stream: VideoStream, span: Span, video: Video
+    container: InputContainer, stream: VideoStream, span: Span, video: Video, *, strict: bool
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
     """The frames shown within a span, each with its time in the clip; the first one from the clip's beginning on."""
     if kind_of(video) in _INDEXED:
         _seek(container, stream, span.start_s - _SOUGHT_S + start_s(container, stream))
     half_tick = (stream.time_base or Fraction(0)) / 2
     before: VideoFrame | None = None
-    shown = Showing(container, stream)
+    shown = Showing(container, stream, strict)
     for time_s, _, frame in shown:
         if time_s >= span.end_s - half_tick:
             break
@@ -312,7 +315,7 @@ def _timed(frame: VideoFrame, time_s: Fraction, source: VideoStream) -> VideoFra
 
 
 def _heard(
-    container: InputContainer, heard: AudioStream, span: Span, start: Fraction, into: AudioStream
+    container: InputContainer, heard: AudioStream, span: Span, start: Fraction, into: AudioStream, *, strict: bool
 ) -> Iterator[AudioFrame]:
     """The sound of a span, sample by sample, from its beginning on: what is missing there is silence."""
     from av import AudioFrame, AudioResampler
@@ -321,12 +324,18 @@ def _heard(
     _seek(container, heard, span.start_s - _SOUGHT_S + start)
     resampler = AudioResampler(format="fltp", layout=layout, rate=rate_hz)
     last, done = round(span.length_s * rate_hz), 0
-    first: int | None = None
-    for frame in container.decode(heard):
-        if first is None:
-            first = round(((frame.pts or 0) * (frame.time_base or Fraction(0)) - start - span.start_s) * rate_hz)
-        frame.pts = None
-        for part in resampler.resample(frame):
+    first, is_exact = -round(span.start_s * rate_hz), True  # where the next sample lies, and whether its time decides
+    for piece in resampled(sound_frames(container, heard), resampler):
+        if isinstance(piece, str):
+            if strict and 0 <= first < last:
+                raise DecodeError(broken(span.start_s + Fraction(first, rate_hz), piece))
+            is_exact = True
+            continue
+        at = first if piece[0] is None else round((piece[0] - start - span.start_s) * rate_hz)
+        if is_exact or abs(at - first) > JITTER_S * rate_hz:
+            first = at  # after a gap, too, and where a clock leaps
+        is_exact = False
+        for part in piece[1]:
             samples: np.ndarray = part.to_ndarray()[:, max(0, done - first) : max(0, last - first)]
             first += part.samples
             if not samples.shape[1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from mmdata.codec.containers import FileBytes, cut_short, ffmpeg_errors
 from mmdata.codec.demuxers import container_type, is_read, open_container
 from mmdata.codec.limits import MIB, opened_within, within
 from mmdata.codec.sniff import HEAD_BYTES, holds
+from mmdata.codec.tracks import packets_of
 from mmdata.core.sample import Blob, Video
 from mmdata.core.step import Map
 from mmdata.errors import DecodeError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+_LENGTH = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII)
 # films that say of every frame when it is shown: MPEG program streams and AVI do not, and of others it was not tried
 TIMED = (
     "video/3gpp",
@@ -58,6 +61,7 @@ class OpenVideo(Map[Blob, Video]):
     """
 
     extra: ClassVar[str | None] = "video"
+    version: ClassVar[int] = 2
 
     on: str | None = "video"
     max_s: Annotated[float, Gt(0)] = 4 * 3600.0
@@ -86,7 +90,7 @@ def _ends(file: BinaryIO, kind: str) -> str:
         with ffmpeg_errors(), open_container(file, kind) as container:
             stream = picture_track(container)
             start = start_s(container, stream)
-            for packet in container.demux(stream):
+            for packet in packets_of(container, stream):
                 if packet.size and packet.pts is not None and packet.time_base is not None:
                     reached_s = max(reached_s, packet.pts * packet.time_base - start)
     except DecodeError:
@@ -133,7 +137,7 @@ def picture_track(container: InputContainer) -> VideoStream:
 
 def _probe(blob: Blob, container: InputContainer) -> Video:
     stream = picture_track(container)
-    frame = next(iter(container.decode(stream)), None)
+    frame = next((frame for packet in packets_of(container, stream) for frame in packet.decode()), None)
     if frame is None:
         raise DecodeError("no frame of it could be decoded")
     rotation_deg = -round(frame.rotation / 90) * 90 % 360
@@ -175,9 +179,22 @@ def _as_shown(width: int, height: int, aspect: Fraction | None) -> tuple[int, in
 
 
 def duration_s(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """The picture track's length as the container gives it; an edit list can make the whole shorter than its track."""
+    """The picture track's length as the container gives it; an edit list can make the whole shorter than its track.
+
+    Matroska's own length is that of the longest track; most that write it say each track's, too, in a tag.
+    """
     whole = None if container.duration is None else Fraction(container.duration, 1_000_000)
-    if stream.duration is None or stream.time_base is None:
-        return whole
-    own = stream.duration * stream.time_base
-    return own if whole is None else min(own, whole)
+    own = _tagged_s(container, stream)
+    if stream.duration is not None and stream.time_base is not None:
+        own = stream.duration * stream.time_base
+    lengths = [length for length in (own, whole) if length is not None]
+    return min(lengths, default=None)
+
+
+def _tagged_s(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """A track's length by its tag, if it begins with the film: else FFmpeg means its end, and mkvmerge its length."""
+    found = _LENGTH.fullmatch(stream.metadata.get("DURATION", ""))
+    if found is None or Fraction(stream.start_time or 0) * (stream.time_base or 0) > start_s(container, stream):
+        return None
+    hours, minutes, seconds = found.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds) or None

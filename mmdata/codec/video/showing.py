@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from mmdata.codec.tracks import packets_of
 from mmdata.codec.video.opening import average_rate, duration_s, start_s
 from mmdata.errors import DecodeError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _LENIENCY_FRAMES = 2  # edit lists and a container's rounding of its length
+_LENIENCY_S = Fraction(1, 10)  # a packet of sound, whose length not every container has
 Timed = tuple[Fraction, bool, "VideoFrame"]
 
 
@@ -39,7 +41,8 @@ class Showing:
     """A track's frames in the order they are shown, each with its time and whether the codec stored it whole.
 
     Args:
-        strict: stop where a frame is damaged, or where the track ends before the container says.
+        strict: stop where a frame is damaged, where times run back by more than a second, or where the track ends
+            before the container says, and no sound lasts until then.
         keys_only: decode no frame but those that the codec stored whole.
         end_s: when the last frame ends, once all were shown. n_frames: how many the decoder gave out.
     """
@@ -68,6 +71,9 @@ class Showing:
             tick_s = frame.time_base or Fraction(0)
             unknown = last_s is not None and frame.pts is None
             time_s = self.end_s if unknown else (frame.pts or 0) * tick_s - start
+            if self.strict and last_s is not None and time_s < last_s - 1:
+                told = f"its clock runs back from {float(last_s):.2f} to {float(time_s):.2f} s"
+                raise BrokenOff(f"{told}, as where files were joined", float(self.end_s))
             if last_s is not None and time_s <= last_s:
                 continue  # a clock that stands still or runs back shows nothing new
             last_s, self.end_s = time_s, time_s + step
@@ -78,9 +84,23 @@ class Showing:
 
     def _see_whether_all(self, step: Fraction) -> None:
         promised_s = duration_s(self.container, self.stream) or Fraction(0)
-        if self.strict and self.end_s < promised_s - _LENIENCY_FRAMES * step - Fraction(1, 20):
+        is_short = self.strict and self.end_s < promised_s - _LENIENCY_FRAMES * step - Fraction(1, 20)
+        if is_short and not self._sound_lasts(promised_s):
             told = f"it is cut short: it ends at {self.sound_s:.2f} s of {float(promised_s):.2f}"
             raise BrokenOff(told, self.sound_s)
+
+    def _sound_lasts(self, promised_s: Fraction) -> bool:
+        """Whether it is the sound that is so long: of many formats the longest track's length is all that is known."""
+        tracks = list(self.container.streams.audio)
+        if self.stream.duration is not None or not tracks:
+            return False
+        self.container.seek(0, backward=True, any_frame=True, stream=tracks[0])
+        start = start_s(self.container, self.stream)
+        return any(
+            (packet.pts + (packet.duration or 0)) * packet.time_base - start >= promised_s - _LENIENCY_S
+            for packet in packets_of(self.container, *tracks)
+            if packet.size and packet.pts is not None and packet.time_base is not None
+        )
 
     @property
     def sound_s(self) -> float:
@@ -97,7 +117,7 @@ class Showing:
         reached_s = Fraction(0)
         if self.keys_only:
             self.stream.codec_context.skip_frame = "NONKEY"
-        packets = self.container.demux(self.stream)
+        packets = packets_of(self.container, self.stream)
         while True:
             try:
                 packet = next(packets, None)

@@ -30,16 +30,20 @@ class Track:
 class DecodeSound(WatchFirst[Track | None], Map[Video, Audio]):
     """Decode a film's sound track to float32 [channel, time], so that sample k is heard at k / rate_hz of the film.
 
-    A track that begins later than the pictures begins with silence, and gaps in it are silence; what is heard before
-    the first picture is left out. Pictures are not decoded for it, and the track is decoded once with all that hear it.
+    The film's clock starts with its container, which is where its first track does. A track that begins later begins
+    with silence, gaps in it are silence, and what comes before is left out. A gap of more than a minute that leads more
+    than a minute past the film's length is refused. Pictures are not decoded for it, and the track is decoded once with
+    all that hear it.
 
     Args:
-        track: which of several, from 0. A film without it is dropped as `no_sound`.
+        track: which of several, from 0. A film without it is dropped as `no_sound`; so are transport streams that
+            bring it late, and clips that were cut before that.
         silent: give such a film silence of its length instead, one channel of 16 kHz.
         max_samples: refuse more of all channels together; four bytes of memory each.
         strict: refuse a track with packets that can't be decoded, or one that ends before its container says that it
-            does, and tell the second of the film at which it breaks. Else what can't be decoded is silence, and a
-            track that is cut short ends where it ends.
+            does, or one whose times run back (as where transport streams were joined), and tell the second of the
+            film at which it breaks. Else what can't be decoded is silence, a track that is cut short ends where it
+            ends, and what would lie before what was heard is left out.
 
     Raises:
         DecodeError: the track can't be decoded, or passes a limit.
@@ -49,6 +53,7 @@ class DecodeSound(WatchFirst[Track | None], Map[Video, Audio]):
     """
 
     extra: ClassVar[str | None] = "video"
+    version: ClassVar[int] = 2
 
     on: str | None = "video"
     into: str | None = "audio"
@@ -66,10 +71,10 @@ class DecodeSound(WatchFirst[Track | None], Map[Video, Audio]):
     def hears(self, video: Video) -> Hearing:  # noqa: ARG002  every film alike
         return Hearing(self.track)
 
-    def watch(self, video: Video) -> Attending[Track | None]:  # noqa: ARG002  what it hears is enough
+    def watch(self, video: Video) -> Attending[Track | None]:
         """The track; None where there is none."""
         track: Track | None = None
-        gapless = Gapless(self.max_samples)
+        gapless = Gapless(self.max_samples, video.duration_s)
         while (heard := (yield)) is not None:
             if isinstance(heard, Heard):
                 track = track or Track(heard.rate_hz, [heard.samples])
