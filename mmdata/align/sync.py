@@ -44,7 +44,7 @@ class SoundOffset(Watch):
         max_offset_s: the greatest offset that is looked for.
     """
 
-    extra: ClassVar[str | None] = "video"
+    extra: ClassVar[str | None] = "audio,video"
     version: ClassVar[int] = 2
 
     into: str = "video.sync"
@@ -95,7 +95,7 @@ class AlignSound(WatchFirst["Motion"], Map[Sample, Sample]):
         Kroeger et al., "Fast Optical Flow using Dense Inverse Search" (ECCV 2016).
     """
 
-    extra: ClassVar[str | None] = "video"
+    extra: ClassVar[str | None] = "audio,video"
     strict = False  # what comes before damage is enough
 
     audio: str = "audio"

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mmdata.config.load import PipelineFile
     from mmdata.core.pipeline import Compiled
+
+
+def check_packages(file: PipelineFile) -> None:
+    """Check that what a pipeline file needs is installed; raises ConfigError with every fault."""
+    from mmdata.engine.check import check
+    from mmdata.errors import ConfigError
+
+    if faults := package_faults(check(file.pipeline, where=file.where)):
+        raise ConfigError(file.where, faults)
 
 
 def package_faults(compiled: Compiled) -> list[str]:

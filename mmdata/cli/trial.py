@@ -20,6 +20,7 @@ def trial(
     as_json: Json = False,
 ) -> None:
     """Show what every step of PIPELINE does to the sample that FILE belongs to. Writes nothing."""
+    from mmdata.api.packages import check_packages
     from mmdata.cli.screen import print_json, print_table, say
     from mmdata.config.load import load
     from mmdata.engine.trial import try_file
@@ -27,6 +28,7 @@ def trial(
     rows: list[dict[str, Any]] = []
     for path in files:
         file = load(pipeline, source=source, otherwise=str(path.absolute().parent))
+        check_packages(file)
         rows += [_row(tried) for tried in try_file(file.pipeline, path.absolute(), where=file.where)]
     if as_json:
         print_json({"pipeline": str(pipeline), "steps": rows})

@@ -32,11 +32,16 @@ EXTRAS = {
 
 
 def missing_packages(extra: str) -> str | None:
-    """What is not installed of an extra's packages, as a fault; None when all is there."""
-    lacking = [name for name in EXTRAS.get(extra, ()) if importlib.util.find_spec(name) is None]
-    if not lacking:
+    """What is not installed of an extra's packages, or of several's ("audio,video"), as a fault; None when all is."""
+    lacking = {
+        one: [name for name in EXTRAS.get(one, ()) if importlib.util.find_spec(name) is None]
+        for one in extra.split(",")
+    }
+    extras = ",".join(one for one, names in lacking.items() if names)
+    if not extras:
         return None
-    return f"needs {' and '.join(lacking)}; install it with: pip install 'mmdata[{extra}]'"
+    names = dict.fromkeys(name for one in lacking.values() for name in one)
+    return f"needs {' and '.join(names)}; install it with: pip install 'mmdata[{extras}]'"
 
 
 def missing_package(error: ImportError) -> str | None:

@@ -74,7 +74,7 @@ class Step(ABC):  # noqa: B024  the kinds below have the abstract methods
     """
 
     version: ClassVar[int] = 1  # raise it when the same settings come to give other results
-    extra: ClassVar[str | None] = None  # the extra of mmdata that it needs: "audio" for mmdata[audio]
+    extra: ClassVar[str | None] = None  # of mmdata that it needs: "audio" for mmdata[audio], "audio,video" for both
     keeps_form: ClassVar[bool] = False  # whether a part that it changes keeps the sizes of all its axes
     takes: ClassVar[type] = object
     gives: ClassVar[type] = object

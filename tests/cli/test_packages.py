@@ -81,3 +81,11 @@ def test_a_module_of_a_users_own_keeps_its_message(
     monkeypatch.setattr("mmdata.api.check", fail)
     with pytest.raises(ModuleNotFoundError, match="theirs"):
         mmdata("check", own.pipeline)
+
+
+def test_a_trial_asks_for_packages_first(mmdata: Mmdata, own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.pipeline.write_text("source: {use: source.files.Files}\ningest: [clean.audio.MixDown]\n")
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    ended = mmdata("try", own.pipeline, next(own.source.rglob("*.ogg")))
+    assert (ended.code, ended.out) == (2, "")
+    assert "needs soundfile; install it with: pip install 'mmdata[audio]'" in ended.err

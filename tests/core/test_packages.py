@@ -23,6 +23,20 @@ def test_an_extra_says_all_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
+    ("lacks", "told"),
+    [
+        (["av"], "needs av; install it with: pip install 'mmdata[video]'"),
+        (["scipy"], "needs scipy; install it with: pip install 'mmdata[audio]'"),
+        (["av", "soxr"], "needs soxr and av; install it with: pip install 'mmdata[audio,video]'"),
+    ],
+)
+def test_of_two_extras_those_that_lack_are_told(monkeypatch: pytest.MonkeyPatch, lacks: list[str], told: str) -> None:
+    for name in lacks:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert missing_packages("audio,video") == told
+
+
+@pytest.mark.parametrize(
     ("module", "extra"),
     [("cv2", "image"), ("duckdb", "select"), ("scipy.ndimage", "audio"), ("huggingface_hub", "huggingface")],
 )
