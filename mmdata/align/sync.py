@@ -62,7 +62,7 @@ class SoundOffset(Watch):
     def watch(self, video: Video) -> Attending[Arrays]:
         if not video.has_audio:
             raise DataError("the film has no sound track")
-        motion, sound, gapless = Motion(), Onsets(), Gapless()
+        motion, sound, gapless = Motion(), Onsets(), Gapless(film_s=video.duration_s)
         while (sent := (yield)) is not None:
             if isinstance(sent, Heard):
                 within("seconds of sound", float(sent.time_s), "the most that is compared", MOST_S)

@@ -94,6 +94,9 @@ def test_sound_may_outlast_the_pictures(name: str, tagged: bool) -> None:
     video = opened(data)
     assert numbers_of(DecodeFrames().map(video).pixels) == list(range(24))
     assert sound(video).duration_s == pytest.approx(2.0, abs=0.1)
+    drawn = DecodeClip(n_frames=8, at="middle").map(video, RNG)
+    assert isinstance(drawn, Frames)
+    assert numbers_of(drawn.pixels)[-1] == (22 if tagged and name != "flv" else 23)
     with pytest.raises(DecodeError, match="cut short"):
         DecodeFrames().map(opened(data[: len(data) // 3], strict=False))
 

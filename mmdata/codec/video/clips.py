@@ -17,7 +17,7 @@ from mmdata.codec.tracks import packets_of
 from mmdata.codec.video import tally
 from mmdata.codec.video.opening import TIMED, average_rate, kind_of, opened, picture_track, start_s
 from mmdata.codec.video.scaling import Scaler, fitted
-from mmdata.codec.video.showing import Timed
+from mmdata.codec.video.showing import Timed, sound_lasts
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.sample import Frames, Video
 from mmdata.core.spans import exact
@@ -166,7 +166,9 @@ class _Reader:
                 and self._next is None
                 and time_s > end_s + _LENIENCY_FRAMES * self._step_s + Fraction(1, 20)
             ):
-                raise DecodeError(f"it is cut short: it ends at {float(end_s):.2f} s, before {float(time_s):.2f}")
+                if not sound_lasts(self._container, self._stream, exact(self._video.duration_s)):
+                    raise DecodeError(f"it is cut short: it ends at {float(end_s):.2f} s, before {float(time_s):.2f}")
+                self._strict = False  # the rest shows its last frame
             yield is_key, self._shown[2]
 
     def _seek(self, time_s: Fraction, now_s: Fraction) -> None:

@@ -85,22 +85,9 @@ class Showing:
     def _see_whether_all(self, step: Fraction) -> None:
         promised_s = duration_s(self.container, self.stream) or Fraction(0)
         is_short = self.strict and self.end_s < promised_s - _LENIENCY_FRAMES * step - Fraction(1, 20)
-        if is_short and not self._sound_lasts(promised_s):
+        if is_short and not sound_lasts(self.container, self.stream, promised_s):
             told = f"it is cut short: it ends at {self.sound_s:.2f} s of {float(promised_s):.2f}"
             raise BrokenOff(told, self.sound_s)
-
-    def _sound_lasts(self, promised_s: Fraction) -> bool:
-        """Whether it is the sound that is so long: of many formats the longest track's length is all that is known."""
-        tracks = list(self.container.streams.audio)
-        if self.stream.duration is not None or not tracks:
-            return False
-        self.container.seek(0, backward=True, any_frame=True, stream=tracks[0])
-        start = start_s(self.container, self.stream)
-        return any(
-            (packet.pts + (packet.duration or 0)) * packet.time_base - start >= promised_s - _LENIENCY_S
-            for packet in packets_of(self.container, *tracks)
-            if packet.size and packet.pts is not None and packet.time_base is not None
-        )
 
     @property
     def sound_s(self) -> float:
@@ -139,3 +126,25 @@ class Showing:
                     break
         if self.keys_only:
             self.end_s = max(self.end_s, reached_s)
+
+
+def sound_lasts(container: InputContainer, stream: VideoStream, promised_s: Fraction) -> bool:
+    """Whether it is the sound that is so long: of many formats the longest track's length is all that is known.
+
+    Nothing is decoded, but the container's packets are read once more, and it is left at its end.
+    """
+    import av
+
+    tracks = list(container.streams.audio)
+    if stream.duration is not None or not tracks:
+        return False
+    start = start_s(container, stream)
+    try:
+        container.seek(0, backward=True, any_frame=True, stream=tracks[0])
+        return any(
+            (packet.pts + (packet.duration or 0)) * packet.time_base - start >= promised_s - _LENIENCY_S
+            for packet in packets_of(container, *tracks)
+            if packet.size and packet.pts is not None and packet.time_base is not None
+        )
+    except (av.FFmpegError, ValueError):
+        return False

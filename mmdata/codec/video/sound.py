@@ -37,7 +37,7 @@ class DecodeSound(WatchFirst[Track | None], Map[Video, Audio]):
 
     Args:
         track: which of several, from 0. A film without it is dropped as `no_sound`; so are transport streams that
-            bring it late, and clips that were cut before that.
+            bring it late, and clips that were cut before it begins, or after it ends.
         silent: give such a film silence of its length instead, one channel of 16 kHz.
         max_samples: refuse more of all channels together; four bytes of memory each.
         strict: refuse a track with packets that can't be decoded, or one that ends before its container says that it
