@@ -169,29 +169,19 @@ def _place_faults(
 
 
 def _train_faults(file: PipelineFile) -> list[str]:
-    from mmdata.core.packages import missing_packages
+    from mmdata.api.training import settings_of
     from mmdata.core.pipeline import guess
     from mmdata.core.step import Feature
-    from mmdata.errors import ConfigError
-    from mmdata.train.config import TrainConfig
 
     if not file.train:
         return []
-    lacking = missing_packages("train")
-    faults = [f"train: {lacking}"] if lacking else []
-    try:
-        config = TrainConfig.of({str(name): value for name, value in file.train.items()})
-    except ConfigError as error:
-        return [*faults, *(f"train: {fault}" for fault in error.faults)]
+    config, faults = settings_of(file)
     made = [column for step in file.pipeline.features if isinstance(step, Feature) for column in step.columns()]
-    faults += [
+    return faults + [
         f"train.inputs.{name}: no feature makes {column!r}{guess(column, made)}"
-        for name, column in config.inputs.items()
+        for name, column in ({} if config is None else config.inputs).items()
         if column not in made
     ]
-    if config.selection is None and not file.select:
-        faults.append("train: there is no select section that deals samples to splits; add it, or name a selection")
-    return faults
 
 
 def make_selection(

@@ -137,11 +137,15 @@ class Compare:
     fusions: tuple[str, ...] = ()
 
     def models(self, config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
-        """Names and settings: the fused model, other fusions, smaller choices of inputs, then each alone."""
+        """Names and settings: the fused model, other fusions, smaller choices of inputs, then each alone.
+
+        Beside other fusions the first has its fusion's name.
+        """
         n_inputs = len(config.inputs)
         if n_inputs > 1:
-            yield FUSED, config
-            for fusion in dict.fromkeys(self.fusions):
+            if not self.fusions:
+                yield FUSED, config
+            for fusion in dict.fromkeys((config.fusion, *self.fusions) if self.fusions else ()):
                 yield fusion, replace(config, fusion=fusion)
         for size in range(n_inputs - 1, 0, -1):
             if self.subsets or (size == 1 and self.single):

@@ -24,6 +24,28 @@ SHOWN = {  # by objective, the scores that a person is told first
 }
 
 
+FEWEST = 3  # scores that a person is shown an interval of: that of two is some nine times as wide as they lie apart
+_SHARES = ("accuracy", "precision", "recall", "f1", "auc", "ece", "recall@1", "recall@5", "recall@10")
+
+
+def limits(score: str) -> tuple[float, float]:
+    """Between what a score always is.
+
+    >>> limits("macro_f1"), limits("tone.pearson"), limits("rmse"), limits("loss")
+    ((0.0, 1.0), (-1.0, 1.0), (0.0, inf), (-inf, inf))
+    """
+    name = score.rpartition(".")[2]
+    if name.endswith(_SHARES):
+        return 0.0, 1.0
+    if name in ("pearson", "spearman"):
+        return -1.0, 1.0
+    if name == "r2":
+        return -math.inf, 1.0
+    if name == "brier":  # of several classes it is the sum of their squares
+        return 0.0, 2.0
+    return (0.0 if name.endswith(("mae", "rmse", "mse", "kl", "median_rank")) else -math.inf), math.inf
+
+
 def shown(config: TrainConfig) -> tuple[str, ...]:
     """The scores that a person is told: two of one objective, the first of each task's."""
     if not config.tasks:
@@ -51,7 +73,8 @@ class TrainReport:
         config: its settings. classes: of the first target, in the order of the model's outputs; none of numbers.
         n_parameters: weights that were trained.
         n_train: samples of the training split; n_unlabelled of them have no target, and taught nothing.
-        history: a row an epoch. best_epoch: whose weights were kept. stopped_early: before all epochs were through.
+        history: a row an epoch. best_epoch: whose weights were kept, counted from 0 as in `log.csv`. stopped_early:
+            before all epochs were through.
         val, test: scores of the best epoch's weights; None where there is no such split.
         details: of the test split, or else of the validation split: by task (whose name is empty where there is but
             one) `classes` with their `confusion` matrix [true, predicted], rates `per_class` and `reliability` bins; of
@@ -91,11 +114,12 @@ class TrainReport:
 
     def __str__(self) -> str:
         """A few lines: what was learned from, when it was best, and how good it is."""
-        end = "stopped early" if self.stopped_early else "all of them trained"
+        end = "" if self.checkpoint is None else f" (in log.csv, which counts from 0, it is {self.best_epoch})"
+        end += ", stopped early" if self.stopped_early else ""
         learned = f"{len(self.classes)} classes" if self.classes else ", ".join(self._objectives())
         lines = [
             f"{learned} from {self.n_train} samples, {self.n_unlabelled} of them without {self._lacking()}",
-            f"best epoch {self.best_epoch} of 0 to {len(self.history) - 1}, {end}",
+            f"best epoch {self.best_epoch + 1} of {len(self.history)}{end}",
         ]
         for split, found in (("val", self.val), ("test", self.test)):
             if found is not None:
@@ -117,7 +141,7 @@ class FoldScore:
     """One model's test scores on one fold or of one seed.
 
     Args:
-        model: "fused", another fusion, or the inputs that it was given, joined by "+".
+        model: "fused", or the fusion's name where several are compared, or the inputs that it was given, joined by "+".
         fold: "fold0", "seed0" or "fold0 seed0".
     """
 
@@ -133,8 +157,8 @@ class Spread:
     Args:
         mean: of them. deviation: between them, with n - 1; 0 of one alone.
         low, high: where the mean of endlessly many is, with a confidence of 95 %: Student's interval, as if folds and
-            seeds were drawn independently. Folds share what they learn from, so theirs is too narrow. Both are the mean
-            where there is but one.
+            seeds were drawn independently. Folds share what they learn from, so theirs is too narrow. Cut to what the
+            score can be. Both are the mean where there is but one.
     """
 
     mean: float
@@ -143,10 +167,12 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float], limits: tuple[float, float] = (-math.inf, math.inf)) -> Spread:
         middle, deviation = mean(values), stdev(values) if len(values) > 1 else 0.0
         reach = student(len(values) - 1) * deviation / math.sqrt(len(values)) if len(values) > 1 else 0.0
-        return cls(mean=middle, deviation=deviation, low=middle - reach, high=middle + reach)
+        return cls(
+            mean=middle, deviation=deviation, low=max(limits[0], middle - reach), high=min(limits[1], middle + reach)
+        )
 
 
 def student(freedom: int, *, confidence: float = 0.95) -> float:
@@ -217,7 +243,7 @@ class FoldsReport:
         for model in self.models:
             found = [score.metrics for score in self.scores if score.model == model]
             names = ["loss", *found[0].scores]
-            spreads = {name: Spread.of([one[name] for one in found]) for name in names}
+            spreads = {name: Spread.of([one[name] for one in found], limits(name)) for name in names}
             yield Summary(model=model, n_folds=len(found), scores=spreads)
 
     def to_json(self) -> dict[str, Any]:
@@ -227,7 +253,7 @@ class FoldsReport:
         return {"scores": scores, "seconds": self.seconds, "shown": list(self.shown), "summaries": summaries}
 
     def __str__(self) -> str:
-        """A table: a line a model, mean and deviation of each score, and the interval of the first."""
+        """A table: a line a model, mean and deviation of each score, and the interval of the first from three on."""
         width = max(len(model) for model in ("model", *self.models))
         lines = [
             f"{'model':<{width}}  " + "  ".join([*(f"{title(name):<13}" for name in self.shown), "95 % of the mean"])
@@ -235,6 +261,6 @@ class FoldsReport:
         for one in self.summaries():
             cells = [f"{f'{one[name].mean:.3f} ± {one[name].deviation:.3f}':<13}" for name in self.shown]
             first = one[self.shown[0]]
-            interval = f"{first.low:.3f} to {first.high:.3f}" if one.n_folds > 1 else ""
-            lines.append(f"{one.model:<{width}}  " + "  ".join([*cells, interval]).rstrip())
+            interval = f"{first.low:.3f} to {first.high:.3f}" if one.n_folds >= FEWEST else "-"
+            lines.append(f"{one.model:<{width}}  " + "  ".join([*cells, interval]))
         return "\n".join(lines)

@@ -125,12 +125,13 @@ def test_train_needs_no_source_and_goes_on_where_it_was(mmdata: Mmdata, training
     ended = mmdata("train", training.pipeline, "--store", training.store, "--out", tmp_path / "model")
     assert ended.code == 0
     assert "2 classes from" in ended.out
+    assert "best epoch 2 of 2 (in log.csv, which counts from 0, it is 1)\n" in ended.out
     again = mmdata("train", training.pipeline, "--store", training.store, "--out", tmp_path / "model", "--json").json
     assert again["training"]["steps"] > 0
     assert (tmp_path / "model" / "checkpoint.pt").exists()
     compared = mmdata("train", training.pipeline, "--store", training.store, "--ablate", "--fusions", "gated")
     models = [line.split()[0] for line in compared.out.splitlines() if "±" in line]
-    assert models[:2] == ["fused", "gated"]
+    assert models[:2] == ["concat", "gated"]
     assert len(models) == 4
     refused = mmdata("train", training.pipeline, "--store", training.store, "--seeds", "2", "--out", tmp_path / "other")
     assert (refused.code, (tmp_path / "other").exists()) == (2, False)
@@ -162,7 +163,7 @@ def test_train_needs_nothing_that_made_the_store(stored: Any) -> None:
 def test_train_asks_the_store_for_its_inputs_and_needs_no_other_section(mmdata: Mmdata, stored: Any) -> None:
     alone = TRAINED + "  selection: v1\n"
     stored.pipeline.write_text(alone)
-    assert mmdata("train", stored.pipeline, "--store", stored.store).code == 0
+    assert "best epoch 2 of 2\n" in mmdata("train", stored.pipeline, "--store", stored.store).out
     stored.pipeline.write_text(alone.replace("image.hog", "image.hogs"))
     ended = mmdata("train", stored.pipeline, "--store", stored.store)
     assert (ended.code, ended.out) == (2, "")

@@ -37,8 +37,8 @@ def test_each_input_is_tried_alone_beside_the_fused(config: TrainConfig) -> None
 
 def test_every_choice_of_inputs_is_an_ablation_and_other_fusions_come_beside(config: TrainConfig) -> None:
     config = replace(config, inputs={name: f"x.{name}" for name in "abc"}, encoders={"a": "gru", "c": "cnn"})
-    models = dict(Compare(subsets=True, fusions=("gated", "gated")).models(config))
-    assert list(models) == ["fused", "gated", "a+b", "a+c", "b+c", "a", "b", "c"]
+    models = dict(Compare(subsets=True, fusions=("gated", "concat", "gated")).models(config))
+    assert list(models) == ["concat", "gated", "a+b", "a+c", "b+c", "a", "b", "c"]
     assert models["gated"].fusion == "gated"
     assert (models["a+b"].inputs, models["a+b"].encoders) == ({"a": "x.a", "b": "x.b"}, {"a": "gru"})
 
@@ -58,7 +58,7 @@ def test_seeds_are_turns_of_their_own(store: Store, config: TrainConfig) -> None
     settings = replace(config, selection="v1", epochs=2, batch_size=24)
     report = evaluate_seeds(store, settings, seeds=3, compare=Compare(single=False, fusions=("product",)))
     assert [(one.model, one.fold) for one in report.scores] == [
-        (model, f"seed{number}") for number in range(3) for model in ("fused", "product")
+        (model, f"seed{number}") for number in range(3) for model in ("concat", "product")
     ]
     assert {one.n_folds for one in report.summaries()} == {3}
     assert len({one.metrics.loss for one in report.scores}) == 6
@@ -115,10 +115,36 @@ def test_a_report_gives_means_and_spreads() -> None:
     assert image["accuracy"].deviation == 0.0
     assert str(report).splitlines() == [
         "model  accuracy       macro F1       95 % of the mean",
-        "fused  0.600 ± 0.141  0.300 ± 0.071  -0.671 to 1.871",
-        "image  0.250 ± 0.000  0.125 ± 0.000",
+        "fused  0.600 ± 0.141  0.300 ± 0.071  -",
+        "image  0.250 ± 0.000  0.125 ± 0.000  -",
     ]
     assert report.to_json()["summaries"][1]["model"] == "image"
+    third = replace(report, scores=(*report.scores, score("fused", 2, 0.6)))
+    assert str(third).splitlines()[1] == "fused  0.600 ± 0.100  0.300 ± 0.050  0.352 to 0.848"
+
+
+@pytest.mark.parametrize(
+    ("score", "values", "expected"),
+    [
+        ("accuracy", (0.1, 0.9), (0.0, 1.0)),
+        ("tone.roc_auc", (0.1, 0.9), (0.0, 1.0)),
+        ("back_recall@5", (0.1, 0.9), (0.0, 1.0)),
+        ("pearson", (-0.9, 0.9), (-1.0, 1.0)),
+        ("r2", (-1.0, 1.0), (pytest.approx(-12.7062), 1.0)),
+        ("forth_median_rank", (1.0, 3.0), (0.0, pytest.approx(14.7062))),
+        ("loss", (-1.0, 1.0), (pytest.approx(-12.7062), pytest.approx(12.7062))),
+    ],
+)
+def test_an_interval_never_leaves_what_the_score_can_be(
+    score: str, values: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    scores = [FoldScore(model="m", fold=f"seed{at}", metrics=_of(score, value)) for at, value in enumerate(values)]
+    found = next(FoldsReport(scores=tuple(scores), seconds=1.0, shown=(score,)).summaries())[score]
+    assert (found.low, found.high) == expected
+
+
+def _of(score: str, value: float) -> Metrics:
+    return Metrics(n=4, loss=value) if score == "loss" else Metrics(n=4, scores={score: value})
 
 
 def test_the_interval_of_a_mean_is_that_of_scipy() -> None:
