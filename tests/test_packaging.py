@@ -194,7 +194,7 @@ def test_the_wheel_installs_by_itself(built: Path, extra: str, tmp_path: Path) -
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    assert "1 samples in 1 shards" in made.stdout
+    assert "1 sample in 1 shard" in made.stdout
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ def doctor(
 
     from mmdata.cli.screen import FAILED, print_json, say
     from mmdata.doctor import FAULT, NOTE, examine
+    from mmdata.report.words import counted
 
     signs = {NOTE: "-", FAULT: "!"}
     findings = []
@@ -37,6 +38,6 @@ def doctor(
         print_json({"store": store, "faults": faults, "findings": findings})
     else:
         notes = sum(one["state"] == NOTE for one in findings)
-        say(f"{faults} faults (!), {notes} notes (-)")
+        say(f"{counted(faults, 'fault')} (!), {counted(notes, 'note')} (-)")
     if faults:
         raise typer.Exit(FAILED)

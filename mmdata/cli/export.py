@@ -60,6 +60,7 @@ def export(
     """Write STORE to DEST for another tool, losing nothing; DEST is seen only when it is whole."""
     from mmdata import api
     from mmdata.cli.screen import print_json, say
+    from mmdata.report.words import counted
     from mmdata.sink.export import SHARD_BYTES
     from mmdata.sink.export import export as export_
 
@@ -81,13 +82,13 @@ def export(
         print_json({"store": store, **vars(done)})
         return
     splits = ", ".join(f"{n} {split}" for split, n in done.splits.items() if split)
-    what = f"{done.samples} samples{f' ({splits})' if splits else ''}"
+    what = f"{counted(done.samples, 'sample')}{f' ({splits})' if splits else ''}"
     if done.state == "planned":
         say(f"{what} would be about {done.n_bytes:,} bytes in {done.n_files} tars or tables: {', '.join(done.columns)}")
     elif done.state == "there":
         say(f"{what}: {dest} is this very export already")
     else:
-        say(f"{what} in {done.n_files} files, {done.n_bytes:,} bytes: {dest}")
+        say(f"{what} in {counted(done.n_files, 'file')}, {done.n_bytes:,} bytes: {dest}")
 
 
 def _source(store: str, location: str | None) -> Source | None:

@@ -21,6 +21,7 @@ def gc(
     """Delete files of STORE that are neither live nor pinned by a snapshot, and what killed runs left behind."""
     from mmdata import api
     from mmdata.cli.screen import print_json, say
+    from mmdata.report.words import counted
     from mmdata.store.gc import gc as gc_
 
     swept = gc_(api.open(store), grace_s=grace * 3600, dry_run=dry_run)
@@ -30,4 +31,4 @@ def gc(
         return
     for file in swept:
         say(file.path)
-    say(f"{len(swept)} files, {n_bytes:,} bytes {'would go' if dry_run else 'deleted'}")
+    say(f"{counted(len(swept), 'file')}, {counted(n_bytes, 'byte')} {'would go' if dry_run else 'deleted'}")

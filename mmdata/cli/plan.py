@@ -34,6 +34,7 @@ def plan(
     from mmdata.config.load import load
     from mmdata.engine.estimate import planned
     from mmdata.engine.options import RunOptions
+    from mmdata.report.words import counted
 
     if recorded and source is None:
         source = api.recorded_location(store)
@@ -52,7 +53,9 @@ def plan(
         names = {"unmatched_files": todo.unmatched} if unmatched else {}
         print_json({"store": store, **todo.to_json(), **names, "estimate": estimate.to_json() if estimate else None})
         return
-    say(f"{todo.entries} samples in {len(todo.jobs) + todo.done} shards; {len(todo.jobs)} shards have work to do")
+    shards = counted(len(todo.jobs) + todo.done, "shard")
+    has = "has" if len(todo.jobs) == 1 else "have"
+    say(f"{counted(todo.entries, 'sample')} in {shards}; {counted(len(todo.jobs), 'shard')} {has} work to do")
     say(f"  since the last run: {todo.new} new, {todo.changed} changed, {todo.gone} gone")
     say(f"  read, cleaned and stored: {todo.entries_made}; kept as they are: {todo.entries - todo.entries_made}")
     for step in todo.steps if todo.entries_made else ():

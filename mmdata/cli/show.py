@@ -23,6 +23,7 @@ def show(
     """Show what STORE holds: samples by source and label, features, drops, rejects, snapshots, runs."""
     from mmdata import api
     from mmdata.cli.screen import print_json, print_table, say
+    from mmdata.report.words import counted
     from mmdata.store.damage import mending
 
     opened = api.open(store, snapshot=snapshot)
@@ -30,7 +31,7 @@ def show(
     if as_json:
         print_json({"store": store, **found})
         return
-    say(f"{found['samples']} samples in {found['shards']} shards")
+    say(f"{counted(found['samples'], 'sample')} in {counted(found['shards'], 'shard')}")
     say(f"{found['dropped']} dropped, {found['rejected']} rejected")
     for name, n in found["sources"].items():
         say(f"  source {name}: {n}")
@@ -46,7 +47,7 @@ def show(
         say(f"  {mending(store)}")
     if found["snapshots"]:
         say("snapshots: " + ", ".join(found["snapshots"]))
-    say(f"{found['runs']} runs")
+    say(counted(found["runs"], "run"))
     _draw_some(opened, pictures)
 
 

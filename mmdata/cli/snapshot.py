@@ -19,6 +19,7 @@ def snapshot(
     """Pin STORE as it is now under NAME: it can be opened as it was, and gc keeps its files."""
     from mmdata import api
     from mmdata.cli.screen import print_json, say
+    from mmdata.report.words import counted
 
     opened = api.open(store)
     if name is not None:
@@ -26,6 +27,6 @@ def snapshot(
     if as_json:
         print_json({"store": store, "snapshots": opened.snapshots()})
     elif name is not None:
-        say(f"snapshot {name!r} pins {len(opened)} samples of {store}")
+        say(f"snapshot {name!r} pins {counted(len(opened), 'sample')} of {store}")
     else:
         say("\n".join(opened.snapshots()) or "no snapshots")

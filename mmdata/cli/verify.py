@@ -19,6 +19,7 @@ def verify(
     """Check every file of STORE against its size and digest, and that everything in it fits together."""
     from mmdata import api
     from mmdata.cli.screen import FAILED, print_json, say
+    from mmdata.report.words import counted, plural
     from mmdata.store.verify import forget
     from mmdata.store.verify import verify as verify_
 
@@ -35,8 +36,10 @@ def verify(
     else:
         for fault in report.faults:
             say(f"{fault.path}: {fault.error}")
-        say(f"{report.n_files} files, {report.n_bytes:,} bytes, {len(report.faults)} faults")
+        sums = (report.n_files, "file"), (report.n_bytes, "byte"), (len(report.faults), "fault")
+        say(", ".join(counted(n, noun) for n, noun in sums))
         if dropped:
-            say(f"{len(dropped)} are out of the log: `mmdata run` makes them again, as far as the source is there")
+            verb, them = plural(len(dropped), "is", "are"), plural(len(dropped), "it", "them")
+            say(f"{len(dropped)} {verb} out of the log: `mmdata run` makes {them} again, as far as the source is there")
     if report.faults:
         raise typer.Exit(FAILED)

@@ -22,7 +22,7 @@ def store(url: str, options: Mapping[str, str] | None = None) -> Iterator[Findin
     except (MMDataError, OSError) as error:
         yield Finding("store", FAULT, str(error), mending(url))
         return
-    yield Finding("store", GOOD, f"{n:,} samples, {len(opened.families)} feature columns")
+    yield Finding("store", GOOD, f"samples: {n:,}, feature columns: {len(opened.families)}")
     for family, fault in damaged.items():
         what = family if family in (SAMPLES, DROPS, REJECTS) else f"feature {family}"
         yield Finding(what, FAULT, fault, mending(url))

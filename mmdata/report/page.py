@@ -16,7 +16,7 @@ from mmdata.report.draw.wording import count, name, number, prose, share, shorte
 from mmdata.report.facts.groups import split_order
 from mmdata.report.previews import Preview
 from mmdata.report.tables import said, sections, tables
-from mmdata.report.words import duration, form, n_bytes
+from mmdata.report.words import duration, form, n_bytes, plural
 from mmdata.store.store import Store
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def environment() -> Environment:
         "name": name,
         "number": number,
         "per_cent": lambda part: share(part, 1),
+        "plural": plural,
         "prose": prose,
         "said": said,
         "seconds": duration,

@@ -20,6 +20,24 @@ def n_bytes(count: float) -> str:
     return f"{count:.0f} {units[0]}" if count >= 10 or units[0] == "bytes" else f"{count:.1f} {units[0]}"
 
 
+def plural(count: int, noun: str, many: str = "") -> str:
+    """A noun as it stands behind a number.
+
+    >>> plural(1, "run"), plural(0, "run"), plural(2, "class", "classes")
+    ('run', 'runs', 'classes')
+    """
+    return noun if count == 1 else many or f"{noun}s"
+
+
+def counted(count: int, noun: str, many: str = "") -> str:
+    """So many of something.
+
+    >>> counted(1, "shard"), counted(1_200, "shard")
+    ('1 shard', '1,200 shards')
+    """
+    return f"{count:,} {plural(count, noun, many)}"
+
+
 def duration(seconds: float) -> str:
     """A time as a person says it: 0.8 s, 42 s, 3 min 20 s, 2 h 5 min.
 

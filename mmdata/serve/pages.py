@@ -17,7 +17,7 @@ from mmdata.errors import Incomplete, MMDataError, StoreError
 from mmdata.report.draw.wording import number
 from mmdata.report.facts.funnel import Funnel, funnel
 from mmdata.report.facts.runs import newest_pipeline
-from mmdata.report.words import form, n_bytes
+from mmdata.report.words import form, n_bytes, plural
 from mmdata.serve.about import about
 from mmdata.serve.catalog import Catalog, Shelf
 from mmdata.serve.finding import Asked, Busy, Finder
@@ -34,7 +34,14 @@ def environment() -> Environment:
     """Templates that escape whatever is put into them."""
     made = Environment(autoescape=True, undefined=StrictUndefined, loader=FileSystemLoader(HERE / "templates"),
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    made.filters |= {"n_bytes": n_bytes, "form": form, "query": urlencode, "short": _short, "number": number}
+    made.filters |= {
+        "n_bytes": n_bytes,
+        "form": form,
+        "query": urlencode,
+        "short": _short,
+        "number": number,
+        "plural": plural,
+    }
     made.globals["version"] = __version__
     return made
 

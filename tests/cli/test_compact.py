@@ -16,7 +16,7 @@ def test_compact_says_what_it_would_do_and_then_does_it(mmdata: Mmdata, copied: 
     done = mmdata("compact", copied, "--shard-samples", 100)
     assert (done.code, done.err) == (0, "")
     assert "3 of 3 shards became 1" in done.out
-    assert mmdata("show", copied).out.splitlines()[0] == "10 samples in 1 shards"
+    assert mmdata("show", copied).out.splitlines()[0] == "10 samples in 1 shard"
     assert mmdata("verify", copied).code == 0
     other = mmdata("compact", copied, "--source", "nope", "--shard-samples", 100)
     assert "0 of 1 shards became 0" in other.out

@@ -41,7 +41,7 @@ def test_show_counts_what_there_is(mmdata: Mmdata, made: Any) -> None:
     assert lines[3] in ("  labels: disc 5, square 5", "  labels: square 5, disc 5")
     assert "image.phash\tuint8 byte 8\t3\t0" in lines
     assert "image.sharpness\tfloat32 scalar\t3\t0" in lines
-    assert lines[-1] == "1 runs"
+    assert lines[-1] == "1 run"
 
 
 def test_show_says_the_same_in_json(mmdata: Mmdata, made: Any) -> None:
@@ -276,7 +276,7 @@ def test_gc_says_what_would_go_and_then_deletes_that(mmdata: Mmdata, copied: Pat
     stray = copied / "media" / "stray.tar"
     stray.write_bytes(b"left behind")
     os.utime(stray, (0, 0))
-    assert mmdata("gc", copied, "--dry-run").out == "media/stray.tar\n1 files, 11 bytes would go\n"
+    assert mmdata("gc", copied, "--dry-run").out == "media/stray.tar\n1 file, 11 bytes would go\n"
     assert stray.exists()
     assert mmdata("gc", copied, "--json").json["paths"] == ["media/stray.tar"]
     assert not stray.exists()
