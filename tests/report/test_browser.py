@@ -51,6 +51,26 @@ def test_pictures_are_seen_and_sounds_are_heard(page: Page) -> None:
     assert page.evaluate(heard) == pytest.approx([1.0] * page.locator("audio").count(), abs=0.3)
 
 
+BROKEN = """[...document.querySelectorAll("th, td")].flatMap(cell => {
+    const found = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), range = document.createRange();
+    while (walk.nextNode()) {
+        range.selectNodeContents(walk.currentNode);
+        const word = /^[\\w.]{2,22}$/.test(walk.currentNode.data.trim());
+        if (word && range.getClientRects().length > 1) found.push(walk.currentNode.data);
+    }
+    return found;
+})"""
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 720, "height": 800}}], indirect=True, ids=["720"])
+def test_no_short_name_breaks_in_a_table_and_no_blank_stands_above_a_picture(page: Page) -> None:
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert page.evaluate(BROKEN) == []
+    above = """[...document.querySelectorAll(".still")].map(one =>
+        one.getBoundingClientRect().top - one.closest(".frame-still").getBoundingClientRect().top)"""
+    assert max(page.evaluate(above)) < 4
+
+
 def test_a_map_is_walked_by_keys(page: Page) -> None:
     told = page.locator(".met")
     chart = page.locator("svg.map")
