@@ -16,6 +16,7 @@ from mmdata.clean.video import SplitEvery
 from mmdata.codec.captions import ReadSubtitles
 from mmdata.codec.video import DecodeClip, DecodeFrames, DecodeSound, OpenVideo
 from mmdata.codec.video.cutting import Method, clip, key_times
+from mmdata.codec.video.hearing import heard
 from mmdata.core.sample import Audio, Blob, Captions, Frames, Sample, Video
 from mmdata.core.spans import Span
 from mmdata.core.step import Drop
@@ -148,6 +149,13 @@ def test_strict_says_where_joined_streams_run_back() -> None:
         DecodeClip(n_frames=100, at="middle").map(video, RNG)
     assert numbers_of(DecodeFrames(strict=False).map(video).pixels)[:48] == list(range(48))
     assert clicks_of(sound(video, strict=False))[:2] == pytest.approx([0.5, 1.5], abs=0.1)
+    assert sum(bool(piece.damage) for piece in heard(video)) == 1
+
+
+def test_times_in_whole_milliseconds_leave_no_gaps() -> None:
+    audio = Audio(np.full((1, 44_100), 0.5, np.float32), 44_100)
+    video = opened(film_bytes(numbered(24), form="matroska", audio=audio))
+    assert sound(video).samples[0, 4410:-4410].min() > 0.3
 
 
 @pytest.mark.parametrize("name", ["mkv", "webm"])
@@ -171,10 +179,13 @@ def test_damaged_sound_costs_the_clips_that_have_it_and_is_silent_where_damage_i
     video = opened(data[:at] + b"\xff" * size + data[at + size :])
     with pytest.raises(DecodeError, match=rf"its sound breaks off at {time_s:.2f} s: FFmpeg can't decode it: \w"):
         clip(video, Span.of(0.5, 2), method="encode").blob.data()
+    assert clicks_of(sound(video, strict=False)) == pytest.approx([0.5, 1.5], abs=0.004)
     mended = clip(video, Span.of(0.5, 2), method="encode", strict=False)
     assert clicks_of(sound(mended)) == pytest.approx([0.0, 1.0], abs=0.004)
     before = clip(video, Span.of(0, 0.9), method="encode")
     assert clicks_of(sound(before)) == pytest.approx([0.5], abs=0.002)
+    after = clip(video, Span.of(1.25, 2), method="encode")
+    assert clicks_of(sound(after)) == pytest.approx([0.25], abs=0.002)
     parts = SplitEvery(length_s=1.0, cut="encode", strict=False).split(Sample("a", {"video": video}))
     assert not isinstance(parts, Drop)
     assert clicks_of(sound(parts[1].parts["video"])) == pytest.approx([0.5], abs=0.004)  # type: ignore[arg-type]
