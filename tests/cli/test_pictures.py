@@ -123,6 +123,6 @@ def test_a_trace_has_pictures_in_a_terminal_that_shows_them(made: Any, term: str
 
 def test_show_draws_as_many_samples_as_are_asked_for(made: Any) -> None:
     text = in_terminal("show", str(made.store), "--pictures", "2", term="xterm-256color")
-    _, _, drawn = text.partition(" runs")
+    _, _, drawn = text.partition(" run")
     assert "▀" in drawn
     assert len([line for line in drawn.splitlines() if line.startswith("media/")]) == 2

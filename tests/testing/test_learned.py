@@ -29,5 +29,5 @@ def test_fusion_learns_what_only_the_combination_tells(tmp_path: Path) -> None:
     report = api.train(file, str(tmp_path / "store"), seeds=1, compare=Compare(fusions=("late_average",)))
     assert isinstance(report, FoldsReport)
     found = {score.model: score.metrics["accuracy"] for score in report.scores}
-    assert found["fused"] > 0.85
+    assert found["concat"] > 0.85
     assert max(found["words"], found["voice"], found["late_average"]) < 0.8
