@@ -30,6 +30,7 @@ from mmdata.engine.options import RunOptions
 from mmdata.engine.progress import Course, Progress
 from mmdata.engine.report import DONE, INTERRUPTED, STOPPED, RunReport
 from mmdata.engine.shard import ShardJob, ShardResult, ShardWork
+from mmdata.engine.signals import answered_later
 from mmdata.engine.todo import Todo
 from mmdata.engine.visible import absolute
 from mmdata.errors import CommitConflict, ConfigError, RunStopped, StepError, StoreError
@@ -223,11 +224,12 @@ class _Crew:
         if shard in self._taken:
             log.info("shard=%s was done twice; the first result counts", shard)
             return
-        self._taken.add(shard)
-        report.counts.add(result.counts)
-        report.shards += 1
-        self._course.end(shard, len(result.job.entries))
-        self._committer.take(result)
+        with answered_later():  # what is counted is committed
+            self._taken.add(shard)
+            report.counts.add(result.counts)
+            report.shards += 1
+            self._course.end(shard, len(result.job.entries))
+            self._committer.take(result)
         log.info("shard=%s samples=%d done", shard, len(result.job.entries))
         _stop_where_a_step_always_fails(report.counts)
         self._watch()

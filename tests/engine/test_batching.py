@@ -437,7 +437,8 @@ def test_before_a_group_its_first_sample_is_noted(memory: Memory) -> None:
     extraction.flush()
     assert len([key for key, _ in notes.said if key]) == len(memory.groups)
     assert notes.said[0] == ("", Lengths().name)  # loading is no sample's fault
-    assert notes.said[1] == ("s/0", Lengths().name)
+    first, *_ = [key for key, _ in notes.said if key]  # which samples are prepared first is a matter of threads
+    assert (notes.said[1], first.partition("/")[0]) == ((first, Lengths().name), "s")
 
 
 # --- numbers
