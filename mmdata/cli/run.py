@@ -79,8 +79,8 @@ def run(
                 summary(error.report)
         raise
     if file.train and report.state == "done" and not report.above_limit:
-        warn_of_gone(store)
         if not as_json:
+            warn_of_gone(store)
             summary(report)
             print()
         from mmdata.cli.train import train_from
