@@ -18,8 +18,8 @@ from mmdata.clean.video import KeepEventful, KeepMotion, KeepResolution, SplitSc
 from mmdata.codec.video import DecodeFrames, DecodeSound, OpenVideo, seen
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Pipeline, Placed, RunSettings
-from mmdata.core.sample import Blob, Sample, Text, Video
-from mmdata.core.step import Drop, Filter, Map, Split, Step
+from mmdata.core.sample import Blob, Video
+from mmdata.core.step import Drop, Filter, Step
 from mmdata.core.watch import Seeing, View, Watch, WatchFirst, Watching
 from mmdata.engine.counts import Counts
 from mmdata.engine.executors.pool import Pool
@@ -34,6 +34,7 @@ from mmdata.features.video import FrameDifference, VideoDifference, VideoKeyfram
 from mmdata.source.files import Files
 from mmdata.store.store import Store
 from mmdata.testing.films import film_bytes, shots
+from mmdata.testing.retelling import Doubled, Retold
 
 LENGTHS = (12, 10, 14)
 N_FRAMES = sum(LENGTHS)
@@ -64,26 +65,6 @@ class KeepBright(WatchFirst[float], Filter[Video]):
 
     def after(self, video: Video, found: float) -> Literal[True] | Drop:
         return True if found >= self.least else Drop("dark")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retold(Map[Video, Video]):
-    """The same film as another object: to the engine, a film that was changed."""
-
-    on: str = "video"
-
-    def map(self, video: Video) -> Video:
-        return replace(video)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doubled(Split[Text]):
-    """Two samples of one, with the same film."""
-
-    on: str = "text"
-
-    def split(self, sample: Sample) -> Sequence[Sample]:
-        return [sample.child("1"), sample.child("2")]
 
 
 @dataclass(frozen=True, kw_only=True)

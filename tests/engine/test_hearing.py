@@ -7,7 +7,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,8 @@ from mmdata.clean.video import CutPassages, KeepEventful, KeepResolution
 from mmdata.codec.video import DecodeSound, OpenVideo, tally
 from mmdata.core.arrays import ArraySpec
 from mmdata.core.pipeline import Family, Pipeline, Placed, RunSettings
-from mmdata.core.sample import Audio, Blob, Sample, Text, Video
-from mmdata.core.step import Arrays, Map, Split, Step
+from mmdata.core.sample import Audio, Blob, Sample, Video
+from mmdata.core.step import Arrays, Step
 from mmdata.core.watch import Attending, Heard, Hearing, View, Watch, Watching
 from mmdata.engine.counts import Counts
 from mmdata.engine.extract import Extraction, FamilyWork
@@ -40,6 +40,7 @@ from mmdata.store.store import Store
 from mmdata.store.write_features import FeatureWriter
 from mmdata.testing.films import moving_shapes
 from mmdata.testing.media import mp4_bytes
+from mmdata.testing.retelling import Doubled, Retold
 from mmdata.testing.sounds import noise, tone
 
 N_FRAMES = 16
@@ -73,26 +74,6 @@ class Loudest(Watch):
             if n and self.fails == "writes":
                 heard.samples[0] = 0
         return {"level": np.asarray(level, np.float32), "n": np.asarray(n, np.float32)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retold(Map[Video, Video]):
-    """The same film as another object: to the engine, a film that was changed."""
-
-    on: str = "video"
-
-    def map(self, video: Video) -> Video:
-        return replace(video)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doubled(Split[Text]):
-    """Two samples of one, with the same film."""
-
-    on: str = "text"
-
-    def split(self, sample: Sample) -> Sequence[Sample]:
-        return [sample.child("1"), sample.child("2")]
 
 
 def pictured(audio: Audio | None) -> bytes:
